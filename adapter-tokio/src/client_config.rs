@@ -1,0 +1,192 @@
+//! From [`TlsOptions`] to the rustls configuration that all connections of a connector share.
+
+use std::sync::Arc;
+
+use rustls_platform_verifier::Verifier;
+use tidegate_driver::core::Failure;
+use tokio::sync::OnceCell;
+use tokio::task::spawn_blocking;
+use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use tokio_rustls::rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
+use tokio_rustls::rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+
+use crate::tls::{Pem, TlsError, TlsOptions};
+
+/// Checked options, and the configuration once it is made. Clones share it.
+#[derive(Clone, Default)]
+pub(crate) struct Tls(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    recipe: Recipe,
+    config: OnceCell<Arc<ClientConfig>>,
+}
+
+/// All that the options said, read and parsed.
+enum Recipe {
+    Ready(Arc<ClientConfig>),
+    Make { trust: Trust, identity: Option<Arc<CertifiedKey>> },
+}
+
+enum Trust {
+    /// The platform's authorities and these.
+    Platform(Vec<CertificateDer<'static>>),
+    Anyone,
+}
+
+impl Default for Recipe {
+    fn default() -> Self {
+        Self::Make { trust: Trust::Platform(Vec::new()), identity: None }
+    }
+}
+
+impl Tls {
+    /// Reads and checks what `options` name, so that a mistake shows now and not at the first connection.
+    pub(crate) fn new(options: &TlsOptions) -> Result<Self, TlsError> {
+        let recipe = match &options.ready {
+            Some(_)
+                if options.accept_any || options.identity.is_some() || !options.authorities.is_empty() =>
+            {
+                return Err(TlsError::NotAlone);
+            }
+            Some(config) => Recipe::Ready(config.clone()),
+            None => Recipe::Make { trust: trust(options)?, identity: identity(options)? },
+        };
+        Ok(Self(Arc::new(Shared { recipe, config: OnceCell::new() })))
+    }
+
+    /// The configuration, made at the first call: a plain feed never loads the platform's authorities. That takes
+    /// milliseconds and reads files, so it is done where blocking is allowed.
+    pub(crate) async fn config(&self) -> Result<Arc<ClientConfig>, Failure> {
+        let make = || async {
+            let shared = self.0.clone();
+            let made = spawn_blocking(move || shared.recipe.config()).await;
+            made.map_err(|error| Failure::Tls { detail: error.to_string() })?
+        };
+        self.0.config.get_or_try_init(make).await.cloned()
+    }
+}
+
+impl Recipe {
+    fn config(&self) -> Result<Arc<ClientConfig>, Failure> {
+        let (trust, identity) = match self {
+            Self::Ready(config) => return Ok(config.clone()),
+            Self::Make { trust, identity } => (trust, identity),
+        };
+        let failure = |detail: String| Failure::Tls { detail };
+        let provider = provider().map_err(|error| failure(error.to_string()))?;
+        let verifier = trust.verifier(&provider).map_err(|error| failure(error.to_string()))?;
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| failure(error.to_string()))?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier);
+        let mut config = match identity {
+            Some(key) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(key.clone()))),
+            None => builder.with_no_client_auth(),
+        };
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Arc::new(config))
+    }
+}
+
+impl Trust {
+    fn verifier(&self, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, Error> {
+        Ok(match self {
+            Self::Platform(extra) => {
+                Arc::new(Verifier::new_with_extra_roots(extra.iter().cloned(), provider.clone())?)
+            }
+            Self::Anyone => Arc::new(AcceptAny(provider.clone())),
+        })
+    }
+}
+
+fn trust(options: &TlsOptions) -> Result<Trust, TlsError> {
+    let mut authorities = Vec::new();
+    for pem in &options.authorities {
+        for authority in certificates(pem)? {
+            RootCertStore::empty().add(authority.clone()).map_err(|error| TlsError::BadAuthority {
+                from: pem.to_string(),
+                detail: error.to_string(),
+            })?;
+            authorities.push(authority);
+        }
+    }
+    Ok(if options.accept_any { Trust::Anyone } else { Trust::Platform(authorities) })
+}
+
+fn identity(options: &TlsOptions) -> Result<Option<Arc<CertifiedKey>>, TlsError> {
+    let Some((chain, key)) = &options.identity else { return Ok(None) };
+    let certificates = certificates(chain)?;
+    let text = key.read()?;
+    let Some(key) = PrivateKeyDer::pem_slice_iter(&text).next() else {
+        return Err(TlsError::NoKey { from: key.to_string() });
+    };
+    let bad = |detail: String| TlsError::BadIdentity { from: chain.to_string(), detail };
+    let key = key.map_err(|error| bad(error.to_string()))?;
+    let identity = CertifiedKey::from_der(certificates, key, provider()?.as_ref());
+    Ok(Some(Arc::new(identity.map_err(|error| bad(error.to_string()))?)))
+}
+
+fn certificates(pem: &Pem) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let text = pem.read()?;
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&text)
+        .collect::<Result<_, _>>()
+        .map_err(|error| TlsError::NotPem { from: pem.to_string(), detail: error.to_string() })?;
+    if certificates.is_empty() {
+        return Err(TlsError::NoCertificate { from: pem.to_string() });
+    }
+    Ok(certificates)
+}
+
+/// Chosen by feature and handed on by value: installing one for the process is the application's to do.
+fn provider() -> Result<Arc<CryptoProvider>, TlsError> {
+    #[cfg(feature = "ring")]
+    return Ok(Arc::new(tokio_rustls::rustls::crypto::ring::default_provider()));
+    #[cfg(all(feature = "aws-lc-rs", not(feature = "ring")))]
+    return Ok(Arc::new(tokio_rustls::rustls::crypto::aws_lc_rs::default_provider()));
+    #[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
+    return CryptoProvider::get_default().cloned().ok_or(TlsError::NoProvider);
+}
+
+/// See [`TlsOptions::dangerously_accept_any_certificate`]. The server must still hold the certificate's key.
+#[derive(Debug)]
+struct AcceptAny(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AcceptAny {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}

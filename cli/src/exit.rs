@@ -1,0 +1,84 @@
+//! How the command ends: exit codes, and one line that says why and what to do.
+
+use std::fmt::Display;
+use std::process::ExitCode;
+
+use tidegate::{BootstrapFailure, Failure, StopReason};
+
+/// The end of a command.
+pub(crate) enum Exit {
+    /// 0: finished.
+    Finished,
+    /// 1: stopped for good.
+    Failed(String),
+    /// 2: wrong usage.
+    Usage(String),
+}
+
+impl Exit {
+    pub(crate) fn failed(why: impl Into<String>) -> Self {
+        Self::Failed(why.into())
+    }
+
+    pub(crate) fn usage(why: impl Display) -> Self {
+        Self::Usage(why.to_string())
+    }
+
+    pub(crate) fn stopped(reason: &StopReason) -> Self {
+        match reason {
+            StopReason::Shutdown => Self::Finished,
+            StopReason::RetriesExhausted { .. } | StopReason::Fatal { .. } | StopReason::HandlerPanicked => {
+                Self::Failed(format!("{reason}. {}", advice(reason)))
+            }
+        }
+    }
+
+    /// Says why, if there is something to say.
+    pub(crate) fn report(self) -> ExitCode {
+        match self {
+            Self::Finished => ExitCode::SUCCESS,
+            Self::Failed(why) => {
+                eprintln!("tidegate: {why}");
+                ExitCode::from(1)
+            }
+            Self::Usage(why) => {
+                eprintln!("tidegate: {why}\n\nFor more information, try '--help'.");
+                ExitCode::from(2)
+            }
+        }
+    }
+}
+
+/// What to do about it.
+fn advice(reason: &StopReason) -> &'static str {
+    let Some(failure) = reason.failure() else {
+        return "This is a defect of tidegate: please report it.";
+    };
+    match failure {
+        Failure::Rejected { status: 401 | 403, .. } => "Check the credentials, such as --header.",
+        Failure::Rejected { status: 404, .. } => "Check the URL's path.",
+        Failure::Rejected { status: 426, .. } => "The server wants another protocol: check the URL.",
+        Failure::Rejected { .. } => "Check the URL and the headers, or ask the server's operator.",
+        Failure::Resolve { .. } | Failure::Lookup { .. } => "Check the host's name and your network.",
+        Failure::Tcp { .. } | Failure::ConnectTimeout => {
+            "Check host and port, and that the server is up; --max-retries allows more attempts."
+        }
+        Failure::Tls { .. } => {
+            "Check the host's name; a private authority's certificate goes with --ca, a client's with --cert and --key."
+        }
+        Failure::Upgrade { .. } => "Check that the URL is one of a WebSocket endpoint.",
+        Failure::Bootstrap(BootstrapFailure::Fault(_) | BootstrapFailure::Lost(_)) => {
+            "Check what --send sends."
+        }
+        Failure::Bootstrap(BootstrapFailure::Timeout) => "Allow more with --bootstrap-timeout.",
+        Failure::Closed(_) => "The server closes the connection: check what it expects, such as --send.",
+        Failure::Io { .. } | Failure::Protocol { .. } => {
+            "Check the network and the server; --max-retries allows more."
+        }
+        Failure::IdleTimeout | Failure::PongTimeout | Failure::Stale => {
+            "The feed is silent: check the subscription, or allow more with the timeouts."
+        }
+        Failure::Overflow => "Read faster, or choose another --overflow or a larger --buffer.",
+        Failure::Fault(_) | Failure::Reconnect => "This is a defect of tidegate: please report it.",
+    }
+}

@@ -1,0 +1,176 @@
+//! What happens, for people on standard error and for machines in the telemetry file: one thread that may wait for
+//! either, so that the feed does not.
+
+use std::fs::File;
+use std::io::{self, LineWriter, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
+
+use tidegate::{Failure, Notice, Timestamp};
+
+use crate::status::{StatusLine, human};
+use crate::telemetry;
+
+/// Notices that may wait for a slow standard error or disk before they are given up.
+const BACKLOG: usize = 4096;
+/// How long the end waits for standard error and disk.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// A flood of drops is one line a second.
+const DROPS_EVERY: Duration = Duration::from_secs(1);
+
+/// How much to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verbosity {
+    Quiet,
+    Normal,
+    Verbose,
+}
+
+pub(crate) struct Reporter {
+    notices: SyncSender<(Notice, Timestamp)>,
+    missed: Arc<AtomicU64>,
+    done: Receiver<()>,
+}
+
+impl Reporter {
+    /// # Errors
+    /// If the telemetry file cannot be made.
+    pub(crate) fn start(status: StatusLine, verbosity: Verbosity, file: Option<&Path>) -> io::Result<Self> {
+        let telemetry: Option<Box<dyn Write + Send>> = match file {
+            None => None,
+            Some(path) if path == Path::new("-") => Some(Box::new(io::stderr())),
+            Some(path) => Some(Box::new(LineWriter::new(File::create(path)?))),
+        };
+        let (notices, incoming) = sync_channel(BACKLOG);
+        let (finished, done) = sync_channel(1);
+        let missed = Arc::new(AtomicU64::new(0));
+        let mut desk = Desk { status, verbosity, telemetry, missed: missed.clone(), drops: Drops::default() };
+        std::thread::Builder::new().name("report".to_owned()).spawn(move || {
+            desk.work(&incoming);
+            // Nobody waits any more if the command has given up on it.
+            let _ = finished.send(());
+        })?;
+        Ok(Self { notices, missed, done })
+    }
+
+    /// What the feed calls with each notice.
+    pub(crate) fn observer(&self) -> impl FnMut(&Notice, Timestamp) + Send + 'static {
+        let (notices, missed) = (self.notices.clone(), self.missed.clone());
+        move |notice, at| {
+            if notices.try_send((notice.clone(), at)).is_err() {
+                missed.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Waits until all is written, within reason. The feed with its observer must be gone by then.
+    pub(crate) fn finish(self) {
+        drop(self.notices);
+        // Standard error may be a pipe that nobody reads.
+        let _ = self.done.recv_timeout(PATIENCE);
+    }
+}
+
+struct Desk {
+    status: StatusLine,
+    verbosity: Verbosity,
+    telemetry: Option<Box<dyn Write + Send>>,
+    missed: Arc<AtomicU64>,
+    drops: Drops,
+}
+
+/// Drops that have not been told yet.
+#[derive(Default)]
+struct Drops {
+    count: u64,
+    told: Option<Instant>,
+}
+
+impl Desk {
+    fn work(&mut self, incoming: &Receiver<(Notice, Timestamp)>) {
+        loop {
+            match incoming.recv_timeout(DROPS_EVERY) {
+                Ok((notice, at)) => self.notice(&notice, at),
+                Err(RecvTimeoutError::Timeout) => self.tell_drops(),
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        self.drops.told = None;
+        self.tell_drops();
+        let missed = self.missed.load(Ordering::Relaxed);
+        if missed > 0 {
+            self.status.line(&format!(
+                "tidegate: {missed} notices were lost: standard error or the disk was too slow"
+            ));
+        }
+    }
+
+    fn notice(&mut self, notice: &Notice, at: Timestamp) {
+        if let Some(file) = &mut self.telemetry
+            && let Err(error) = writeln!(file, "{}", telemetry::json(notice, at))
+        {
+            self.status.line(&format!("tidegate: the telemetry file cannot be written: {error}"));
+            self.telemetry = None;
+        }
+        if self.verbosity == Verbosity::Quiet {
+            return;
+        }
+        if let Notice::Dropped { count } = notice {
+            self.drops.count += count;
+            return self.tell_drops();
+        }
+        if let Some(text) = line(notice, self.verbosity) {
+            self.status.line(&format!("[{:>9.3}] {text}", seconds(at)));
+        }
+    }
+
+    fn tell_drops(&mut self) {
+        if self.drops.count == 0 || self.drops.told.is_some_and(|told| told.elapsed() < DROPS_EVERY) {
+            return;
+        }
+        self.status.line(&format!("dropped {} items: the reader is too slow", self.drops.count));
+        self.drops = Drops { count: 0, told: Some(Instant::now()) };
+    }
+}
+
+fn seconds(at: Timestamp) -> f64 {
+    at.saturating_since(Timestamp::ZERO).as_secs_f64()
+}
+
+/// One readable line per change of state.
+fn line(notice: &Notice, verbosity: Verbosity) -> Option<String> {
+    let verbose = verbosity == Verbosity::Verbose;
+    match notice {
+        Notice::Success { id } => Some(format!("live: connection {id}")),
+        Notice::Failure { id, failure } => Some(format!("attempt {id} failed: {}", say(failure))),
+        Notice::Disconnected { id, failure: Some(failure) } => {
+            Some(format!("disconnected: connection {id}: {}", say(failure)))
+        }
+        Notice::Disconnected { id, failure: None } => Some(format!("closed: connection {id}")),
+        Notice::Timeout { id, failure } => Some(format!("timed out: connection {id}: {failure}")),
+        Notice::Retry { attempt, delay } => Some(format!("retry {attempt} in {}", human(*delay))),
+        Notice::Stopped { reason } => verbose.then(|| format!("stopped: {reason}")),
+        Notice::Connecting { id } => verbose.then(|| format!("connecting: attempt {id}")),
+        Notice::Pong { id, round_trip } => {
+            verbose.then(|| format!("pong: connection {id}, round trip {round_trip:.1?}"))
+        }
+        Notice::Paused { id } => {
+            verbose.then(|| format!("reading held back: connection {id}: the queue is full"))
+        }
+        Notice::Resumed { id, paused_for } => {
+            verbose.then(|| format!("reading again: connection {id}, after {}", human(*paused_for)))
+        }
+        Notice::Status { .. } | Notice::Dropped { .. } => None,
+    }
+}
+
+/// With the reason that the server gave for closing: it is for people, and this is their own screen.
+fn say(failure: &Failure) -> String {
+    match failure {
+        Failure::Closed(Some(frame)) if !frame.reason.is_empty() => format!("{failure}: {:?}", frame.reason),
+        failure => failure.to_string(),
+    }
+}

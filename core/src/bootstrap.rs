@@ -1,0 +1,92 @@
+//! What is owed before a connection is Live (B1-B5).
+
+use core::time::Duration;
+
+use crate::outbox::Ticket;
+use crate::time::{Deadline, Timestamp};
+
+/// When a connection may count as Live (B2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Readiness {
+    /// As soon as the bootstrap frames are flushed to the operating system. The default.
+    #[default]
+    WhenFlushed,
+    /// Only once the handler has called [`Context::ready`](crate::Context::ready) as well, for instance because it has
+    /// seen every acknowledgement.
+    WhenDeclared,
+}
+
+/// What a bootstrapping connection still owes.
+pub(crate) struct Bootstrap {
+    owed: Owed,
+    clock: Clock,
+    timeout: Duration,
+    last_frame: Ticket,
+}
+
+enum Owed {
+    FlushAndWord,
+    Flush,
+    Word,
+    Nothing,
+}
+
+/// The bootstrap clock stands still while reading is held back: acknowledgements cannot come then (L5).
+enum Clock {
+    Since(Timestamp),
+    HeldBack,
+}
+
+impl Bootstrap {
+    /// `last_frame` is the last of the bootstrap frames.
+    pub(crate) fn new(readiness: Readiness, last_frame: Ticket, timeout: Duration, now: Timestamp) -> Self {
+        let owed = match readiness {
+            Readiness::WhenFlushed => Owed::Flush,
+            Readiness::WhenDeclared => Owed::FlushAndWord,
+        };
+        Self { owed, clock: Clock::Since(now), timeout, last_frame }
+    }
+
+    /// Everything up to `flushed` is with the operating system.
+    pub(crate) fn flushed(&mut self, flushed: Ticket) {
+        if flushed < self.last_frame {
+            return;
+        }
+        self.owed = match self.owed {
+            Owed::FlushAndWord | Owed::Word => Owed::Word,
+            Owed::Flush | Owed::Nothing => Owed::Nothing,
+        };
+    }
+
+    /// The handler said that it is ready.
+    pub(crate) fn declared(&mut self) {
+        self.owed = match self.owed {
+            Owed::FlushAndWord | Owed::Flush => Owed::Flush,
+            Owed::Word | Owed::Nothing => Owed::Nothing,
+        };
+    }
+
+    pub(crate) const fn is_done(&self) -> bool {
+        matches!(self.owed, Owed::Nothing)
+    }
+
+    /// Whether frames are still on their way out, so that losing the connection means that they could not be sent.
+    pub(crate) const fn owes_frames(&self) -> bool {
+        matches!(self.owed, Owed::FlushAndWord | Owed::Flush)
+    }
+
+    pub(crate) fn pause(&mut self) {
+        self.clock = Clock::HeldBack;
+    }
+
+    pub(crate) fn resume(&mut self, now: Timestamp) {
+        self.clock = Clock::Since(now);
+    }
+
+    pub(crate) fn deadline(&self) -> Deadline {
+        match self.clock {
+            Clock::Since(start) => Deadline::At(start.saturating_add(self.timeout)),
+            Clock::HeldBack => Deadline::Never,
+        }
+    }
+}

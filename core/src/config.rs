@@ -1,0 +1,381 @@
+//! What a feed is to do: every option with its unit, default and reason, checked once.
+
+mod error;
+
+use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
+use alloc::string::String;
+use core::time::Duration;
+
+pub use error::{ConfigError, Value};
+
+use crate::demand::{Overflow, QueueConfig};
+use crate::failure::Failure;
+use crate::retry::{Backoff, Class, Classification, RetryPolicy};
+
+/// A feed's options, checked. [`Config::default`] is the reference's behaviour where the reference is right.
+#[derive(Debug)]
+pub struct Config {
+    pub(crate) connect_timeout: Duration,
+    pub(crate) bootstrap_timeout: Duration,
+    pub(crate) close_timeout: Duration,
+    pub(crate) stable_after: Duration,
+    pub(crate) max_retry_after: Duration,
+    pub(crate) liveness: LivenessConfig,
+    pub(crate) queue: QueueConfig,
+    pub(crate) send_buffer: usize,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) classification: Classification,
+    min_demand: u32,
+    max_demand: u32,
+    telemetry_id: String,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LivenessConfig {
+    pub(crate) idle_timeout: Option<Duration>,
+    pub(crate) ping: Option<PingConfig>,
+    pub(crate) stale_after: Option<Duration>,
+    pub(crate) max_pause: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PingConfig {
+    pub(crate) interval: Duration,
+    pub(crate) timeout: Duration,
+}
+
+impl Config {
+    /// Begins with the defaults.
+    #[must_use]
+    pub fn builder() -> ConfigBuilder {
+        ConfigBuilder::default()
+    }
+
+    /// The consumer asks for more once what is outstanding falls to this (D5).
+    #[must_use]
+    pub const fn min_demand(&self) -> u32 {
+        self.min_demand
+    }
+
+    /// At most this many items are outstanding between consumer and machine (D5).
+    #[must_use]
+    pub const fn max_demand(&self) -> u32 {
+        self.max_demand
+    }
+
+    /// The bound on outgoing frames, for queues in front of the machine (O3).
+    #[must_use]
+    pub const fn send_buffer(&self) -> usize {
+        self.send_buffer
+    }
+
+    /// The first part of telemetry names (T1).
+    #[must_use]
+    pub fn telemetry_id(&self) -> &str {
+        &self.telemetry_id
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self::builder().build().expect("the defaults obey the rules; a test holds it")
+    }
+}
+
+/// Collects options; [`build`](Self::build) checks them.
+#[derive(Debug)]
+pub struct ConfigBuilder {
+    connect_timeout: Duration,
+    bootstrap_timeout: Duration,
+    close_timeout: Duration,
+    stable_after: Duration,
+    max_retry_after: Duration,
+    idle_timeout: Option<Duration>,
+    ping_interval: Option<Duration>,
+    pong_timeout: Option<Duration>,
+    stale_after: Option<Duration>,
+    max_pause: Option<Duration>,
+    queue: QueueConfig,
+    send_buffer: usize,
+    retry: RetryPolicy,
+    classification: Classification,
+    min_demand: u32,
+    max_demand: u32,
+    telemetry_id: String,
+}
+
+impl Default for ConfigBuilder {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(10),
+            bootstrap_timeout: Duration::from_secs(10),
+            close_timeout: Duration::from_secs(1),
+            stable_after: Duration::from_secs(10),
+            max_retry_after: Duration::from_secs(5 * 60),
+            idle_timeout: None,
+            ping_interval: None,
+            pong_timeout: None,
+            stale_after: None,
+            max_pause: None,
+            queue: QueueConfig { items: 1024, bytes: 16 * 1024 * 1024, overflow: Overflow::Pause },
+            send_buffer: 256,
+            retry: RetryPolicy::default(),
+            classification: Classification::default(),
+            min_demand: 10,
+            max_demand: 100,
+            telemetry_id: "websocket_producer".to_owned(),
+        }
+    }
+}
+
+impl ConfigBuilder {
+    /// One deadline over resolver, name lookup, TCP, TLS and upgrade (C3). Default 10 s; the reference's
+    /// `await_timeout`.
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// How long a connection may take from the upgrade to Live (B3). Default 10 s.
+    #[must_use]
+    pub fn bootstrap_timeout(mut self, timeout: Duration) -> Self {
+        self.bootstrap_timeout = timeout;
+        self
+    }
+
+    /// How long a closing handshake may take before the socket is dropped (C5, S1). Default 1 s.
+    #[must_use]
+    pub fn close_timeout(mut self, timeout: Duration) -> Self {
+        self.close_timeout = timeout;
+        self
+    }
+
+    /// How long a connection must be Live for the streak of retries to start anew (R4). Default 10 s, so that a server
+    /// that accepts and closes at once is still backed off.
+    #[must_use]
+    pub fn stable_after(mut self, span: Duration) -> Self {
+        self.stable_after = span;
+        self
+    }
+
+    /// The most that a server's `Retry-After` is heeded (R5). Default 5 min.
+    #[must_use]
+    pub fn max_retry_after(mut self, span: Duration) -> Self {
+        self.max_retry_after = span;
+        self
+    }
+
+    /// Nothing heard for this long ends the connection (L1, L2). Default off; the reference's `ws_timeout`.
+    #[must_use]
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.idle_timeout = Some(timeout);
+        self
+    }
+
+    /// A ping this often (L3). Default off.
+    #[must_use]
+    pub fn ping_interval(mut self, interval: Duration) -> Self {
+        self.ping_interval = Some(interval);
+        self
+    }
+
+    /// How long the answer to a ping may take (L3). Default 10 s; needs `ping_interval`.
+    #[must_use]
+    pub fn pong_timeout(mut self, timeout: Duration) -> Self {
+        self.pong_timeout = Some(timeout);
+        self
+    }
+
+    /// No item for this long ends the connection, though frames may still come (L4). Default off.
+    #[must_use]
+    pub fn stale_after(mut self, span: Duration) -> Self {
+        self.stale_after = Some(span);
+        self
+    }
+
+    /// How long reading may be held back by a slow consumer before the connection is given up (L5). Default off.
+    #[must_use]
+    pub fn max_pause(mut self, span: Duration) -> Self {
+        self.max_pause = Some(span);
+        self
+    }
+
+    /// The queue's bound in items (D3). Default 1024.
+    #[must_use]
+    pub fn buffer(mut self, items: usize) -> Self {
+        self.queue.items = items;
+        self
+    }
+
+    /// The queue's bound in bytes, as the handler weighs its items (D3). Default 16 MiB.
+    #[must_use]
+    pub fn buffer_bytes(mut self, bytes: usize) -> Self {
+        self.queue.bytes = bytes;
+        self
+    }
+
+    /// What happens when the queue is full (D4). Default [`Overflow::Pause`].
+    #[must_use]
+    pub fn overflow(mut self, overflow: Overflow) -> Self {
+        self.queue.overflow = overflow;
+        self
+    }
+
+    /// The bound on outgoing frames that are not flushed yet (O3). Default 256. Bootstrap frames do not count against it.
+    #[must_use]
+    pub fn send_buffer(mut self, frames: usize) -> Self {
+        self.send_buffer = frames;
+        self
+    }
+
+    /// How long to wait before each retry, and how many there are (R2, R3). Default: 5 retries, 10 s apart.
+    #[must_use]
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.retry = policy;
+        self
+    }
+
+    /// Which failures are fatal (R6). Default [`Classification::Standard`].
+    #[must_use]
+    pub fn classification(mut self, classification: Classification) -> Self {
+        self.classification = classification;
+        self
+    }
+
+    /// Which failures are fatal, by a function (R6).
+    #[must_use]
+    pub fn classify(self, classify: impl FnMut(&Failure) -> Class + Send + 'static) -> Self {
+        self.classification(Classification::Custom(Box::new(classify)))
+    }
+
+    /// The consumer asks for more once what is outstanding falls to this (D5). Default 10; the reference's `min_demand`.
+    #[must_use]
+    pub fn min_demand(mut self, items: u32) -> Self {
+        self.min_demand = items;
+        self
+    }
+
+    /// At most this many items are outstanding (D5). Default 100; the reference's `max_demand`.
+    #[must_use]
+    pub fn max_demand(mut self, items: u32) -> Self {
+        self.max_demand = items;
+        self
+    }
+
+    /// The first part of telemetry names (T1). Default `websocket_producer`; the reference's `telemetry_id`.
+    #[must_use]
+    pub fn telemetry_id(mut self, id: impl Into<String>) -> Self {
+        self.telemetry_id = id.into();
+        self
+    }
+
+    /// Checks the options.
+    ///
+    /// # Errors
+    /// For each impossible combination one that names option, value and rule.
+    pub fn build(self) -> Result<Config, ConfigError> {
+        self.check_spans()?;
+        self.check_retry()?;
+        self.check_bounds()?;
+        let ping = self.ping()?;
+        Ok(Config {
+            connect_timeout: self.connect_timeout,
+            bootstrap_timeout: self.bootstrap_timeout,
+            close_timeout: self.close_timeout,
+            stable_after: self.stable_after,
+            max_retry_after: self.max_retry_after,
+            liveness: LivenessConfig {
+                idle_timeout: self.idle_timeout,
+                ping,
+                stale_after: self.stale_after,
+                max_pause: self.max_pause,
+            },
+            queue: self.queue,
+            send_buffer: self.send_buffer,
+            retry: self.retry,
+            classification: self.classification,
+            min_demand: self.min_demand,
+            max_demand: self.max_demand,
+            telemetry_id: self.telemetry_id,
+        })
+    }
+
+    fn check_spans(&self) -> Result<(), ConfigError> {
+        let spans = [
+            ("connect_timeout", Some(self.connect_timeout)),
+            ("bootstrap_timeout", Some(self.bootstrap_timeout)),
+            ("close_timeout", Some(self.close_timeout)),
+            ("idle_timeout", self.idle_timeout),
+            ("ping_interval", self.ping_interval),
+            ("pong_timeout", self.pong_timeout),
+            ("stale_after", self.stale_after),
+            ("max_pause", self.max_pause),
+        ];
+        spans.into_iter().try_for_each(|(option, span)| match span {
+            Some(Duration::ZERO) => Err(ConfigError::Zero { option }),
+            Some(_) | None => Ok(()),
+        })
+    }
+
+    fn check_retry(&self) -> Result<(), ConfigError> {
+        let (option, delay) = match &self.retry.backoff {
+            Backoff::Fixed(delay) => ("retry delay", *delay),
+            Backoff::Exponential { base, cap, .. } if base > cap => {
+                return Err(ConfigError::Above {
+                    option: "retry base",
+                    value: Value::Span(*base),
+                    limit: "retry cap",
+                    limit_value: Value::Span(*cap),
+                });
+            }
+            Backoff::Exponential { base, .. } => ("retry base", *base),
+            // What a function of the application's own returns is its own affair, zero included.
+            Backoff::Custom { .. } => return Ok(()),
+        };
+        if delay.is_zero() { Err(ConfigError::Zero { option }) } else { Ok(()) }
+    }
+
+    fn check_bounds(&self) -> Result<(), ConfigError> {
+        let bounds = [
+            ("buffer", self.queue.items),
+            ("buffer_bytes", self.queue.bytes),
+            ("send_buffer", self.send_buffer),
+        ];
+        if let Some((option, _)) = bounds.into_iter().find(|(_, bound)| *bound == 0) {
+            return Err(ConfigError::Zero { option });
+        }
+        if self.min_demand >= self.max_demand {
+            return Err(ConfigError::NotBelow {
+                option: "min_demand",
+                value: Value::Count(self.min_demand.into()),
+                limit: "max_demand",
+                limit_value: Value::Count(self.max_demand.into()),
+            });
+        }
+        if self.telemetry_id.is_empty() {
+            return Err(ConfigError::Empty { option: "telemetry_id" });
+        }
+        Ok(())
+    }
+
+    fn ping(&self) -> Result<Option<PingConfig>, ConfigError> {
+        let Some(interval) = self.ping_interval else {
+            return match self.pong_timeout {
+                Some(_) => Err(ConfigError::Needs { option: "pong_timeout", needs: "ping_interval" }),
+                None => Ok(None),
+            };
+        };
+        if let Some(idle) = self.idle_timeout.filter(|idle| interval >= *idle) {
+            return Err(ConfigError::NotBelow {
+                option: "ping_interval",
+                value: Value::Span(interval),
+                limit: "idle_timeout",
+                limit_value: Value::Span(idle),
+            });
+        }
+        let timeout = self.pong_timeout.unwrap_or(Duration::from_secs(10));
+        Ok(Some(PingConfig { interval, timeout }))
+    }
+}

@@ -1,0 +1,345 @@
+//! The bounded queue between handler and consumer: credit, watermarks, overflow, and marks of broken continuity (D1-D5).
+
+use alloc::collections::VecDeque;
+
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::frame::ConnectionId;
+
+/// What the consumer is given, in order. A consumer that keeps an order book knows exactly between which two items
+/// continuity broke.
+///
+/// Marks cost no demand. Marks between the same two items fold into one of each kind, so that a feed that flaps while
+/// its consumer sleeps stays bounded: a connection that came and went there without an item leaves no trace in-band
+/// (the notices tell of it). They come in this order: `Interrupted`, `Live`, `Dropped`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Delivery<T> {
+    /// The connection is Live. Items that its bootstrap emitted have come before this (B5).
+    Live {
+        /// Which connection.
+        id: ConnectionId,
+    },
+    /// An item.
+    Item(T),
+    /// The connection is over; whatever was sent until the next one is lost. Also ends a connection that emitted items
+    /// without ever turning Live.
+    Interrupted {
+        /// Which connection.
+        id: ConnectionId,
+        /// Why; `None` if the application ended it: by a shutdown, or because its handler panicked.
+        failure: Option<Failure>,
+    },
+    /// The overflow policy dropped items here (D4).
+    Dropped {
+        /// How many.
+        count: u64,
+    },
+}
+
+/// What happens when the queue is full (D4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Overflow {
+    /// Stop reading until it is half empty; TCP pushes back. Nothing is lost. The default.
+    #[default]
+    Pause,
+    /// Drop the oldest items.
+    DropOldest,
+    /// Drop the newest items.
+    DropNewest,
+    /// End the connection with [`Failure::Overflow`].
+    Disconnect,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct QueueConfig {
+    pub(crate) items: usize,
+    pub(crate) bytes: usize,
+    pub(crate) overflow: Overflow,
+}
+
+/// The verdict on an item handed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Push {
+    /// It is in the queue, or a drop policy saw to it.
+    Done,
+    /// There is no room, and the policy is to end the connection.
+    Overflow,
+}
+
+/// The queue. Items are numbered in order of emission; a mark stands before the item with its number.
+pub(crate) struct Queue<T> {
+    config: QueueConfig,
+    items: VecDeque<Weighed<T>>,
+    marks: VecDeque<Mark>,
+    /// The number of the item at the front.
+    head: u64,
+    bytes: u64,
+    credit: u64,
+    dropped: u64,
+    reading: Reading,
+    continuity: Continuity,
+}
+
+struct Weighed<T> {
+    item: T,
+    /// In bytes; 4 GiB stands for all that is heavier, so that the sum cannot overflow.
+    weight: u32,
+}
+
+/// Whether the queue lets reading go on; it changes at the bound and at half of it (D4).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    On,
+    HeldBack,
+}
+
+/// Whether something of the present connection has been put in-band, so that its end must be as well.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Continuity {
+    Begun,
+    Broken,
+}
+
+impl<T> Queue<T> {
+    pub(crate) const fn new(config: QueueConfig) -> Self {
+        Self {
+            config,
+            items: VecDeque::new(),
+            marks: VecDeque::new(),
+            head: 0,
+            bytes: 0,
+            credit: 0,
+            dropped: 0,
+            reading: Reading::On,
+            continuity: Continuity::Broken,
+        }
+    }
+
+    /// The consumer wants `count` more items (D1).
+    pub(crate) fn request(&mut self, count: u64) {
+        self.credit = self.credit.saturating_add(count);
+    }
+
+    /// An item from the handler, with its weight in bytes.
+    pub(crate) fn push(&mut self, item: T, weight: usize) -> Push {
+        self.continuity = Continuity::Begun;
+        if self.is_full() {
+            match self.config.overflow {
+                Overflow::Pause => {}
+                Overflow::DropOldest => self.drop_oldest(),
+                Overflow::DropNewest => {
+                    self.dropped = self.dropped.saturating_add(1);
+                    let mark = self.last_mark();
+                    mark.dropped = mark.dropped.saturating_add(1);
+                    return Push::Done;
+                }
+                Overflow::Disconnect => return Push::Overflow,
+            }
+        }
+        let weight = u32::try_from(weight).unwrap_or(u32::MAX);
+        self.bytes += u64::from(weight);
+        self.items.push_back(Weighed { item, weight });
+        if self.config.overflow == Overflow::Pause && self.is_full() {
+            self.reading = Reading::HeldBack;
+        }
+        Push::Done
+    }
+
+    /// A connection turned Live.
+    pub(crate) fn mark_live(&mut self, id: ConnectionId) {
+        let opens = self.continuity == Continuity::Broken;
+        self.continuity = Continuity::Begun;
+        self.last_mark().live = Some(Opening { id, opens });
+    }
+
+    /// A connection is over.
+    pub(crate) fn mark_interrupted(&mut self, id: ConnectionId, failure: Option<&Failure>) {
+        if self.continuity == Continuity::Broken {
+            return;
+        }
+        self.continuity = Continuity::Broken;
+        self.last_mark().interrupt(Interruption { id, failure: failure.cloned() });
+        if self.marks.back().is_some_and(Mark::is_empty) {
+            self.marks.pop_back();
+        }
+    }
+
+    /// The next thing for the consumer. An item spends one of what was requested; a mark is free.
+    pub(crate) fn pop(&mut self) -> Option<Delivery<T>> {
+        if let Some(mark) = self.marks.front_mut()
+            && mark.before == self.head
+        {
+            let delivery = mark.take();
+            if mark.is_empty() {
+                self.marks.pop_front();
+            }
+            return delivery;
+        }
+        let credit = self.credit.checked_sub(1)?;
+        let item = self.pop_item()?;
+        self.credit = credit;
+        Some(Delivery::Item(item))
+    }
+
+    pub(crate) fn is_held_back(&self) -> bool {
+        self.reading == Reading::HeldBack
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    pub(crate) const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    pub(crate) const fn credit(&self) -> u64 {
+        self.credit
+    }
+
+    /// Items dropped since the feed began.
+    pub(crate) const fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    fn is_full(&self) -> bool {
+        self.items.len() >= self.config.items || self.bytes >= self.config.bytes as u64
+    }
+
+    fn pop_item(&mut self) -> Option<T> {
+        let Weighed { item, weight } = self.items.pop_front()?;
+        self.head += 1;
+        self.bytes -= u64::from(weight);
+        if self.items.len() <= self.config.items / 2 && self.bytes <= self.config.bytes as u64 / 2 {
+            self.reading = Reading::On;
+        }
+        Some(item)
+    }
+
+    /// Makes room for one; the marks that stood around the dropped items become one (D4).
+    fn drop_oldest(&mut self) {
+        let mut fold = Mark::before(self.head);
+        while self.is_full() && !self.items.is_empty() {
+            self.fold_front(&mut fold);
+            self.pop_item();
+            fold.dropped += 1;
+            self.dropped = self.dropped.saturating_add(1);
+        }
+        self.fold_front(&mut fold);
+        fold.before = self.head;
+        self.marks.push_front(fold);
+    }
+
+    /// Takes the mark before the first item, if there is one, into `fold`.
+    fn fold_front(&mut self, fold: &mut Mark) {
+        if self.marks.front().is_some_and(|mark| mark.before == self.head)
+            && let Some(mark) = self.marks.pop_front()
+        {
+            fold.append(mark);
+        }
+    }
+
+    /// The mark behind the last item.
+    fn last_mark(&mut self) -> &mut Mark {
+        let tail = self.head + self.items.len() as u64;
+        if self.marks.back().is_none_or(|mark| mark.before != tail) {
+            self.marks.push_back(Mark::before(tail));
+        }
+        self.marks.back_mut().expect("there is one: it was there or has just been pushed")
+    }
+}
+
+/// What happened between two items.
+struct Mark {
+    before: u64,
+    interrupted: Option<Interruption>,
+    live: Option<Opening>,
+    dropped: u64,
+}
+
+struct Interruption {
+    id: ConnectionId,
+    failure: Option<Failure>,
+}
+
+struct Opening {
+    id: ConnectionId,
+    /// Whether nothing of the connection has been in-band before.
+    opens: bool,
+}
+
+impl Mark {
+    const fn before(item: u64) -> Self {
+        Self { before: item, interrupted: None, live: None, dropped: 0 }
+    }
+
+    const fn is_empty(&self) -> bool {
+        self.interrupted.is_none() && self.live.is_none() && self.dropped == 0
+    }
+
+    /// A connection that opened and ended here leaves no trace; otherwise the first interruption is the one that broke
+    /// what the consumer has.
+    fn interrupt(&mut self, interruption: Interruption) {
+        match self.live.take() {
+            Some(Opening { opens: true, .. }) => {}
+            Some(Opening { opens: false, .. }) | None => {
+                self.interrupted.get_or_insert(interruption);
+            }
+        }
+    }
+
+    fn append(&mut self, later: Self) {
+        if let Some(interruption) = later.interrupted {
+            self.interrupt(interruption);
+        }
+        if later.live.is_some() {
+            self.live = later.live;
+        }
+        self.dropped = self.dropped.saturating_add(later.dropped);
+    }
+
+    /// `Dropped` comes last: a consumer that starts afresh at `Live` must not take what was dropped after it for whole.
+    fn take<T>(&mut self) -> Option<Delivery<T>> {
+        if let Some(Interruption { id, failure }) = self.interrupted.take() {
+            return Some(Delivery::Interrupted { id, failure });
+        }
+        if let Some(Opening { id, .. }) = self.live.take() {
+            return Some(Delivery::Live { id });
+        }
+        match core::mem::take(&mut self.dropped) {
+            0 => None,
+            count => Some(Delivery::Dropped { count }),
+        }
+    }
+}
+
+/// The consumer's side of demand: asks for up to `max`, and again once what is outstanding falls to `min` (D5).
+#[derive(Clone, Copy, Debug)]
+pub struct DemandWindow {
+    min: u64,
+    max: u64,
+    outstanding: u64,
+}
+
+impl DemandWindow {
+    /// Nothing asked for yet.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        Self { min: config.min_demand().into(), max: config.max_demand().into(), outstanding: 0 }
+    }
+
+    /// One item has been taken.
+    pub fn taken(&mut self) {
+        self.outstanding = self.outstanding.saturating_sub(1);
+    }
+
+    /// What to ask for now, if it is time to; counts as asked.
+    pub fn top_up(&mut self) -> Option<u64> {
+        if self.outstanding > self.min {
+            return None;
+        }
+        let more = self.max - self.outstanding;
+        self.outstanding = self.max;
+        Some(more)
+    }
+}

@@ -1,0 +1,268 @@
+//! Why a connection or an attempt ended, and why a feed stopped.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use core::fmt;
+use core::time::Duration;
+
+use crate::frame::CloseFrame;
+
+/// Why an attempt failed or a connection ended. Each goes down the same path: classify, then retry or stop (R1).
+///
+/// Texts in `detail` come from the operating system and from libraries, or say what a library saw; they never hold
+/// header values, query strings or payloads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The application's resolver of URL and headers failed (C4).
+    Resolve {
+        /// What the resolver said.
+        detail: String,
+    },
+    /// The host's name could not be looked up.
+    Lookup {
+        /// What the operating system said.
+        detail: String,
+    },
+    /// No TCP connection came about.
+    Tcp {
+        /// What the operating system said.
+        detail: String,
+    },
+    /// The TLS handshake failed.
+    Tls {
+        /// What the TLS library said.
+        detail: String,
+    },
+    /// The server answered the upgrade with another status than 101.
+    Rejected {
+        /// HTTP status code.
+        status: u16,
+        /// `Retry-After`, already turned into a span from now (RFC 9110 §10.2.3).
+        retry_after: Option<Duration>,
+    },
+    /// What came back was not a valid answer to the upgrade (RFC 6455 §4.1).
+    Upgrade {
+        /// What was wrong with it.
+        detail: String,
+    },
+    /// No connection within `connect_timeout` (C3).
+    ConnectTimeout,
+    /// The connection was made, but did not get as far as Live (B4).
+    Bootstrap(BootstrapFailure),
+    /// The peer sent a Close frame.
+    Closed(Option<CloseFrame>),
+    /// The connection broke without a closing handshake: reset, or end of stream.
+    Io {
+        /// What the operating system said.
+        detail: String,
+    },
+    /// The peer broke the WebSocket protocol, or a limit on frame or message size.
+    Protocol {
+        /// Which rule it broke.
+        detail: String,
+    },
+    /// Nothing was heard for `idle_timeout` (L1, L2).
+    IdleTimeout,
+    /// A ping was not answered within `pong_timeout` (L3).
+    PongTimeout,
+    /// No item came out for `stale_after` (L4).
+    Stale,
+    /// The handler found fault with a message (H3).
+    Fault(Fault),
+    /// The handler asked for a new connection (H4).
+    Reconnect,
+    /// The queue was full under [`Overflow::Disconnect`](crate::Overflow::Disconnect), or reading was held back for
+    /// longer than `max_pause` (D4, L5).
+    Overflow,
+}
+
+impl Failure {
+    /// A short, stable name in `snake_case`, for logs, metric labels and machine-readable output.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Resolve { .. } => "resolve",
+            Self::Lookup { .. } => "lookup",
+            Self::Tcp { .. } => "tcp",
+            Self::Tls { .. } => "tls",
+            Self::Rejected { .. } => "rejected",
+            Self::Upgrade { .. } => "upgrade",
+            Self::ConnectTimeout => "connect_timeout",
+            Self::Bootstrap(BootstrapFailure::Fault(_)) => "bootstrap_fault",
+            Self::Bootstrap(BootstrapFailure::Lost(_)) => "bootstrap_lost",
+            Self::Bootstrap(BootstrapFailure::Timeout) => "bootstrap_timeout",
+            Self::Closed(_) => "closed",
+            Self::Io { .. } => "io",
+            Self::Protocol { .. } => "protocol",
+            Self::IdleTimeout => "idle_timeout",
+            Self::PongTimeout => "pong_timeout",
+            Self::Stale => "stale",
+            Self::Fault(_) => "fault",
+            Self::Reconnect => "reconnect",
+            Self::Overflow => "overflow",
+        }
+    }
+
+    /// Whether a liveness clock ran out: such a connection is reported as `timeout`, any other as `disconnected` (T2).
+    #[must_use]
+    pub const fn is_timeout(&self) -> bool {
+        matches!(self, Self::IdleTimeout | Self::PongTimeout | Self::Stale)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Resolve { detail } => write!(f, "the resolver of URL and headers failed: {detail}"),
+            Self::Lookup { detail } => write!(f, "the host's name could not be looked up: {detail}"),
+            Self::Tcp { detail } => write!(f, "no TCP connection: {detail}"),
+            Self::Tls { detail } => write!(f, "TLS failed: {detail}"),
+            Self::Rejected { status, retry_after: None } => {
+                write!(f, "the server refused the upgrade with HTTP {status}")
+            }
+            Self::Rejected { status, retry_after: Some(after) } => {
+                write!(f, "the server refused the upgrade with HTTP {status}, retry after {after:?}")
+            }
+            Self::Upgrade { detail } => write!(f, "the answer to the upgrade is not valid: {detail}"),
+            Self::ConnectTimeout => f.write_str("no connection within the connect timeout"),
+            Self::Bootstrap(failure) => failure.fmt(f),
+            Self::Closed(None) => f.write_str("the server closed the connection"),
+            Self::Closed(Some(frame)) => {
+                write!(f, "the server closed the connection with code {}", frame.code)
+            }
+            Self::Io { detail } => write!(f, "the connection broke: {detail}"),
+            Self::Protocol { detail } => write!(f, "the server broke the protocol: {detail}"),
+            Self::IdleTimeout => f.write_str("nothing was heard for the idle timeout"),
+            Self::PongTimeout => f.write_str("a ping was not answered within the pong timeout"),
+            Self::Stale => f.write_str("no item came for the stale time"),
+            Self::Fault(fault) => write!(f, "the handler found fault: {fault}"),
+            Self::Reconnect => f.write_str("the handler asked for a new connection"),
+            Self::Overflow => f.write_str("the consumer was too slow"),
+        }
+    }
+}
+
+impl core::error::Error for Failure {}
+
+/// Why a connection did not get as far as Live (B4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BootstrapFailure {
+    /// The handler's `on_upgrade` returned an error, or asked to send what cannot be sent.
+    Fault(Fault),
+    /// The connection ended while its bootstrap frames were still owed.
+    Lost(Box<Failure>),
+    /// Not Live within `bootstrap_timeout` (B3).
+    Timeout,
+}
+
+impl fmt::Display for BootstrapFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fault(fault) => write!(f, "the bootstrap was refused: {fault}"),
+            Self::Lost(failure) => write!(f, "the bootstrap frames could not be sent: {failure}"),
+            Self::Timeout => f.write_str("not live within the bootstrap timeout"),
+        }
+    }
+}
+
+/// What a handler says when it cannot go on (H3). Its message is shown to people: keep secrets out of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    message: String,
+    severity: Severity,
+}
+
+/// Whether a new connection may mend a [`Fault`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// Reconnect.
+    Retryable,
+    /// Stop the feed.
+    Fatal,
+}
+
+impl Fault {
+    /// A fault that a new connection may mend.
+    pub fn retryable(message: impl Into<String>) -> Self {
+        Self { message: message.into(), severity: Severity::Retryable }
+    }
+
+    /// A fault that nothing mends: the feed stops.
+    pub fn fatal(message: impl Into<String>) -> Self {
+        Self { message: message.into(), severity: Severity::Fatal }
+    }
+
+    /// What the handler said.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Whether a new connection may mend it.
+    #[must_use]
+    pub const fn severity(&self) -> Severity {
+        self.severity
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl core::error::Error for Fault {}
+
+/// Why a feed ended for good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StopReason {
+    /// The application asked for it (S1).
+    Shutdown,
+    /// As many attempts in a streak as the retry policy allows have failed (R2).
+    RetriesExhausted {
+        /// Why the last one failed.
+        last: Failure,
+    },
+    /// A failure that is classified as one that no retry mends (R6).
+    Fatal {
+        /// That failure.
+        failure: Failure,
+    },
+    /// The handler, or another function of the application, panicked (H5).
+    HandlerPanicked,
+}
+
+impl StopReason {
+    /// A short, stable name in `snake_case`, for logs and machine-readable output.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Shutdown => "shutdown",
+            Self::RetriesExhausted { .. } => "retries_exhausted",
+            Self::Fatal { .. } => "fatal",
+            Self::HandlerPanicked => "handler_panicked",
+        }
+    }
+
+    /// The failure that led to it, if one did.
+    #[must_use]
+    pub const fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::RetriesExhausted { last: failure } | Self::Fatal { failure } => Some(failure),
+            Self::Shutdown | Self::HandlerPanicked => None,
+        }
+    }
+}
+
+impl fmt::Display for StopReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Shutdown => f.write_str("the feed was shut down"),
+            Self::RetriesExhausted { last } => write!(f, "no retries left; last failure: {last}"),
+            Self::Fatal { failure } => write!(f, "no retry can mend this: {failure}"),
+            Self::HandlerPanicked => f.write_str("the frame handler panicked"),
+        }
+    }
+}
+
+impl core::error::Error for StopReason {}

@@ -1,0 +1,180 @@
+//! What travels over a connection, as the machine sees it.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use bytes::Bytes;
+
+/// Names one attempt and the connection it may become. Strictly increasing over the life of a feed (C2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(u64);
+
+impl ConnectionId {
+    /// The id with this number, for recorded runs and tests.
+    #[must_use]
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// Its number; the first attempt of a feed is 1.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for ConnectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A data message (RFC 6455 §5.6): what handlers are given, and what applications send.
+///
+/// The transport has checked that received text is UTF-8 (RFC 6455 §8.1). Text on its way out is checked when it is
+/// handed to the machine.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub enum Message {
+    /// UTF-8 text.
+    Text(Bytes),
+    /// Arbitrary bytes.
+    Binary(Bytes),
+}
+
+impl Message {
+    /// The payload, whatever its kind.
+    #[must_use]
+    pub fn payload(&self) -> &Bytes {
+        match self {
+            Self::Text(payload) | Self::Binary(payload) => payload,
+        }
+    }
+
+    /// The payload alone, without a copy.
+    #[must_use]
+    pub fn into_payload(self) -> Bytes {
+        match self {
+            Self::Text(payload) | Self::Binary(payload) => payload,
+        }
+    }
+
+    /// The text of a text message; `None` for a binary one, or if the bytes are not UTF-8.
+    #[must_use]
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(payload) => core::str::from_utf8(payload).ok(),
+            Self::Binary(_) => None,
+        }
+    }
+
+    /// The payload's length in bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.payload().len()
+    }
+
+    /// Whether the payload is empty.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.payload().is_empty()
+    }
+}
+
+/// Shows kind and length only: payloads hold credentials and never reach a log.
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(payload) => write!(f, "Text({} bytes)", payload.len()),
+            Self::Binary(payload) => write!(f, "Binary({} bytes)", payload.len()),
+        }
+    }
+}
+
+impl From<&str> for Message {
+    fn from(text: &str) -> Self {
+        Self::Text(Bytes::copy_from_slice(text.as_bytes()))
+    }
+}
+
+impl From<String> for Message {
+    fn from(text: String) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl From<Vec<u8>> for Message {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Binary(bytes.into())
+    }
+}
+
+impl From<Bytes> for Message {
+    fn from(bytes: Bytes) -> Self {
+        Self::Binary(bytes)
+    }
+}
+
+/// One whole message or control frame, in either direction (RFC 6455 §5.5, §5.6). Fragments have been joined.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Frame {
+    /// A text message.
+    Text(Bytes),
+    /// A binary message.
+    Binary(Bytes),
+    /// A ping; the transport answers it (O2).
+    Ping(Bytes),
+    /// A pong.
+    Pong(Bytes),
+    /// A Close frame, with code and reason if it had any.
+    Close(Option<CloseFrame>),
+}
+
+/// Shows kind and length only: payloads hold credentials and never reach a log.
+impl fmt::Debug for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(payload) => write!(f, "Text({} bytes)", payload.len()),
+            Self::Binary(payload) => write!(f, "Binary({} bytes)", payload.len()),
+            Self::Ping(payload) => write!(f, "Ping({} bytes)", payload.len()),
+            Self::Pong(payload) => write!(f, "Pong({} bytes)", payload.len()),
+            Self::Close(frame) => f.debug_tuple("Close").field(frame).finish(),
+        }
+    }
+}
+
+impl From<Message> for Frame {
+    fn from(message: Message) -> Self {
+        match message {
+            Message::Text(payload) => Self::Text(payload),
+            Message::Binary(payload) => Self::Binary(payload),
+        }
+    }
+}
+
+/// The body of a Close frame (RFC 6455 §5.5.1).
+#[derive(Clone, PartialEq, Eq)]
+pub struct CloseFrame {
+    /// Status code (RFC 6455 §7.4).
+    pub code: u16,
+    /// The sender's reason, at most 123 bytes on the wire; often empty.
+    pub reason: String,
+}
+
+impl CloseFrame {
+    /// Normal closure (RFC 6455 §7.4.1).
+    pub const NORMAL: u16 = 1000;
+
+    /// A frame with this code and no reason.
+    #[must_use]
+    pub const fn new(code: u16) -> Self {
+        Self { code, reason: String::new() }
+    }
+}
+
+/// Shows the code and the length of the reason: the reason is the peer's own text.
+impl fmt::Debug for CloseFrame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CloseFrame({}, reason of {} bytes)", self.code, self.reason.len())
+    }
+}

@@ -1,0 +1,159 @@
+//! Whether a connection is still alive: the idle, ping/pong and stale clocks (L1-L6).
+
+use core::time::Duration;
+
+use crate::config::LivenessConfig;
+use crate::failure::Failure;
+use crate::time::{Deadline, Timestamp};
+
+/// The verdict when a deadline has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Pulse {
+    /// Nothing is due after all.
+    Alive,
+    /// Send a ping with this payload.
+    Ping([u8; 8]),
+    /// The connection is dead.
+    Dead(Failure),
+}
+
+/// The clocks of one connection. They store when something last happened; deadlines follow from that, so a frame
+/// re-arms nothing (L6).
+pub(crate) struct Liveness {
+    config: LivenessConfig,
+    last_heard: Timestamp,
+    pings: Pings,
+    emission: Emission,
+    reading: Reading,
+}
+
+/// Where the ping cycle stands.
+enum Pings {
+    Off,
+    Due { at: Timestamp, number: u64, every: Duration, timeout: Duration },
+    Awaiting { number: u64, sent: Timestamp, since: Timestamp, every: Duration, timeout: Duration },
+}
+
+/// Since when no item has come; a connection that is not Live yet owes none.
+enum Emission {
+    NotYetLive,
+    Since(Timestamp),
+}
+
+enum Reading {
+    On,
+    HeldBack { since: Timestamp },
+}
+
+impl Liveness {
+    pub(crate) fn new(config: LivenessConfig, now: Timestamp) -> Self {
+        let pings = config.ping.map_or(Pings::Off, |ping| Pings::Due {
+            at: now.saturating_add(ping.interval),
+            number: 0,
+            every: ping.interval,
+            timeout: ping.timeout,
+        });
+        Self { config, last_heard: now, pings, emission: Emission::NotYetLive, reading: Reading::On }
+    }
+
+    /// Any inbound frame (L1).
+    pub(crate) fn heard(&mut self, now: Timestamp) {
+        self.last_heard = now;
+    }
+
+    /// The connection turned Live: from now on it owes items (L4).
+    pub(crate) fn live(&mut self, now: Timestamp) {
+        self.emission = Emission::Since(now);
+    }
+
+    /// The handler emitted an item.
+    pub(crate) fn emitted(&mut self, now: Timestamp) {
+        if let Emission::Since(last) = &mut self.emission {
+            *last = now;
+        }
+    }
+
+    /// A pong came in; the round-trip time if it answers the ping that is out (L3).
+    pub(crate) fn pong(&mut self, payload: &[u8], now: Timestamp) -> Option<Duration> {
+        let Pings::Awaiting { number, sent, every, timeout, .. } = self.pings else { return None };
+        if payload != number.to_be_bytes() {
+            return None;
+        }
+        let at = sent.saturating_add(every).max(now.next());
+        self.pings = Pings::Due { at, number: number.wrapping_add(1), every, timeout };
+        Some(now.saturating_since(sent))
+    }
+
+    /// Reading is held back: the clocks stand still (L5).
+    pub(crate) fn pause(&mut self, now: Timestamp) {
+        self.reading = Reading::HeldBack { since: now };
+    }
+
+    /// Reading goes on: the clocks start from now (L5). For how long it was held back, if it was.
+    pub(crate) fn resume(&mut self, now: Timestamp) -> Option<Duration> {
+        let Reading::HeldBack { since } = self.reading else { return None };
+        self.reading = Reading::On;
+        self.last_heard = now;
+        self.emitted(now);
+        match &mut self.pings {
+            Pings::Off => {}
+            Pings::Due { at, every, .. } => *at = now.saturating_add(*every),
+            Pings::Awaiting { since, .. } => *since = now,
+        }
+        Some(now.saturating_since(since))
+    }
+
+    pub(crate) const fn is_paused(&self) -> bool {
+        matches!(self.reading, Reading::HeldBack { .. })
+    }
+
+    pub(crate) fn deadline(&self) -> Deadline {
+        match self.reading {
+            Reading::HeldBack { since } => Deadline::after(since, self.config.max_pause),
+            Reading::On => self.idle_deadline().min(self.ping_deadline()).min(self.stale_deadline()),
+        }
+    }
+
+    /// Looks at the clocks; what has run out longest ago does not matter, a dead connection is dead.
+    pub(crate) fn tick(&mut self, now: Timestamp) -> Pulse {
+        if !self.deadline().is_due(now) {
+            return Pulse::Alive;
+        }
+        if self.is_paused() {
+            return Pulse::Dead(Failure::Overflow);
+        }
+        if self.idle_deadline().is_due(now) {
+            return Pulse::Dead(Failure::IdleTimeout);
+        }
+        if self.stale_deadline().is_due(now) {
+            return Pulse::Dead(Failure::Stale);
+        }
+        match self.pings {
+            Pings::Off => Pulse::Alive,
+            Pings::Awaiting { .. } => Pulse::Dead(Failure::PongTimeout),
+            Pings::Due { number, every, timeout, .. } => {
+                self.pings = Pings::Awaiting { number, sent: now, since: now, every, timeout };
+                Pulse::Ping(number.to_be_bytes())
+            }
+        }
+    }
+
+    fn idle_deadline(&self) -> Deadline {
+        Deadline::after(self.last_heard, self.config.idle_timeout)
+    }
+
+    fn ping_deadline(&self) -> Deadline {
+        match self.pings {
+            Pings::Off => Deadline::Never,
+            Pings::Due { at, .. } => Deadline::At(at),
+            Pings::Awaiting { since, timeout, .. } => Deadline::At(since.saturating_add(timeout)),
+        }
+    }
+
+    fn stale_deadline(&self) -> Deadline {
+        match self.emission {
+            Emission::NotYetLive => Deadline::Never,
+            Emission::Since(last) => Deadline::after(last, self.config.stale_after),
+        }
+    }
+}

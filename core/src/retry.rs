@@ -1,0 +1,296 @@
+//! What follows a failure: another attempt, and when, or the end (R1-R6).
+
+use alloc::boxed::Box;
+use core::fmt;
+use core::time::Duration;
+
+use fastrand::Rng;
+
+use crate::failure::{BootstrapFailure, Failure, Severity};
+use crate::time::Timestamp;
+
+/// Where a streak of failures stands, as in the reference's retry options (R2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryState {
+    /// How many retries a streak has; `None` for no limit.
+    pub max_retries: Option<u32>,
+    /// How many are left. The retry that is being decided has already been taken off.
+    pub retries_left: Option<u32>,
+    /// How long to wait before the retry.
+    pub delay: Duration,
+}
+
+/// How a delay is spread, so that a fleet does not come back all at once (R3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Jitter {
+    /// Wait exactly the delay.
+    None,
+    /// Wait anything from zero to the delay. The default.
+    #[default]
+    Full,
+    /// Wait anything from half the delay to the delay.
+    Equal,
+}
+
+/// How long to wait before each retry, and how many there are.
+///
+/// The default is the reference's: 5 retries, 10 s apart (R2).
+pub struct RetryPolicy {
+    pub(crate) backoff: Backoff,
+    pub(crate) max_retries: Option<u32>,
+}
+
+type CustomBackoff = Box<dyn FnMut(RetryState, &Failure) -> RetryState + Send>;
+
+pub(crate) enum Backoff {
+    Fixed(Duration),
+    Exponential { base: Duration, cap: Duration, jitter: Jitter },
+    Custom { initial: Duration, next: CustomBackoff },
+}
+
+impl RetryPolicy {
+    /// Retries in a streak unless told otherwise: the reference's default.
+    pub const DEFAULT_MAX_RETRIES: u32 = 5;
+    /// The delay unless told otherwise: the reference's default.
+    pub const DEFAULT_DELAY: Duration = Duration::from_secs(10);
+
+    /// The same delay before every retry.
+    #[must_use]
+    pub const fn fixed(delay: Duration) -> Self {
+        Self { backoff: Backoff::Fixed(delay), max_retries: Some(Self::DEFAULT_MAX_RETRIES) }
+    }
+
+    /// `base` before the first retry, twice as long before each further one, at most `cap`; with [`Jitter::Full`],
+    /// drawn after the cap, so that a fleet stays spread out at the cap (R3).
+    #[must_use]
+    pub const fn exponential(base: Duration, cap: Duration) -> Self {
+        Self {
+            backoff: Backoff::Exponential { base, cap, jitter: Jitter::Full },
+            max_retries: Some(Self::DEFAULT_MAX_RETRIES),
+        }
+    }
+
+    /// A function of the state so far and the failure gives the next state, as the reference's retry function does.
+    /// `initial` is the delay in the state that it sees first. No jitter is added.
+    pub fn custom(
+        initial: Duration,
+        next: impl FnMut(RetryState, &Failure) -> RetryState + Send + 'static,
+    ) -> Self {
+        Self {
+            backoff: Backoff::Custom { initial, next: Box::new(next) },
+            max_retries: Some(Self::DEFAULT_MAX_RETRIES),
+        }
+    }
+
+    /// At most `retries` retries in a streak: 1 + `retries` attempts.
+    #[must_use]
+    pub fn max_retries(mut self, retries: u32) -> Self {
+        self.max_retries = Some(retries);
+        self
+    }
+
+    /// Retry for ever.
+    #[must_use]
+    pub fn unlimited(mut self) -> Self {
+        self.max_retries = None;
+        self
+    }
+
+    /// How the delays of [`Self::exponential`] are spread; other policies have none.
+    #[must_use]
+    pub fn jitter(mut self, kind: Jitter) -> Self {
+        match &mut self.backoff {
+            Backoff::Exponential { jitter, .. } => *jitter = kind,
+            Backoff::Fixed(_) | Backoff::Custom { .. } => {}
+        }
+        self
+    }
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self::fixed(Self::DEFAULT_DELAY)
+    }
+}
+
+impl fmt::Debug for RetryPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("RetryPolicy");
+        match &self.backoff {
+            Backoff::Fixed(delay) => out.field("fixed", delay),
+            Backoff::Exponential { base, cap, jitter } => out.field("exponential", &(base, cap, jitter)),
+            Backoff::Custom { initial, .. } => out.field("custom", initial),
+        };
+        out.field("max_retries", &self.max_retries).finish()
+    }
+}
+
+/// Whether a failure is worth a retry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Try again.
+    Retry,
+    /// No retry mends it: stop.
+    Fatal,
+}
+
+/// Which failures are fatal (R6).
+#[derive(Default)]
+pub enum Classification {
+    /// HTTP 4xx other than 408, 425 and 429, and a handler's fatal fault. The default.
+    #[default]
+    Standard,
+    /// Any HTTP status of 400 or above, as in the reference, and a handler's fatal fault.
+    AnyHttpError,
+    /// A function of the application's own decides.
+    Custom(Box<dyn FnMut(&Failure) -> Class + Send>),
+}
+
+impl Classification {
+    pub(crate) fn classify(&mut self, failure: &Failure) -> Class {
+        let fatal = match self {
+            Self::Standard => {
+                is_fatal_fault(failure)
+                    || matches!(failure, Failure::Rejected { status, .. } if is_fatal_status(*status))
+            }
+            Self::AnyHttpError => {
+                is_fatal_fault(failure) || matches!(failure, Failure::Rejected { status: 400.., .. })
+            }
+            Self::Custom(classify) => return classify(failure),
+        };
+        if fatal { Class::Fatal } else { Class::Retry }
+    }
+}
+
+impl fmt::Debug for Classification {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Standard => "Standard",
+            Self::AnyHttpError => "AnyHttpError",
+            Self::Custom(_) => "Custom",
+        })
+    }
+}
+
+const fn is_fatal_status(status: u16) -> bool {
+    // 408 Request Timeout, 425 Too Early and 429 Too Many Requests ask for another try.
+    matches!(status, 400..=499) && !matches!(status, 408 | 425 | 429)
+}
+
+fn is_fatal_fault(failure: &Failure) -> bool {
+    let (Failure::Fault(fault) | Failure::Bootstrap(BootstrapFailure::Fault(fault))) = failure else {
+        return false;
+    };
+    fault.severity() == Severity::Fatal
+}
+
+/// The verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    RetryAt { at: Timestamp, attempt: u32, delay: Duration },
+    Exhausted,
+    Fatal,
+}
+
+/// The streak: what a policy has given out since the last stable connection.
+pub(crate) struct Retry {
+    policy: RetryPolicy,
+    classification: Classification,
+    max_retry_after: Duration,
+    state: RetryState,
+    attempt: u32,
+}
+
+impl Retry {
+    pub(crate) fn new(
+        policy: RetryPolicy,
+        classification: Classification,
+        max_retry_after: Duration,
+    ) -> Self {
+        let state = policy.start();
+        Self { policy, classification, max_retry_after, state, attempt: 0 }
+    }
+
+    /// A connection was Live for long enough: the streak is over (R4).
+    pub(crate) fn reset(&mut self) {
+        self.state = self.policy.start();
+        self.attempt = 0;
+    }
+
+    /// Retries given out in this streak.
+    pub(crate) const fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    pub(crate) fn next(&mut self, failure: &Failure, rng: &mut Rng, now: Timestamp) -> Next {
+        if self.classification.classify(failure) == Class::Fatal {
+            return Next::Fatal;
+        }
+        let retries_left = match self.state.retries_left {
+            Some(0) => return Next::Exhausted,
+            Some(left) => Some(left - 1),
+            None => None,
+        };
+        let spent = RetryState { retries_left, ..self.state };
+        let wait = self.policy.next(spent, failure, &mut self.state, rng);
+        let delay = wait.max(self.retry_after(failure));
+        self.attempt = self.attempt.saturating_add(1);
+        // A delay of zero still ends after now, so that a Tick never leaves a deadline due (P2).
+        Next::RetryAt { at: now.saturating_add(delay).max(now.next()), attempt: self.attempt, delay }
+    }
+
+    /// The server's own lower bound, if it gave one and may (R5).
+    fn retry_after(&self, failure: &Failure) -> Duration {
+        let Failure::Rejected { status: 429 | 503, retry_after: Some(after) } = failure else {
+            return Duration::ZERO;
+        };
+        (*after).min(self.max_retry_after)
+    }
+}
+
+impl RetryPolicy {
+    fn start(&self) -> RetryState {
+        let delay = match &self.backoff {
+            Backoff::Fixed(delay) => *delay,
+            Backoff::Exponential { base, cap, .. } => *base.min(cap),
+            Backoff::Custom { initial, .. } => *initial,
+        };
+        RetryState { max_retries: self.max_retries, retries_left: self.max_retries, delay }
+    }
+
+    /// Moves `state` on from `spent` and gives the time to wait.
+    fn next(
+        &mut self,
+        spent: RetryState,
+        failure: &Failure,
+        state: &mut RetryState,
+        rng: &mut Rng,
+    ) -> Duration {
+        match &mut self.backoff {
+            Backoff::Fixed(_) => {
+                *state = spent;
+                spent.delay
+            }
+            Backoff::Exponential { cap, jitter, .. } => {
+                *state = RetryState { delay: spent.delay.saturating_mul(2).min(*cap), ..spent };
+                // After the cap, so that a fleet stays spread out at the cap (R3).
+                jitter.spread(spent.delay, rng)
+            }
+            Backoff::Custom { next, .. } => {
+                *state = next(spent, failure);
+                state.delay
+            }
+        }
+    }
+}
+
+impl Jitter {
+    fn spread(self, delay: Duration, rng: &mut Rng) -> Duration {
+        let nanos = u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX);
+        Duration::from_nanos(match self {
+            Self::None => nanos,
+            Self::Full => rng.u64(0..=nanos),
+            Self::Equal => nanos - rng.u64(0..=nanos / 2),
+        })
+    }
+}

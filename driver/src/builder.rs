@@ -1,0 +1,212 @@
+//! How a feed is put together.
+
+use std::fmt::{self, Display};
+use std::hash::{BuildHasher, Hasher, RandomState};
+
+use http::{HeaderName, HeaderValue, Uri};
+use tidegate_core::{
+    Config, ConfigBuilder, ConfigError, ConnectionId, DemandWindow, Fault, FrameHandler, Message, Notice,
+    PassThrough, Timestamp, WithBootstrap,
+};
+
+use crate::consumer::{Feed, Inline, Spawned};
+use crate::control::{Control, FeedHandle};
+use crate::engine::Engine;
+use crate::handover::{Handover, Task};
+use crate::observe::{NoticeFn, Observer};
+use crate::request::{ConnectRequest, UrlError};
+use crate::resolve::{Attempt, Target, boxed};
+use crate::runtime::{Runtime, Spawn};
+
+/// Puts a feed together; [`spawn`](Self::spawn) or [`inline`](Self::inline) checks it all and starts.
+#[must_use]
+pub struct FeedBuilder<R, H = PassThrough> {
+    runtime: R,
+    request: Result<ConnectRequest, BuildError>,
+    resolver: Option<Box<dyn FnMut(Attempt) -> crate::resolve::Resolving + Send>>,
+    handler: H,
+    config: ConfigBuilder,
+    watch: Option<NoticeFn>,
+    seed: Option<u64>,
+}
+
+impl<R: Runtime> FeedBuilder<R> {
+    /// A feed of `url`, a `ws` or `wss` URL, on a runtime of your own. Adapters have a shorter way for theirs.
+    pub fn new(runtime: R, url: impl TryInto<Uri>) -> Self {
+        Self {
+            runtime,
+            request: ConnectRequest::new(url).map_err(BuildError::Url),
+            resolver: None,
+            handler: PassThrough,
+            config: Config::builder(),
+            watch: None,
+            seed: None,
+        }
+    }
+}
+
+impl<R: Runtime, H: FrameHandler> FeedBuilder<R, H> {
+    /// Path and query, apart from the URL, as the reference's `:path` option.
+    pub fn path(mut self, path: &str) -> Self {
+        self.request = self.request.and_then(|request| request.with_path(path).map_err(BuildError::Url));
+        self
+    }
+
+    /// A header of the upgrade; may be given several times. Mark secrets with [`HeaderValue::set_sensitive`] if you log
+    /// requests yourself; tidegate shows no values.
+    pub fn header(mut self, name: &str, value: impl TryInto<HeaderValue>) -> Self {
+        self.request = self.request.and_then(|request| {
+            let bad = || BuildError::Header { name: name.to_owned() };
+            let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad())?;
+            let value = value.try_into().map_err(|_| bad())?;
+            Ok(request.with_header(parsed, value))
+        });
+        self
+    }
+
+    /// Decides URL and headers anew for each attempt, within `connect_timeout` (C4): a token, a signed URL, another
+    /// host. An error is a failure of that attempt; its text is shown, so keep secrets out of it.
+    pub fn resolver<F, Fut, E>(mut self, resolver: F) -> Self
+    where
+        F: FnMut(Attempt) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<ConnectRequest, E>> + Send + 'static,
+        E: Display,
+    {
+        self.resolver = Some(boxed(resolver));
+        self
+    }
+
+    /// The machine's options.
+    pub fn config(mut self, config: ConfigBuilder) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// What makes items of messages. Default [`PassThrough`].
+    pub fn handler<G: FrameHandler>(self, handler: G) -> FeedBuilder<R, G> {
+        self.map_handler(|_| handler)
+    }
+
+    /// What to send after every upgrade, before the connection counts as Live: subscriptions, for instance (B1).
+    pub fn on_upgrade<F, I>(self, frames: F) -> FeedBuilder<R, WithBootstrap<H, F>>
+    where
+        F: FnMut(ConnectionId) -> Result<I, Fault>,
+        I: IntoIterator,
+        I::Item: Into<Message>,
+    {
+        self.map_handler(|handler| handler.with_bootstrap(frames))
+    }
+
+    /// Sees every notice, in the loop itself: keep it short.
+    pub fn on_notice(mut self, watch: impl FnMut(&Notice, Timestamp) + Send + 'static) -> Self {
+        self.watch = Some(Box::new(watch));
+        self
+    }
+
+    /// What jitter is drawn from. Default: another for every feed.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Starts the feed in a task of the runtime's: pings are answered while the consumer is busy.
+    ///
+    /// # Errors
+    /// If an option is impossible; the error names it.
+    pub fn spawn(self) -> Result<Feed<Spawned<H::Item>>, BuildError>
+    where
+        R: Spawn,
+        R::Alarm: 'static,
+        R::Transport: 'static,
+        H: Send + 'static,
+        H::Session: Send,
+        H::Item: Send,
+        R: Clone,
+    {
+        let runtime = self.runtime.clone();
+        let parts = self.build()?;
+        let handover = Handover::new(parts.control, parts.max_demand);
+        runtime.spawn(Task::new(parts.engine, handover.clone()));
+        Ok(Feed::new(Spawned::new(handover), parts.demand, parts.handle))
+    }
+
+    /// Starts the feed in the stream itself: polling it drives the connection.
+    ///
+    /// # Errors
+    /// If an option is impossible; the error names it.
+    pub fn inline(self) -> Result<Feed<Inline<R, H>>, BuildError> {
+        let parts = self.build()?;
+        Ok(Feed::new(Inline::new(parts.engine), parts.demand, parts.handle))
+    }
+
+    fn build(self) -> Result<Parts<R, H>, BuildError> {
+        let request = self.request?;
+        let config = self.config.build().map_err(BuildError::Config)?;
+        let control = Control::new(config.send_buffer());
+        let observer = Observer::new(config.telemetry_id().to_owned(), self.watch);
+        let (demand, max_demand) = (DemandWindow::new(&config), config.max_demand());
+        let seed = self.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish());
+        let feed = tidegate_core::Feed::new(config, self.handler, seed);
+        let target = Target::new(request, self.resolver);
+        let engine = Engine::new(feed, self.runtime, target, control.clone(), observer);
+        let handle = FeedHandle::new(control.clone());
+        Ok(Parts { engine, control, handle, demand, max_demand })
+    }
+
+    fn map_handler<G>(self, map: impl FnOnce(H) -> G) -> FeedBuilder<R, G> {
+        FeedBuilder {
+            runtime: self.runtime,
+            request: self.request,
+            resolver: self.resolver,
+            handler: map(self.handler),
+            config: self.config,
+            watch: self.watch,
+            seed: self.seed,
+        }
+    }
+}
+
+struct Parts<R: Runtime, H: FrameHandler> {
+    engine: Engine<R, H>,
+    control: std::sync::Arc<Control>,
+    handle: FeedHandle,
+    demand: DemandWindow,
+    max_demand: u32,
+}
+
+/// Why a feed cannot be built.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BuildError {
+    /// The URL or the path.
+    Url(UrlError),
+    /// A header's name or value.
+    Header {
+        /// Its name; its value may be a secret.
+        name: String,
+    },
+    /// An option of the machine.
+    Config(ConfigError),
+}
+
+impl Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Url(error) => error.fmt(f),
+            Self::Header { name } => write!(
+                f,
+                "the header {name:?} is not valid: a name is made of letters, digits and dashes, a value of one line"
+            ),
+            Self::Config(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for BuildError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Url(error) => Some(error),
+            Self::Header { .. } => None,
+            Self::Config(error) => Some(error),
+        }
+    }
+}

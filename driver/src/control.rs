@@ -1,0 +1,175 @@
+//! What handles say to the loop, and what the loop publishes for them.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+
+use atomic_waker::AtomicWaker;
+use event_listener::Event;
+use futures_channel::oneshot;
+use tidegate_core::{Message, Phase, SendError, Stats};
+
+/// Steers a feed from anywhere: clone it, keep it beside the stream. Dropping handles does not end the feed.
+#[derive(Clone)]
+pub struct FeedHandle {
+    control: Arc<Control>,
+}
+
+/// Between handles and the loop.
+pub(crate) struct Control {
+    board: Mutex<Board>,
+    changed: Event,
+    driver: AtomicWaker,
+    send_buffer: usize,
+}
+
+struct Board {
+    orders: Orders,
+    phase: Phase,
+    stats: Stats,
+}
+
+/// What handles asked for and the loop has not seen yet.
+#[derive(Default)]
+pub(crate) struct Orders {
+    pub(crate) sends: VecDeque<SendOrder>,
+    pub(crate) shutdown: bool,
+}
+
+pub(crate) struct SendOrder {
+    pub(crate) message: Message,
+    pub(crate) reply: oneshot::Sender<Result<(), SendError>>,
+}
+
+impl FeedHandle {
+    pub(crate) const fn new(control: Arc<Control>) -> Self {
+        Self { control }
+    }
+
+    /// Sends a message on the present connection, and on no other (O1). Done when the feed has accepted it.
+    ///
+    /// If the future is dropped before it is done, the message may or may not go out.
+    ///
+    /// # Errors
+    /// If the feed is not Live, the outgoing queue is full, or text is not UTF-8. The message comes back.
+    pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
+        let message = message.into();
+        let (reply, answer) = oneshot::channel();
+        let order = SendOrder { message: message.clone(), reply };
+        {
+            let mut board = self.control.lock();
+            if board.phase != Phase::Live {
+                return Err(SendError::NotLive(message));
+            }
+            if board.orders.sends.len() >= self.control.send_buffer {
+                return Err(SendError::Full(message));
+            }
+            board.orders.sends.push_back(order);
+        }
+        self.control.driver.wake();
+        // The loop ended before it saw the message.
+        answer.await.unwrap_or(Err(SendError::NotLive(message)))
+    }
+
+    /// Ends the feed with a closing handshake (S1). What is queued can still be taken from the stream.
+    pub fn shutdown(&self) {
+        self.control.shut_down();
+    }
+
+    /// Where the feed stands.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        self.control.lock().phase
+    }
+
+    /// Waits until the feed is in a phase that `wanted` accepts, or has stopped, and says which it is in. A phase that
+    /// lasts for less than it takes to look may be missed.
+    pub async fn wait_for(&self, mut wanted: impl FnMut(Phase) -> bool) -> Phase {
+        loop {
+            let changed = self.control.changed.listen();
+            let phase = self.phase();
+            if wanted(phase) || phase == Phase::Stopped {
+                return phase;
+            }
+            changed.await;
+        }
+    }
+
+    /// Figures so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.control.stats()
+    }
+}
+
+impl std::fmt::Debug for FeedHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FeedHandle").field("phase", &self.phase()).finish_non_exhaustive()
+    }
+}
+
+impl Control {
+    pub(crate) fn new(send_buffer: usize) -> Arc<Self> {
+        Arc::new(Self {
+            board: Mutex::new(Board {
+                orders: Orders::default(),
+                phase: Phase::Idle,
+                stats: Stats::default(),
+            }),
+            changed: Event::new(),
+            driver: AtomicWaker::new(),
+            send_buffer,
+        })
+    }
+
+    /// From now on, whoever has something for the loop wakes this.
+    pub(crate) fn register(&self, waker: &Waker) {
+        self.driver.register(waker);
+    }
+
+    pub(crate) fn wake_driver(&self) {
+        self.driver.wake();
+    }
+
+    pub(crate) fn shut_down(&self) {
+        self.lock().orders.shutdown = true;
+        self.wake_driver();
+    }
+
+    pub(crate) fn take_orders(&self) -> Orders {
+        std::mem::take(&mut self.lock().orders)
+    }
+
+    /// Publishes where the feed stands.
+    pub(crate) fn publish(&self, phase: Phase, stats: Stats) {
+        let mut board = self.lock();
+        board.stats = stats;
+        let turned = std::mem::replace(&mut board.phase, phase) != phase;
+        // A stopped feed is perhaps not polled again: whoever waits for its answer must not.
+        let refused =
+            if phase == Phase::Stopped { std::mem::take(&mut board.orders) } else { Orders::default() };
+        drop(board);
+        // Each dropped reply wakes its sender, so not under the lock.
+        drop(refused);
+        if turned {
+            self.changed.notify(usize::MAX);
+        }
+    }
+
+    /// The loop is over: nobody will see what was ordered, or what is ordered from now on.
+    pub(crate) fn close(&self) {
+        let stats = self.stats();
+        self.publish(Phase::Stopped, stats);
+        // The handles may outlive the loop by far; its task need not.
+        drop(self.driver.take());
+    }
+
+    fn stats(&self) -> Stats {
+        self.lock().stats
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Board> {
+        // No code of the application runs under the lock, wakers included; a poisoned board is still whole.
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

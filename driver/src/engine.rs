@@ -1,0 +1,295 @@
+//! The loop: fixed phases per poll, bounded work, one clock reading, one alarm.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tidegate_core::{
+    Action, ConnectionId, Deadline, Event, Feed, Frame, FrameHandler, Phase, StopReason, Timestamp,
+};
+
+use crate::control::Control;
+use crate::link::{Dialled, Link};
+use crate::observe::Observer;
+use crate::resolve::Target;
+use crate::runtime::{Alarm, Runtime};
+
+/// Frames read in one poll at most, so that other tasks get their turn.
+const FRAMES_PER_POLL: usize = 64;
+
+/// Drives one machine over one runtime.
+pub(crate) struct Engine<R: Runtime, H: FrameHandler> {
+    feed: Feed<H>,
+    runtime: R,
+    link: Link<R::Transport>,
+    target: Target,
+    control: Arc<Control>,
+    observer: Observer,
+    /// The phase that handles were last told of.
+    published: Phase,
+    alarm: R::Alarm,
+    /// When the alarm rings next.
+    rings: Deadline,
+}
+
+// Nothing in it is pinned structurally.
+impl<R: Runtime, H: FrameHandler> Unpin for Engine<R, H> {}
+
+/// Takes deliveries from the machine on behalf of the consumer.
+pub(crate) trait Outlet<H: FrameHandler> {
+    /// Passes on demand and deliveries; whether anything moved.
+    fn hand_over(&mut self, feed: &mut Feed<H>, now: Timestamp) -> bool;
+}
+
+/// What one poll still may and need do.
+struct Turn {
+    now: Timestamp,
+    frames_left: usize,
+    /// Whether the transport may still have something: it has not said that it would block.
+    readable: bool,
+}
+
+impl<R: Runtime, H: FrameHandler> Engine<R, H> {
+    pub(crate) fn new(
+        feed: Feed<H>,
+        runtime: R,
+        target: Target,
+        control: Arc<Control>,
+        observer: Observer,
+    ) -> Self {
+        let alarm = runtime.alarm();
+        let published = feed.phase();
+        Self {
+            feed,
+            runtime,
+            link: Link::Down,
+            target,
+            control,
+            observer,
+            published,
+            alarm,
+            rings: Deadline::Never,
+        }
+    }
+
+    /// Does what there is to do, then parks. Ready once the feed has stopped; what is queued can still be taken.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, outlet: &mut impl Outlet<H>) -> Poll<StopReason> {
+        self.control.register(cx.waker());
+        let mut turn = Turn { now: self.runtime.now(), frames_left: FRAMES_PER_POLL, readable: true };
+        // Once a poll: who orders more has woken the loop for another, and cannot keep it in this one.
+        self.orders(turn.now);
+        // Not when it is built: the connect deadline must not run before anybody polls.
+        if self.feed.phase() == Phase::Idle {
+            self.tell(Event::Start, turn.now);
+        }
+        loop {
+            let mut moved = self.network(cx, &mut turn);
+            moved |= self.time(turn.now);
+            // An action carried out counts: a future that was just made has not been polled yet.
+            moved |= self.actions(turn.now);
+            // Before the hand-over: whoever has been told that the feed is Live may send.
+            if self.feed.phase() != self.published {
+                self.publish();
+            }
+            moved |= outlet.hand_over(&mut self.feed, turn.now);
+            if moved {
+                continue;
+            }
+            self.publish();
+            if let Some(reason) = self.feed.stopped() {
+                return Poll::Ready(reason.clone());
+            }
+            return self.park(cx, &turn);
+        }
+    }
+
+    pub(crate) const fn feed(&mut self) -> &mut Feed<H> {
+        &mut self.feed
+    }
+
+    /// Tells the machine, in which the handler runs.
+    fn tell(&mut self, event: Event, now: Timestamp) {
+        if guarded(|| self.feed.handle(event, now)).is_none() {
+            self.panicked(now);
+        }
+    }
+
+    fn panicked(&mut self, now: Timestamp) {
+        self.feed.handle(Event::HandlerPanicked, now);
+    }
+
+    fn publish(&mut self) {
+        self.published = self.feed.phase();
+        self.control.publish(self.published, self.feed.stats());
+    }
+
+    fn orders(&mut self, now: Timestamp) {
+        let orders = self.control.take_orders();
+        for order in orders.sends {
+            // A reply nobody waits for is no matter.
+            let _ = order.reply.send(self.feed.send(order.message));
+        }
+        if orders.shutdown {
+            self.tell(Event::Shutdown, now);
+        }
+    }
+
+    fn network(&mut self, cx: &mut Context<'_>, turn: &mut Turn) -> bool {
+        let dialled = match &self.link {
+            Link::Down => return false,
+            Link::Resolving { .. } | Link::Connecting { .. } => {
+                match guarded(|| self.link.poll_dial(&self.runtime, cx)) {
+                    Some(Poll::Ready(dialled)) => dialled,
+                    Some(Poll::Pending) => return false,
+                    None => {
+                        self.link = Link::Down;
+                        self.panicked(turn.now);
+                        return true;
+                    }
+                }
+            }
+            Link::Up { id, .. } => {
+                let id = *id;
+                // Both, always: writing must not wait for reading, nor the other way round.
+                return self.write(id, cx, turn) | self.read(id, cx, turn);
+            }
+        };
+        turn.readable = true;
+        self.tell(
+            match dialled {
+                Dialled::Connected(id) => Event::Connected { id },
+                Dialled::Failed(id, failure) => Event::ConnectFailed { id, failure },
+            },
+            turn.now,
+        );
+        true
+    }
+
+    fn write(&mut self, id: ConnectionId, cx: &mut Context<'_>, turn: &mut Turn) -> bool {
+        let Link::Up { line, .. } = &mut self.link else { return false };
+        if !line.has_work() {
+            return false;
+        }
+        match line.poll_write(cx) {
+            Poll::Ready(Ok(())) => self.tell(Event::Flushed { id }, turn.now),
+            // What has arrived by now is still to be read; the loss is reported after it.
+            Poll::Ready(Err(failure)) => {
+                line.fail(failure);
+                turn.readable = true;
+            }
+            Poll::Pending => return false,
+        }
+        true
+    }
+
+    fn read(&mut self, id: ConnectionId, cx: &mut Context<'_>, turn: &mut Turn) -> bool {
+        let mut moved = false;
+        while turn.readable && turn.frames_left > 0 && self.feed.wants_frames() {
+            let Link::Up { line, .. } = &mut self.link else { break };
+            match line.poll_read(cx) {
+                Poll::Ready(Ok(frame)) => {
+                    turn.frames_left -= 1;
+                    self.take(id, frame, turn.now);
+                }
+                Poll::Ready(Err(failure)) => {
+                    self.link = Link::Down;
+                    self.tell(Event::Lost { id, failure }, turn.now);
+                }
+                Poll::Pending => {
+                    turn.readable = false;
+                    break;
+                }
+            }
+            moved = true;
+        }
+        moved
+    }
+
+    /// A ping's answer waits in the transport for the next read, which may be long in coming: see to it (O2).
+    fn take(&mut self, id: ConnectionId, frame: Frame, now: Timestamp) {
+        if let (Frame::Ping(_), Link::Up { line, .. }) = (&frame, &mut self.link) {
+            line.flush_pongs();
+        }
+        self.tell(Event::Frame { id, frame }, now);
+    }
+
+    fn time(&mut self, now: Timestamp) -> bool {
+        let due = self.feed.deadline().is_due(now);
+        if due {
+            self.tell(Event::Tick, now);
+        }
+        due
+    }
+
+    fn actions(&mut self, now: Timestamp) -> bool {
+        let mut moved = false;
+        while let Some(action) = self.feed.poll_action() {
+            moved = true;
+            match action {
+                Action::Connect { id } => match guarded(|| self.target.resolve(id)) {
+                    Some(request) => self.link = Link::Resolving { id, request },
+                    None => self.panicked(now),
+                },
+                Action::Send { id, frame } => self.queue(id, frame),
+                Action::Close { id, frame } => self.queue(id, Frame::Close(frame)),
+                Action::Abort { id } => {
+                    if self.link.id() == Some(id) {
+                        self.link = Link::Down;
+                    }
+                }
+                Action::Notify(notice) => {
+                    if guarded(|| self.observer.notice(&notice, now)).is_none() {
+                        self.observer.mute();
+                        self.panicked(now);
+                    }
+                }
+            }
+        }
+        if self.feed.stopped().is_some() {
+            self.link = Link::Down;
+        }
+        moved
+    }
+
+    /// What was accepted on one connection is never sent on another (O1).
+    fn queue(&mut self, id: ConnectionId, frame: Frame) {
+        if let Link::Up { id: open, line } = &mut self.link
+            && *open == id
+        {
+            line.queue(frame);
+        }
+    }
+
+    /// Moves the alarm if it must ring earlier than it would, or has rung; and registers with it.
+    fn park(&mut self, cx: &mut Context<'_>, turn: &Turn) -> Poll<StopReason> {
+        if turn.frames_left == 0 && self.feed.wants_frames() {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let deadline = self.feed.deadline();
+        if let Deadline::At(at) = deadline
+            && deadline < self.rings
+        {
+            self.alarm.set(at);
+            self.rings = deadline;
+        }
+        if self.rings != Deadline::Never && self.alarm.poll_ring(cx).is_ready() {
+            self.rings = Deadline::Never;
+            // The clock decides whether something is due, not the alarm: look again.
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+}
+
+/// Whatever ends the loop, in a task or in a stream: no handle waits for it any longer (H5).
+impl<R: Runtime, H: FrameHandler> Drop for Engine<R, H> {
+    fn drop(&mut self) {
+        self.control.close();
+    }
+}
+
+/// Runs a function of the application's; nothing comes of it if it panics (H5).
+fn guarded<T>(run: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(run)).ok()
+}

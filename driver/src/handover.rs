@@ -1,0 +1,192 @@
+//! Between the task that drives a feed and its consumer: whole batches, one lock and at most one wake-up a poll.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use atomic_waker::AtomicWaker;
+use tidegate_core::{Delivery, Feed, FrameHandler, StopReason, Timestamp};
+
+use crate::control::Control;
+use crate::engine::{Engine, Outlet};
+use crate::runtime::Runtime;
+
+/// Marks cost no demand; this many beyond the items wait here at most, the others fold in the machine's queue.
+const SPARE_MARKS: usize = 16;
+
+/// The place where deliveries change hands.
+pub(crate) struct Handover<T> {
+    shelf: Mutex<Shelf<T>>,
+    consumer: AtomicWaker,
+    control: Arc<Control>,
+    capacity: usize,
+}
+
+struct Shelf<T> {
+    ready: VecDeque<Delivery<T>>,
+    /// Requested by the consumer, not yet passed on to the machine.
+    requested: u64,
+    /// The consumer is gone.
+    abandoned: bool,
+    end: Option<StopReason>,
+}
+
+/// What became of an exchange.
+struct Exchanged {
+    /// Something was handed over.
+    moved: bool,
+    /// Nothing is left in the machine for the consumer, or nobody is left to take it.
+    all: bool,
+}
+
+impl<T> Handover<T> {
+    pub(crate) fn new(control: Arc<Control>, max_demand: u32) -> Arc<Self> {
+        let capacity = usize::try_from(max_demand).unwrap_or(usize::MAX).saturating_add(SPARE_MARKS);
+        Arc::new(Self {
+            shelf: Mutex::new(Shelf { ready: VecDeque::new(), requested: 0, abandoned: false, end: None }),
+            consumer: AtomicWaker::new(),
+            control,
+            capacity,
+        })
+    }
+
+    /// The consumer wants this many items more (D5).
+    pub(crate) fn request(&self, items: u64) {
+        let mut shelf = self.lock();
+        shelf.requested = shelf.requested.saturating_add(items);
+        drop(shelf);
+        self.control.wake_driver();
+    }
+
+    /// Moves all there is into `batch`, which is empty. Ready with a reason once there is nothing and never will be.
+    pub(crate) fn poll_fill(
+        &self,
+        cx: &Context<'_>,
+        batch: &mut VecDeque<Delivery<T>>,
+    ) -> Poll<Option<StopReason>> {
+        let filled = self.fill(batch);
+        if filled.is_ready() {
+            return filled;
+        }
+        self.consumer.register(cx.waker());
+        // What came before the waker was there has woken nobody.
+        self.fill(batch)
+    }
+
+    fn fill(&self, batch: &mut VecDeque<Delivery<T>>) -> Poll<Option<StopReason>> {
+        let mut shelf = self.lock();
+        if shelf.ready.is_empty() {
+            return shelf.end.clone().map_or(Poll::Pending, |reason| Poll::Ready(Some(reason)));
+        }
+        let was_full = shelf.ready.len() >= self.capacity;
+        std::mem::swap(&mut shelf.ready, batch);
+        drop(shelf);
+        if was_full {
+            self.control.wake_driver();
+        }
+        Poll::Ready(None)
+    }
+
+    /// The consumer is gone: nobody will take anything any more (S4).
+    pub(crate) fn abandon(&self) {
+        let mut shelf = self.lock();
+        shelf.abandoned = true;
+        let unwanted = std::mem::take(&mut shelf.ready);
+        drop(shelf);
+        self.control.shut_down();
+        drop(unwanted);
+    }
+
+    /// Passes demand on, and deliveries.
+    fn exchange<H: FrameHandler<Item = T>>(&self, feed: &mut Feed<H>, now: Timestamp) -> Exchanged {
+        let mut shelf = self.lock();
+        if shelf.abandoned {
+            return Exchanged { moved: false, all: true };
+        }
+        let requested = std::mem::take(&mut shelf.requested);
+        if requested > 0 {
+            feed.request(requested);
+        }
+        let before = shelf.ready.len();
+        let all = loop {
+            if shelf.ready.len() >= self.capacity {
+                break false;
+            }
+            // Where there is room no mark stays behind, since marks cost no demand; items may.
+            let Some(delivery) = feed.poll_delivery(now) else { break feed.stats().queued == 0 };
+            shelf.ready.push_back(delivery);
+        };
+        let moved = shelf.ready.len() > before;
+        drop(shelf);
+        if moved {
+            self.consumer.wake();
+        }
+        Exchanged { moved, all }
+    }
+
+    /// The task is over. The first reason stands.
+    fn finish(&self, reason: StopReason) {
+        self.lock().end.get_or_insert(reason);
+        self.consumer.wake();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shelf<T>> {
+        // No code of the application runs under the lock, wakers included; a poisoned shelf is still whole.
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The background task: drives a feed until it has stopped and all is taken, or nobody is there to take it.
+pub(crate) struct Task<R: Runtime, H: FrameHandler> {
+    engine: Engine<R, H>,
+    exchange: Exchange<H::Item>,
+}
+
+struct Exchange<T> {
+    handover: Arc<Handover<T>>,
+    /// Whether the last exchange left nothing behind.
+    all: bool,
+}
+
+impl<R: Runtime, H: FrameHandler> Task<R, H> {
+    pub(crate) const fn new(engine: Engine<R, H>, handover: Arc<Handover<H::Item>>) -> Self {
+        Self { engine, exchange: Exchange { handover, all: false } }
+    }
+}
+
+impl<H: FrameHandler> Outlet<H> for Exchange<H::Item> {
+    fn hand_over(&mut self, feed: &mut Feed<H>, now: Timestamp) -> bool {
+        let Exchanged { moved, all } = self.handover.exchange(feed, now);
+        self.all = all;
+        moved
+    }
+}
+
+impl<R: Runtime, H: FrameHandler> Future for Task<R, H> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Self { engine, exchange } = &mut *self;
+        match catch_unwind(AssertUnwindSafe(|| engine.poll(cx, exchange))) {
+            Ok(Poll::Ready(reason)) if exchange.all => {
+                exchange.handover.finish(reason);
+                Poll::Ready(())
+            }
+            Ok(Poll::Ready(_) | Poll::Pending) => Poll::Pending,
+            // Neither the machine nor the loop has caught it: it is the runtime's, or of a value that is dropped.
+            Err(panic) => {
+                exchange.handover.finish(StopReason::HandlerPanicked);
+                resume_unwind(panic)
+            }
+        }
+    }
+}
+
+/// Whatever ends the task ends the consumer's stream: nothing hangs (H5).
+impl<T> Drop for Exchange<T> {
+    fn drop(&mut self) {
+        self.handover.finish(StopReason::Shutdown);
+    }
+}

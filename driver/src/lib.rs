@@ -1,0 +1,37 @@
+//! The one loop that carries out what [`tidegate_core`] decides, for every runtime.
+//!
+//! Use it through an adapter such as `tidegate-tokio`, or implement [`Runtime`] for a runtime of your own and begin
+//! with [`FeedBuilder::new`].
+//!
+//! | to change | open |
+//! |---|---|
+//! | what a runtime must offer | `runtime.rs` |
+//! | URLs and headers, what may be shown of them | `request.rs` |
+//! | what is looked up before each attempt | `resolve.rs` |
+//! | the order of work in one poll | `engine.rs` |
+//! | dialling, writing, flushing, reading | `link.rs` |
+//! | the hand-over between task and consumer | `handover.rs` |
+//! | what consumers call | `consumer.rs` |
+//! | what handles call | `control.rs` |
+//! | logs and metrics | `observe.rs` |
+//! | options of the builder | `builder.rs` |
+#![forbid(unsafe_code)]
+
+mod builder;
+mod consumer;
+mod control;
+mod engine;
+mod handover;
+mod link;
+mod observe;
+mod request;
+mod resolve;
+mod runtime;
+
+pub use builder::{BuildError, FeedBuilder};
+pub use consumer::{Feed, Inline, Items, Source, Spawned};
+pub use control::FeedHandle;
+pub use request::{ConnectRequest, Scheme, UrlError};
+pub use resolve::Attempt;
+pub use runtime::{Alarm, Runtime, Spawn, Transport};
+pub use tidegate_core as core;

@@ -1,0 +1,161 @@
+//! The one attempt or connection there is: dialling, writing, flushing, reading.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tidegate_core::{ConnectionId, Failure, Frame};
+
+use crate::request::ConnectRequest;
+use crate::resolve::Resolving;
+use crate::runtime::{Runtime, Transport};
+
+/// What the loop holds of the network.
+pub(crate) enum Link<T> {
+    Down,
+    Resolving { id: ConnectionId, request: Resolving },
+    Connecting { id: ConnectionId, transport: Connecting<T> },
+    Up { id: ConnectionId, line: Line<T> },
+}
+
+type Connecting<T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send>>;
+
+impl<T: Transport> Link<T> {
+    pub(crate) const fn id(&self) -> Option<ConnectionId> {
+        match self {
+            Self::Down => None,
+            Self::Resolving { id, .. } | Self::Connecting { id, .. } | Self::Up { id, .. } => Some(*id),
+        }
+    }
+
+    /// Drives an attempt. Ready when it has come to an end, good or bad.
+    pub(crate) fn poll_dial<R>(&mut self, runtime: &R, cx: &mut Context<'_>) -> Poll<Dialled>
+    where
+        R: Runtime<Transport = T>,
+    {
+        if let Self::Resolving { id, request } = self {
+            let id = *id;
+            match ready!(request.as_mut().poll(cx)) {
+                Ok(request) => {
+                    announce(id, &request);
+                    *self = Self::Connecting { id, transport: Box::pin(runtime.connect(request)) };
+                }
+                Err(failure) => return Poll::Ready(self.dialling_failed(id, failure)),
+            }
+        }
+        let Self::Connecting { id, transport } = self else { return Poll::Pending };
+        let id = *id;
+        Poll::Ready(match ready!(transport.as_mut().poll(cx)) {
+            Ok(transport) => {
+                *self = Self::Up { id, line: Line::new(transport) };
+                Dialled::Connected(id)
+            }
+            Err(failure) => self.dialling_failed(id, failure),
+        })
+    }
+
+    fn dialling_failed(&mut self, id: ConnectionId, failure: Failure) -> Dialled {
+        *self = Self::Down;
+        Dialled::Failed(id, failure)
+    }
+}
+
+/// How an attempt ended.
+pub(crate) enum Dialled {
+    Connected(ConnectionId),
+    Failed(ConnectionId, Failure),
+}
+
+fn announce(id: ConnectionId, request: &ConnectRequest) {
+    tracing::debug!(connection = id.get(), url = request.redacted(), "dialling");
+}
+
+/// An open connection, with what is still to be written to it.
+pub(crate) struct Line<T> {
+    transport: T,
+    outgoing: VecDeque<Frame>,
+    written: Written,
+}
+
+/// Frames read at most from a connection that cannot be written to any more: about what buffers on the way hold, and
+/// an end to it should the peer never fall silent.
+const FRAMES_AFTER_FAILURE: usize = 4096;
+
+/// Whether all that was written is with the operating system.
+enum Written {
+    Flushed,
+    Unflushed,
+    /// Nothing can be written any more.
+    Failed {
+        failure: Failure,
+        frames_left: usize,
+    },
+}
+
+impl<T: Transport> Line<T> {
+    fn new(transport: T) -> Self {
+        Self { transport, outgoing: VecDeque::new(), written: Written::Flushed }
+    }
+
+    /// Queues a frame behind those before it; the machine bounds how many there are (O3).
+    pub(crate) fn queue(&mut self, frame: Frame) {
+        if !matches!(self.written, Written::Failed { .. }) {
+            self.outgoing.push_back(frame);
+        }
+    }
+
+    /// Reading is about to stop for a while: an automatic pong may be waiting for the next read (O2).
+    pub(crate) fn flush_pongs(&mut self) {
+        if let Written::Flushed = self.written {
+            self.written = Written::Unflushed;
+        }
+    }
+
+    /// Writing has failed. Frames that had arrived before, such as a Close that says why, can still be read.
+    pub(crate) fn fail(&mut self, failure: Failure) {
+        self.outgoing.clear();
+        self.written = Written::Failed { failure, frames_left: FRAMES_AFTER_FAILURE };
+    }
+
+    /// Whether there is something to write or flush.
+    pub(crate) fn has_work(&self) -> bool {
+        match self.written {
+            Written::Flushed => !self.outgoing.is_empty(),
+            Written::Unflushed => true,
+            Written::Failed { .. } => false,
+        }
+    }
+
+    /// Writes and flushes. Ready when all of it is with the operating system.
+    pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        let mut transport = Pin::new(&mut self.transport);
+        while !self.outgoing.is_empty() {
+            ready!(transport.as_mut().poll_ready(cx))?;
+            if let Some(frame) = self.outgoing.pop_front() {
+                self.written = Written::Unflushed;
+                transport.as_mut().start_send(frame)?;
+            }
+        }
+        ready!(transport.poll_flush(cx))?;
+        self.written = Written::Flushed;
+        Poll::Ready(Ok(()))
+    }
+
+    /// The next frame. A stream that ends is a failure like any other here: the machine knows whether it was due.
+    /// After a failed write, what has arrived comes first, then that failure.
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Frame, Failure>> {
+        let read = Pin::new(&mut self.transport).poll_next(cx);
+        if let Written::Failed { failure, frames_left } = &mut self.written {
+            return Poll::Ready(match read {
+                Poll::Ready(Some(Ok(frame))) if *frames_left > 0 => {
+                    *frames_left -= 1;
+                    Ok(frame)
+                }
+                Poll::Ready(_) | Poll::Pending => Err(failure.clone()),
+            });
+        }
+        read.map(|frame| {
+            frame.unwrap_or_else(|| Err(Failure::Io { detail: "the connection was closed".to_owned() }))
+        })
+    }
+}

@@ -1,0 +1,52 @@
+//! Resilient WebSocket feeds: one URL in, one endless, demand-aware stream of items out, across every drop, stall,
+//! refused handshake and half-open socket in between.
+//!
+//! All decisions are made by a pure state machine, [`core`]; one loop, [`driver`], carries them out; a thin adapter per
+//! runtime has the sockets: [`tokio`].
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use tidegate::{Config, Delivery, RetryPolicy};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut feed = tidegate::tokio::feed("wss://exchange.example/ws")
+//!     .on_upgrade(|_| Ok([r#"{"op":"subscribe","channel":"trades"}"#]))
+//!     .config(
+//!         Config::builder()
+//!             .idle_timeout(Duration::from_secs(15))
+//!             .retry(RetryPolicy::exponential(Duration::from_millis(250), Duration::from_secs(30)).unlimited()),
+//!     )
+//!     .spawn()?;
+//! while let Some(delivery) = feed.recv().await {
+//!     match delivery? {
+//!         Delivery::Item(message) => println!("{}", message.as_text().unwrap_or("(binary)")),
+//!         Delivery::Live { id } => println!("connection {id} is live: start afresh"),
+//!         Delivery::Interrupted { .. } | Delivery::Dropped { .. } => println!("something is missing here"),
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Features
+//! - `tokio` (default): the adapter for tokio, with TLS through rustls.
+//! - `aws-lc-rs`: TLS with that cryptography in place of `ring`.
+//! - `metrics`: counters, gauges and histograms through the `metrics` facade.
+#![forbid(unsafe_code)]
+
+pub use tidegate_core as core;
+pub use tidegate_driver as driver;
+
+#[cfg(feature = "tokio")]
+pub use tidegate_tokio as tokio;
+
+pub use tidegate_core::{
+    BootstrapFailure, Class, Classification, CloseFrame, Config, ConfigBuilder, ConfigError, ConnectionId,
+    Context, Delivery, Failure, Fault, Frame, FrameHandler, Jitter, Message, Notice, Overflow, PassThrough,
+    Phase, Readiness, RetryPolicy, RetryState, SendError, Stats, Step, StopReason, Timestamp, Upgrade,
+    from_fn,
+};
+pub use tidegate_driver::{
+    Attempt, BuildError, ConnectRequest, Feed, FeedBuilder, FeedHandle, Inline, Items, Spawned, UrlError,
+};
