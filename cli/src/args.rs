@@ -43,7 +43,8 @@ pub(crate) struct TailArgs {
 
     /// Send this header with the upgrade; a value @FILE is read from a file, env:NAME from the environment
     #[arg(long, value_name = "NAME: VALUE")]
-    pub(crate) header: Vec<HeaderArg>,
+    // Read later on: clap would repeat a value that it does not like.
+    pub(crate) header: Vec<String>,
 
     #[command(flatten)]
     pub(crate) timing: TimingArgs,

@@ -37,7 +37,7 @@ pub(crate) async fn run(args: DemoArgs) -> Exit {
     let status = StatusLine::new(true);
     let reporter = match Reporter::start(status.clone(), Verbosity::Verbose, None) {
         Ok(reporter) => reporter,
-        Err(error) => return Exit::failed(format!("no thread for reports: {error}")),
+        Err(error) => return Exit::Failed(error),
     };
     let url = format!("ws://{}{}", server.local_addr(), server::PATH);
     let feed = tidegate::tokio::feed(url.as_str())

@@ -37,22 +37,33 @@ pub(crate) struct Reporter {
 
 impl Reporter {
     /// # Errors
-    /// If the telemetry file cannot be made.
-    pub(crate) fn start(status: StatusLine, verbosity: Verbosity, file: Option<&Path>) -> io::Result<Self> {
+    /// If the telemetry file cannot be made, or the thread.
+    pub(crate) fn start(
+        status: StatusLine,
+        verbosity: Verbosity,
+        file: Option<&Path>,
+    ) -> Result<Self, String> {
         let telemetry: Option<Box<dyn Write + Send>> = match file {
             None => None,
             Some(path) if path == Path::new("-") => Some(Box::new(io::stderr())),
-            Some(path) => Some(Box::new(LineWriter::new(File::create(path)?))),
+            Some(path) => {
+                let file = File::create(path).map_err(|error| {
+                    format!("the telemetry file {} cannot be made: {error}", path.display())
+                })?;
+                Some(Box::new(LineWriter::new(file)))
+            }
         };
         let (notices, incoming) = sync_channel(BACKLOG);
         let (finished, done) = sync_channel(1);
         let missed = Arc::new(AtomicU64::new(0));
         let mut desk = Desk { status, verbosity, telemetry, missed: missed.clone(), drops: Drops::default() };
-        std::thread::Builder::new().name("report".to_owned()).spawn(move || {
+        let work = move || {
             desk.work(&incoming);
             // Nobody waits any more if the command has given up on it.
             let _ = finished.send(());
-        })?;
+        };
+        let thread = std::thread::Builder::new().name("report".to_owned()).spawn(work);
+        thread.map_err(|error| format!("no thread for reports: {error}"))?;
         Ok(Self { notices, missed, done })
     }
 
@@ -169,8 +180,10 @@ fn line(notice: &Notice, verbosity: Verbosity) -> Option<String> {
 
 /// With the reason that the server gave for closing: it is for people, and this is their own screen.
 fn say(failure: &Failure) -> String {
-    match failure {
-        Failure::Closed(Some(frame)) if !frame.reason.is_empty() => format!("{failure}: {:?}", frame.reason),
-        failure => failure.to_string(),
+    if let Failure::Closed(Some(frame)) = failure
+        && !frame.reason.is_empty()
+    {
+        return format!("{failure}: {:?}", frame.reason);
     }
+    failure.to_string()
 }

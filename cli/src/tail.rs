@@ -9,7 +9,7 @@ use tidegate::{BuildError, Config, ConfigBuilder, Delivery, Feed, FeedBuilder, P
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep_until;
 
-use crate::args::{TailArgs, TlsArgs};
+use crate::args::{HeaderArg, TailArgs, TlsArgs};
 use crate::exit::Exit;
 use crate::lines::{Entry, Format, Numbered};
 use crate::output::{Output, Written};
@@ -30,7 +30,7 @@ pub(crate) async fn run(args: TailArgs) -> Exit {
     };
     let reporter = match Reporter::start(status.clone(), verbosity, args.telemetry.as_deref()) {
         Ok(reporter) => reporter,
-        Err(error) => return Exit::usage(format!("the telemetry file cannot be made: {error}")),
+        Err(error) => return Exit::usage(error),
     };
     let feed = match start(&args, &reporter) {
         Ok(feed) => feed,
@@ -51,7 +51,8 @@ fn start(args: &TailArgs, reporter: &Reporter) -> Result<Feed<Spawned<Entry>>, S
     let runtime = Tokio::new(connector(args)?);
     let mut builder = FeedBuilder::new(runtime, args.url.as_str());
     for header in &args.header {
-        builder = builder.header(header.name.as_str(), header.value.clone());
+        let header: HeaderArg = header.parse().map_err(|why| format!("--header: {why}"))?;
+        builder = builder.header(header.name.as_str(), header.value);
     }
     let feed = builder
         .config(config(args))
@@ -89,7 +90,7 @@ fn config(args: &TailArgs) -> ConfigBuilder {
         .buffer(args.buffer)
         .overflow(args.overflow.into());
     let timing = &args.timing;
-    let options: [(Option<Duration>, fn(ConfigBuilder, Duration) -> ConfigBuilder); 7] = [
+    let options: [(Option<Duration>, SetSpan); 7] = [
         (timing.connect_timeout, ConfigBuilder::connect_timeout),
         (timing.bootstrap_timeout, ConfigBuilder::bootstrap_timeout),
         (timing.idle_timeout, ConfigBuilder::idle_timeout),
@@ -103,6 +104,8 @@ fn config(args: &TailArgs) -> ConfigBuilder {
         None => config,
     })
 }
+
+type SetSpan = fn(ConfigBuilder, Duration) -> ConfigBuilder;
 
 /// Moves deliveries from the feed to standard output until one of the two ends, or the count is reached.
 async fn pump(mut feed: Feed<Spawned<Entry>>, args: &TailArgs, mut output: Output) -> Exit {
