@@ -17,13 +17,13 @@ use crate::audit::{Audit, Recoveries};
 use crate::exit::Exit;
 use crate::report::{Reporter, Verbosity};
 use crate::server::{self, FeedServer, Schedule, ServerEvent};
+use crate::signals::Signals;
 use crate::status::StatusLine;
-use crate::tail::until_signal;
 
 /// The demo's consumer looks away for so long when a flood begins: the queue fills, and reading must be held back.
 const SLOWNESS: Duration = Duration::from_millis(400);
 
-pub(crate) async fn run(args: DemoArgs) -> Exit {
+pub(crate) async fn run(args: DemoArgs, signals: Signals) -> Exit {
     let options = server::Options {
         seed: args.seed,
         rate: args.rate,
@@ -60,7 +60,7 @@ pub(crate) async fn run(args: DemoArgs) -> Exit {
         audit: Audit::default(),
         recoveries: Recoveries::default(),
     };
-    let seen = watch.run(args.duration).await;
+    let seen = watch.run(args.duration, signals).await;
     drop(stop);
     let ledger = server.await;
     follow.abort();
@@ -141,13 +141,13 @@ struct Seen {
 
 impl Watch {
     /// Consumes for `duration`, then shuts the feed down and takes what is left in it.
-    async fn run(mut self, duration: Duration) -> Result<Seen, StopReason> {
+    async fn run(mut self, duration: Duration, signals: Signals) -> Result<Seen, StopReason> {
         let handle = self.feed.handle();
         let work = async {
             self.consume(duration).await;
             Exit::Finished
         };
-        if let Exit::Failed(why) = until_signal(work, || handle.shutdown()).await {
+        if let Exit::Failed(why) = signals.stop(work, || handle.shutdown()).await {
             self.status.line(&format!("tidegate: {why}"));
         }
         handle.shutdown();

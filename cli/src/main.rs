@@ -8,6 +8,7 @@
 //! | how lines get out, and when | `output.rs` |
 //! | lines on standard error, the status line, the telemetry file | `report.rs`, `status.rs`, `telemetry.rs` |
 //! | exit codes, and what to do about a stop | `exit.rs` |
+//! | SIGINT and SIGTERM | `signals.rs` |
 //! | `tidegate demo` | `demo.rs` |
 //! | `tidegate serve` and the demo's server | `serve.rs`, `server/` |
 //! | what the demo counts as lost, duplicated, reordered | `audit.rs` |
@@ -22,6 +23,7 @@ mod output;
 mod report;
 mod serve;
 mod server;
+mod signals;
 mod status;
 mod tail;
 mod telemetry;
@@ -32,6 +34,7 @@ use clap::Parser;
 
 use crate::args::{Cli, Command};
 use crate::exit::Exit;
+use crate::signals::Signals;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -40,10 +43,14 @@ fn main() -> ExitCode {
         Err(error) => return Exit::failed(format!("no runtime: {error}")).report(),
     };
     let exit = runtime.block_on(async {
+        let signals = match Signals::catch() {
+            Ok(signals) => signals,
+            Err(error) => return Exit::failed(format!("signals cannot be received: {error}")),
+        };
         match cli.command {
-            Command::Tail(options) => tail::run(*options).await,
-            Command::Demo(options) => demo::run(options).await,
-            Command::Serve(options) => serve::run(options).await,
+            Command::Tail(options) => tail::run(*options, signals).await,
+            Command::Demo(options) => demo::run(options, signals).await,
+            Command::Serve(options) => serve::run(options, signals).await,
         }
     });
     // A write to a reader that has stopped reading would hold a clean end up for ever.

@@ -3,10 +3,10 @@
 use crate::args::ServeArgs;
 use crate::exit::Exit;
 use crate::server::{self, FeedServer, Schedule};
+use crate::signals::Signals;
 use crate::status::StatusLine;
-use crate::tail::until_signal;
 
-pub(crate) async fn run(args: ServeArgs) -> Exit {
+pub(crate) async fn run(args: ServeArgs, signals: Signals) -> Exit {
     let options = server::Options {
         seed: args.seed,
         rate: args.rate,
@@ -35,5 +35,5 @@ pub(crate) async fn run(args: ServeArgs) -> Exit {
         let (_ledger, ()) = tokio::join!(server.run(async { _ = stopped.await }), telling);
         Exit::Finished
     };
-    until_signal(work, || drop(stop)).await
+    signals.stop(work, || drop(stop)).await
 }

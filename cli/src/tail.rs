@@ -1,12 +1,9 @@
 //! `tidegate tail`: a feed to standard output.
 
-use std::future::Future;
-use std::pin::pin;
 use std::time::Duration;
 
 use tidegate::tokio::{Connector, Limits, TlsOptions, Tokio};
 use tidegate::{BuildError, Config, ConfigBuilder, Delivery, Feed, FeedBuilder, Phase, Spawned};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep_until;
 
 use crate::args::{HeaderArg, TailArgs, TlsArgs};
@@ -14,14 +11,13 @@ use crate::exit::Exit;
 use crate::lines::{Entry, Format, Numbered};
 use crate::output::{Output, Written};
 use crate::report::{Reporter, Verbosity};
+use crate::signals::{GRACE, Signals};
 use crate::status::StatusLine;
 
 /// Deliveries taken at a time.
 const BATCH: usize = 1024;
-/// How long a clean end may take: the closing handshake, and what is still to be written.
-const GRACE: Duration = Duration::from_secs(3);
 
-pub(crate) async fn run(args: TailArgs) -> Exit {
+pub(crate) async fn run(args: TailArgs, signals: Signals) -> Exit {
     let status = StatusLine::new(!args.quiet);
     let verbosity = match (args.quiet, args.verbose) {
         (true, _) => Verbosity::Quiet,
@@ -38,7 +34,7 @@ pub(crate) async fn run(args: TailArgs) -> Exit {
     };
     let handle = feed.handle();
     let follow = tokio::spawn(status.clone().follow(handle.clone()));
-    let exit = until_signal(pump(feed, &args, Output::new(status.clone())), || handle.shutdown()).await;
+    let exit = signals.stop(pump(feed, &args, Output::new(status.clone())), || handle.shutdown()).await;
     // The closing handshake has its own bound; this one is for a loop that cannot get a turn.
     let _ = tokio::time::timeout(GRACE, handle.wait_for(|phase| phase == Phase::Stopped)).await;
     follow.abort();
@@ -171,29 +167,5 @@ async fn until(due: Option<tokio::time::Instant>) {
     match due {
         Some(due) => sleep_until(due).await,
         None => std::future::pending().await,
-    }
-}
-
-/// Runs `work`; at SIGINT or SIGTERM asks it to end, and gives it some time. A second signal ends it at once.
-pub(crate) async fn until_signal(work: impl Future<Output = Exit>, stop: impl FnOnce()) -> Exit {
-    let mut work = pin!(work);
-    let (mut interrupt, mut terminate) =
-        match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
-            (Ok(interrupt), Ok(terminate)) => (interrupt, terminate),
-            (Err(error), _) | (_, Err(error)) => {
-                return Exit::failed(format!("signals cannot be received: {error}"));
-            }
-        };
-    tokio::select! {
-        exit = &mut work => return exit,
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
-    stop();
-    tokio::select! {
-        exit = &mut work => exit,
-        () = tokio::time::sleep(GRACE) => Exit::Finished,
-        _ = interrupt.recv() => Exit::failed("interrupted twice: what was still to be written is lost"),
-        _ = terminate.recv() => Exit::failed("interrupted twice: what was still to be written is lost"),
     }
 }

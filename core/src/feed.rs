@@ -191,12 +191,18 @@ impl<H: FrameHandler> Feed<H> {
         }
     }
 
+    /// What the items in the queue weigh, in bytes (D3).
+    #[must_use]
+    pub const fn queued_bytes(&self) -> u64 {
+        self.queue.bytes()
+    }
+
     /// Figures so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
         Stats {
             queued: self.queue.len() as u64,
-            queued_bytes: self.queue.bytes(),
+            queued_bytes: self.queued_bytes(),
             demand: self.queue.credit(),
             dropped: self.queue.dropped(),
             retries: self.retry.attempt(),

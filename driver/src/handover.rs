@@ -15,6 +15,8 @@ use crate::runtime::Runtime;
 
 /// Marks cost no demand; this many beyond the items wait here at most, the others fold in the machine's queue.
 const SPARE_MARKS: usize = 16;
+/// Once this much waits here, the rest stays in the machine's queue, which is bounded in bytes (D3).
+const SHELF_BYTES: u64 = 1024 * 1024;
 
 /// The place where deliveries change hands.
 pub(crate) struct Handover<T> {
@@ -26,6 +28,8 @@ pub(crate) struct Handover<T> {
 
 struct Shelf<T> {
     ready: VecDeque<Delivery<T>>,
+    /// What the items in it weigh, in bytes.
+    weight: u64,
     /// Requested by the consumer, not yet passed on to the machine.
     requested: u64,
     /// The consumer is gone.
@@ -45,7 +49,13 @@ impl<T> Handover<T> {
     pub(crate) fn new(control: Arc<Control>, max_demand: u32) -> Arc<Self> {
         let capacity = usize::try_from(max_demand).unwrap_or(usize::MAX).saturating_add(SPARE_MARKS);
         Arc::new(Self {
-            shelf: Mutex::new(Shelf { ready: VecDeque::new(), requested: 0, abandoned: false, end: None }),
+            shelf: Mutex::new(Shelf {
+                ready: VecDeque::new(),
+                weight: 0,
+                requested: 0,
+                abandoned: false,
+                end: None,
+            }),
             consumer: AtomicWaker::new(),
             control,
             capacity,
@@ -80,8 +90,9 @@ impl<T> Handover<T> {
         if shelf.ready.is_empty() {
             return shelf.end.clone().map_or(Poll::Pending, |reason| Poll::Ready(Some(reason)));
         }
-        let was_full = shelf.ready.len() >= self.capacity;
+        let was_full = self.is_full(&shelf);
         std::mem::swap(&mut shelf.ready, batch);
+        shelf.weight = 0;
         drop(shelf);
         if was_full {
             self.control.wake_driver();
@@ -111,11 +122,13 @@ impl<T> Handover<T> {
         }
         let before = shelf.ready.len();
         let all = loop {
-            if shelf.ready.len() >= self.capacity {
+            if self.is_full(&shelf) {
                 break false;
             }
+            let queued = feed.queued_bytes();
             // Where there is room no mark stays behind, since marks cost no demand; items may.
             let Some(delivery) = feed.poll_delivery(now) else { break feed.stats().queued == 0 };
+            shelf.weight += queued - feed.queued_bytes();
             shelf.ready.push_back(delivery);
         };
         let moved = shelf.ready.len() > before;
@@ -124,6 +137,10 @@ impl<T> Handover<T> {
             self.consumer.wake();
         }
         Exchanged { moved, all }
+    }
+
+    fn is_full(&self, shelf: &Shelf<T>) -> bool {
+        shelf.ready.len() >= self.capacity || shelf.weight >= SHELF_BYTES
     }
 
     /// The task is over. The first reason stands.

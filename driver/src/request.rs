@@ -53,8 +53,9 @@ impl ConnectRequest {
     pub fn new(url: impl TryInto<Uri>) -> Result<Self, UrlError> {
         let uri = url.try_into().map_err(|_| UrlError::Syntax)?;
         let scheme = match uri.scheme_str() {
-            Some("ws") => Scheme::Ws,
-            Some("wss") => Scheme::Wss,
+            // In any case of letters (RFC 3986 §3.1).
+            Some(scheme) if scheme.eq_ignore_ascii_case("ws") => Scheme::Ws,
+            Some(scheme) if scheme.eq_ignore_ascii_case("wss") => Scheme::Wss,
             Some(other) => return Err(UrlError::Scheme { found: other.to_owned() }),
             None => return Err(UrlError::NoScheme),
         };

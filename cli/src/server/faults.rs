@@ -189,7 +189,9 @@ async fn follow(hub: &Hub, schedule: Schedule) {
         sleep_until(earliest.max(origin + planned.at)).await;
         match quiet_from {
             Some(quiet) => {
-                if timeout_at(quiet, audience(hub)).await.is_err() {
+                let somebody = timeout_at(quiet, audience(hub)).await.is_ok();
+                // The one before may have been late enough for this one to be due in the quiet.
+                if !somebody || Instant::now() >= quiet {
                     return;
                 }
             }
@@ -243,6 +245,12 @@ impl fmt::Display for Fault {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use tokio::sync::mpsc;
+
+    use super::super::Options;
+    use super::super::hub::Seat;
     use super::*;
 
     fn secs(count: u64) -> Duration {
@@ -297,6 +305,22 @@ mod tests {
         assert_eq!(Schedule::for_run(1, secs(4)).count(), 0);
         assert_eq!(Schedule::for_run(1, Duration::ZERO).count(), 0);
         assert_eq!(Schedule::for_run(1, secs(6)).count(), 2);
+    }
+
+    #[tokio::test]
+    async fn no_fault_is_done_in_the_quiet() {
+        let late = Schedule::new(1, Duration::ZERO, Some(1), Some(Duration::from_millis(100)));
+        assert!(late.clone().all(|planned| planned.at > Duration::from_millis(100)));
+        let hub = Arc::new(Hub::new(Options::default(), mpsc::unbounded_channel().0));
+        // Neither with nobody there, whom it would have to wait for, nor with somebody.
+        timeout_at(Instant::now() + secs(5), follow(&hub, late.clone())).await.unwrap();
+        let mut seat = Seat::new(Arc::clone(&hub), ([127, 0, 0, 1], 1).into());
+        seat.subscribe(1);
+        timeout_at(Instant::now() + secs(5), follow(&hub, late)).await.unwrap();
+        assert!(hub.ledger().faults.is_empty());
+        let in_time = Schedule::new(1, Duration::ZERO, Some(1), Some(secs(60)));
+        timeout_at(Instant::now() + secs(5), follow(&hub, in_time)).await.unwrap();
+        assert_eq!(hub.ledger().faults.len(), 1);
     }
 
     #[test]

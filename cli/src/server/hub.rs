@@ -64,7 +64,7 @@ impl Hub {
         let sessions = *self.subscribers.borrow();
         let at = Instant::now();
         self.lock().fault(Injected { at, fault, sessions });
-        self.tell(ServerEvent::FaultInjected { at, fault, sessions });
+        self.tell(ServerEvent::FaultInjected { fault, sessions });
         match fault {
             Fault::Reset { mid_frame } => self.strike(Blow::Reset { mid_frame }),
             Fault::Silence => self.strike(Blow::Silence),

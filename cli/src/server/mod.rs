@@ -25,15 +25,15 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-pub(crate) use faults::{Fault, FaultKind, Schedule};
+pub(crate) use faults::{Fault, Schedule};
 use hub::Hub;
-pub(crate) use ledger::{End, Injected, Ledger, SessionRecord};
+pub(crate) use ledger::{Injected, Ledger, SessionRecord};
 
 /// The path at which the feed lives.
 pub(crate) const PATH: &str = "/feed";
@@ -98,8 +98,6 @@ pub(crate) enum ServerEvent {
     },
     /// A fault of the schedule has been done.
     FaultInjected {
-        /// When, on the clock that the client's side of a demo reads too.
-        at: Instant,
         /// What.
         fault: Fault,
         /// How many subscribed sessions it struck.
@@ -124,7 +122,8 @@ impl fmt::Display for ServerEvent {
             }
             Self::FaultInjected { fault, sessions, .. } => write!(f, "FAULT {fault}, on {sessions} sessions"),
             Self::SessionClosed(record) => {
-                write!(f, "session {} closed after {} trades: {}", record.id, record.trades(), record.end)
+                let SessionRecord { id, peer, end, .. } = record;
+                write!(f, "session {id} from {peer} closed after {} trades: {end}", record.trades())
             }
             Self::Refused { status } => write!(f, "upgrade refused with {status}"),
         }
