@@ -24,6 +24,11 @@
 //! # }
 //! ```
 //!
+//! # Logs
+//! tidegate itself shows no header value, query or payload. tungstenite, through the `log` crate, prints the whole request
+//! and every message at `trace`, and reasons for closing at `debug`: where such lines are kept, filter them out
+//! (`tungstenite=off`).
+//!
 //! # Features
 //! - `ring` (default), `aws-lc-rs`: which cryptography TLS uses; with both, `ring`.
 //! - `metrics`: see `tidegate_driver`.

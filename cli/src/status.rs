@@ -74,7 +74,7 @@ fn print(text: &str) {
 fn describe(phase: &str, stats: &Stats, rate: f64) -> String {
     let round_trip = stats.round_trip.map_or_else(|| "-".to_owned(), |span| format!("{span:.1?}"));
     format!(
-        "{phase} · connection {} · {rate:.0} items/s · {} queued · {} retries · round trip {round_trip}",
+        "{phase} · connection {} · {rate:.0} items/s · {} queued · retry {} · round trip {round_trip}",
         stats.attempts, stats.queued, stats.retries
     )
 }
