@@ -1,0 +1,144 @@
+//! Drives the state machine with plain threads and channels: no async, no sockets. The server is a script that plays
+//! a refused dial, a feed that falls silent, and a connection that is closed in good order.
+//!
+//! The main loop is all a driver has to be: tell the machine what happened, carry out what it asks for, give the
+//! consumer what there is, wait for the next event or the deadline.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tidegate_core::{
+    Action, Config, ConnectionId, Deadline, Delivery, DemandWindow, Event, Failure, Feed, Frame, Message,
+    PassThrough, RetryPolicy, Timestamp,
+};
+
+fn main() {
+    let clock = Clock(Instant::now());
+    let config = Config::builder()
+        .idle_timeout(Duration::from_millis(60))
+        .retry(RetryPolicy::exponential(Duration::from_millis(20), Duration::from_millis(100)))
+        .build()
+        .expect("the options go together");
+    let mut demand = DemandWindow::new(&config);
+    let mut feed = Feed::new(config, PassThrough, 1);
+    let (events, inbox) = channel();
+    let application = events.clone();
+    let mut server = Server { events, line: None };
+    let mut taken = 0;
+
+    feed.handle(Event::Start, clock.now());
+    loop {
+        while let Some(action) = feed.poll_action() {
+            println!("{:>4} ms  machine   {action:?}", clock.now().as_millis());
+            server.carry_out(action);
+        }
+        if let Some(items) = demand.top_up() {
+            feed.request(items);
+        }
+        while let Some(delivery) = feed.poll_delivery(clock.now()) {
+            println!("{:>4} ms  consumer  {}", clock.now().as_millis(), describe(&delivery));
+            if let Delivery::Item(_) = delivery {
+                demand.taken();
+                taken += 1;
+                if taken == 5 {
+                    _ = application.send(Event::Shutdown);
+                }
+            }
+        }
+        if let Some(reason) = feed.stopped() {
+            return println!("{:>4} ms  stopped   {reason}", clock.now().as_millis());
+        }
+        // This consumer takes all there is, so reading is never held back. Where it may be, frames must stay with the
+        // transport for as long as `wants_frames` says no.
+        if let Some(event) = wait(&inbox, feed.deadline(), clock) {
+            println!("{:>4} ms  world     {event:?}", clock.now().as_millis());
+            feed.handle(event, clock.now());
+        }
+    }
+}
+
+fn describe(delivery: &Delivery<Message>) -> String {
+    match delivery {
+        Delivery::Item(message) => format!("got {:?}", message.as_text()),
+        Delivery::Live { .. } | Delivery::Interrupted { .. } | Delivery::Dropped { .. } => {
+            format!("{delivery:?}")
+        }
+    }
+}
+
+/// The one place that reads a clock.
+#[derive(Clone, Copy)]
+struct Clock(Instant);
+
+impl Clock {
+    fn now(self) -> Timestamp {
+        Timestamp::ZERO.saturating_add(self.0.elapsed())
+    }
+}
+
+/// The next event; a tick once the deadline has come.
+fn wait(inbox: &Receiver<Event>, deadline: Deadline, clock: Clock) -> Option<Event> {
+    let Deadline::At(deadline) = deadline else { return inbox.recv().ok() };
+    match inbox.recv_timeout(deadline.saturating_since(clock.now())) {
+        Ok(event) => Some(event),
+        Err(RecvTimeoutError::Timeout) => Some(Event::Tick),
+        Err(RecvTimeoutError::Disconnected) => None,
+    }
+}
+
+/// Transport and server in one.
+struct Server {
+    events: Sender<Event>,
+    /// What goes out on the connection that is open; dropping it hangs up.
+    line: Option<Sender<Frame>>,
+}
+
+impl Server {
+    fn carry_out(&mut self, action: Action) {
+        match action {
+            Action::Connect { id } => {
+                let (line, from_client) = channel();
+                self.line = Some(line);
+                let events = self.events.clone();
+                // Sending fails once the feed is over, and then nobody needs it.
+                thread::spawn(move || play(id, &events, &from_client));
+            }
+            Action::Send { frame, .. } => self.say(frame),
+            Action::Close { frame, .. } => self.say(Frame::Close(frame)),
+            Action::Abort { .. } => self.line = None,
+            Action::Notify(_) => {}
+        }
+    }
+
+    fn say(&self, frame: Frame) {
+        if let Some(line) = &self.line {
+            _ = line.send(frame);
+        }
+    }
+}
+
+/// The script: one refusal, then a server that falls silent after two messages, then one that behaves.
+fn play(id: ConnectionId, events: &Sender<Event>, from_client: &Receiver<Frame>) {
+    let say = |event| _ = events.send(event);
+    thread::sleep(Duration::from_millis(5));
+    let messages = match id.get() {
+        1 => return say(Event::ConnectFailed { id, failure: Failure::Tcp { detail: "refused".into() } }),
+        2 => 2,
+        _ => 3,
+    };
+    say(Event::Connected { id });
+    for number in 1..=messages {
+        thread::sleep(Duration::from_millis(10));
+        let frame = Frame::Text(Bytes::from(format!("message {number} of connection {id}")));
+        say(Event::Frame { id, frame });
+    }
+    // Silent from here on, until the client hangs up or closes.
+    while let Ok(frame) = from_client.recv() {
+        if let Frame::Close(_) = frame {
+            say(Event::Frame { id, frame });
+            return say(Event::Lost { id, failure: Failure::Closed(None) });
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! What the suites share: a bench that hands events to a feed at explicit times, and a handler that does what the
+//! messages say.
+#![allow(dead_code, reason = "each suite uses its own part")]
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tidegate_core::{
+    Action, CloseFrame, Config, ConfigBuilder, ConnectionId, Context, Deadline, Delivery, Event, Failure,
+    Fault, Feed, Frame, FrameHandler, Message, Notice, PassThrough, Phase, Readiness, RetryPolicy, Timestamp,
+    Upgrade,
+};
+
+pub(crate) const fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+pub(crate) const fn at(millis: u64) -> Timestamp {
+    Timestamp::from_millis(millis)
+}
+
+pub(crate) fn text(payload: &str) -> Frame {
+    Frame::Text(Bytes::copy_from_slice(payload.as_bytes()))
+}
+
+pub(crate) fn broken() -> Failure {
+    Failure::Io { detail: "connection reset".into() }
+}
+
+pub(crate) fn refused() -> Failure {
+    Failure::Tcp { detail: "connection refused".into() }
+}
+
+pub(crate) fn rejected(status: u16, retry_after: Option<Duration>) -> Failure {
+    Failure::Rejected { status, retry_after }
+}
+
+/// A configuration without surprises: retries for ever, 100 ms apart.
+pub(crate) fn patient() -> ConfigBuilder {
+    Config::builder().retry(RetryPolicy::fixed(ms(100)).unlimited())
+}
+
+/// A feed and a clock. Each event is handed in at the bench's time and answers with the actions that followed.
+pub(crate) struct Bench<H: FrameHandler> {
+    pub(crate) feed: Feed<H>,
+    now: Timestamp,
+}
+
+impl Bench<PassThrough> {
+    pub(crate) fn plain(config: ConfigBuilder) -> Self {
+        Self::new(config, PassThrough)
+    }
+}
+
+impl<H: FrameHandler> Bench<H> {
+    pub(crate) fn new(config: ConfigBuilder, handler: H) -> Self {
+        Self::seeded(config, handler, 7)
+    }
+
+    pub(crate) fn seeded(config: ConfigBuilder, handler: H, seed: u64) -> Self {
+        let config = config.build().expect("the test's configuration is valid");
+        Self { feed: Feed::new(config, handler, seed), now: Timestamp::ZERO }
+    }
+
+    /// Moves the clock.
+    pub(crate) fn at(&mut self, millis: u64) -> &mut Self {
+        self.at_time(at(millis))
+    }
+
+    pub(crate) fn at_time(&mut self, now: Timestamp) -> &mut Self {
+        self.now = now;
+        self
+    }
+
+    pub(crate) fn hand_in(&mut self, event: Event) -> Vec<Action> {
+        self.feed.handle(event, self.now);
+        self.actions()
+    }
+
+    pub(crate) fn actions(&mut self) -> Vec<Action> {
+        std::iter::from_fn(|| self.feed.poll_action()).collect()
+    }
+
+    /// The current connection; one that never was if there is none, so that the event is stale.
+    pub(crate) fn id(&self) -> ConnectionId {
+        self.feed.connection().unwrap_or(ConnectionId::new(u64::MAX))
+    }
+
+    pub(crate) fn start(&mut self) -> Vec<Action> {
+        self.hand_in(Event::Start)
+    }
+
+    pub(crate) fn connected(&mut self) -> Vec<Action> {
+        self.hand_in(Event::Connected { id: self.id() })
+    }
+
+    pub(crate) fn connect_failed(&mut self, failure: Failure) -> Vec<Action> {
+        self.hand_in(Event::ConnectFailed { id: self.id(), failure })
+    }
+
+    pub(crate) fn frame(&mut self, frame: Frame) -> Vec<Action> {
+        self.hand_in(Event::Frame { id: self.id(), frame })
+    }
+
+    pub(crate) fn text(&mut self, payload: &str) -> Vec<Action> {
+        self.frame(text(payload))
+    }
+
+    pub(crate) fn flushed(&mut self) -> Vec<Action> {
+        self.hand_in(Event::Flushed { id: self.id() })
+    }
+
+    pub(crate) fn lost(&mut self) -> Vec<Action> {
+        self.hand_in(Event::Lost { id: self.id(), failure: broken() })
+    }
+
+    pub(crate) fn tick(&mut self) -> Vec<Action> {
+        self.hand_in(Event::Tick)
+    }
+
+    pub(crate) fn shutdown(&mut self) -> Vec<Action> {
+        self.hand_in(Event::Shutdown)
+    }
+
+    /// Starts, or waits out the delay, and connects; for a handler without bootstrap frames the feed is Live then.
+    pub(crate) fn connect(&mut self) -> Vec<Action> {
+        if self.feed.phase() == Phase::Idle {
+            self.start();
+        } else {
+            self.expire();
+        }
+        self.connected()
+    }
+
+    /// Moves the clock to the deadline and says so.
+    pub(crate) fn expire(&mut self) -> Vec<Action> {
+        let Deadline::At(deadline) = self.feed.deadline() else { panic!("there is no deadline") };
+        self.at_time(deadline).tick()
+    }
+
+    pub(crate) fn request(&mut self, items: u64) -> &mut Self {
+        self.feed.request(items);
+        self
+    }
+
+    pub(crate) fn deliveries(&mut self) -> Vec<Delivery<H::Item>> {
+        std::iter::from_fn(|| self.feed.poll_delivery(self.now)).collect()
+    }
+
+    #[track_caller]
+    pub(crate) fn assert_phase(&self, phase: Phase) {
+        assert_eq!(self.feed.phase(), phase);
+    }
+
+    #[track_caller]
+    pub(crate) fn assert_deadline(&self, millis: u64) {
+        assert_eq!(self.feed.deadline(), Deadline::At(at(millis)));
+    }
+
+    #[track_caller]
+    pub(crate) fn assert_no_deadline(&self) {
+        assert_eq!(self.feed.deadline(), Deadline::Never);
+    }
+}
+
+/// What is asked for, in one word each; notices by their name.
+pub(crate) fn names(actions: &[Action]) -> Vec<&'static str> {
+    actions
+        .iter()
+        .map(|action| match action {
+            Action::Connect { .. } => "Connect",
+            Action::Send { .. } => "Send",
+            Action::Close { .. } => "Close",
+            Action::Abort { .. } => "Abort",
+            Action::Notify(notice) => notice.name(),
+        })
+        .collect()
+}
+
+pub(crate) fn notices(actions: &[Action]) -> Vec<Notice> {
+    let notice =
+        |action: &Action| if let Action::Notify(notice) = action { Some(notice.clone()) } else { None };
+    actions.iter().filter_map(notice).collect()
+}
+
+/// The payloads of the data messages sent.
+pub(crate) fn sent(actions: &[Action]) -> Vec<String> {
+    let payload = |action: &Action| match action {
+        Action::Send { frame: Frame::Text(payload) | Frame::Binary(payload), .. } => {
+            Some(String::from_utf8_lossy(payload).into_owned())
+        }
+        Action::Send { .. } | Action::Connect { .. } | Action::Close { .. } | Action::Abort { .. } => None,
+        Action::Notify(_) => None,
+    };
+    actions.iter().filter_map(payload).collect()
+}
+
+/// The ping sent, which must be the only one.
+#[track_caller]
+pub(crate) fn ping(actions: &[Action]) -> Bytes {
+    let mut pings = actions.iter().filter_map(|action| {
+        if let Action::Send { frame: Frame::Ping(payload), .. } = action {
+            Some(payload.clone())
+        } else {
+            None
+        }
+    });
+    let ping = pings.next().expect("a ping was sent");
+    assert!(pings.next().is_none(), "one ping at a time");
+    ping
+}
+
+/// The delay until the retry that follows.
+#[track_caller]
+pub(crate) fn delay(actions: &[Action]) -> Duration {
+    let delay = |notice| if let Notice::Retry { delay, .. } = notice { Some(delay) } else { None };
+    notices(actions).into_iter().find_map(delay).expect("a retry follows")
+}
+
+pub(crate) fn close(id: u64, code: u16) -> Action {
+    Action::Close { id: ConnectionId::new(id), frame: Some(CloseFrame::new(code)) }
+}
+
+pub(crate) fn live<T>(id: u64) -> Delivery<T> {
+    Delivery::Live { id: ConnectionId::new(id) }
+}
+
+pub(crate) fn item(name: &str) -> Delivery<String> {
+    Delivery::Item(name.into())
+}
+
+pub(crate) fn interrupted<T>(id: u64, failure: Failure) -> Delivery<T> {
+    Delivery::Interrupted { id: ConnectionId::new(id), failure: Some(failure) }
+}
+
+/// A handler that does what each text message says, word by word: `item:x` emits x, `send:x` sends it, `wake:5` asks
+/// to be woken at 5 ms, `count` emits how many messages the session has seen, and there are `ready`, `reconnect`,
+/// `fault`, `fatal` and `panic`. When woken it emits `woken`.
+#[derive(Clone, Default)]
+pub(crate) struct Puppet {
+    /// The bootstrap frames.
+    pub(crate) bootstrap: Vec<Message>,
+    pub(crate) readiness: Readiness,
+    /// What `on_upgrade` answers.
+    pub(crate) refuses: Option<Fault>,
+    pub(crate) wake_at_upgrade: Option<Timestamp>,
+    /// How many sessions are alive.
+    pub(crate) sessions: Rc<Cell<usize>>,
+}
+
+impl Puppet {
+    pub(crate) fn bootstraps(frames: &[&str]) -> Self {
+        Self { bootstrap: frames.iter().map(|&frame| frame.into()).collect(), ..Self::default() }
+    }
+
+    pub(crate) fn declares(self) -> Self {
+        Self { readiness: Readiness::WhenDeclared, ..self }
+    }
+}
+
+pub(crate) struct PuppetSession {
+    seen: usize,
+    alive: Rc<Cell<usize>>,
+}
+
+impl Drop for PuppetSession {
+    fn drop(&mut self) {
+        self.alive.set(self.alive.get() - 1);
+    }
+}
+
+impl FrameHandler for Puppet {
+    type Session = PuppetSession;
+    type Item = String;
+
+    fn on_upgrade(&mut self, upgrade: &mut Upgrade<'_>) -> Result<PuppetSession, Fault> {
+        for frame in &self.bootstrap {
+            upgrade.send(frame.clone());
+        }
+        if let Some(at) = self.wake_at_upgrade {
+            upgrade.wake_at(at);
+        }
+        if let Some(fault) = &self.refuses {
+            return Err(fault.clone());
+        }
+        self.sessions.set(self.sessions.get() + 1);
+        Ok(PuppetSession { seen: 0, alive: Rc::clone(&self.sessions) })
+    }
+
+    fn on_message(
+        &mut self,
+        session: &mut PuppetSession,
+        message: Message,
+        cx: &mut Context<'_, String>,
+    ) -> Result<(), Fault> {
+        session.seen += 1;
+        for word in message.as_text().unwrap_or_default().split_whitespace() {
+            match word.split_once(':').unwrap_or((word, "")) {
+                ("item", name) => cx.emit(name.into()),
+                ("send", payload) => cx.send(payload).unwrap_or_else(|error| cx.emit(error.to_string())),
+                ("wake", millis) => cx.wake_at(at(millis.parse().expect("a number of milliseconds"))),
+                ("count", _) => cx.emit(session.seen.to_string()),
+                ("ready", _) => cx.ready(),
+                ("reconnect", _) => cx.reconnect(),
+                ("fault", _) => return Err(Fault::retryable("fault")),
+                ("fatal", _) => return Err(Fault::fatal("fatal")),
+                ("panic", _) => panic!("the puppet was told to"),
+                (other, _) => panic!("the puppet does not know {other}"),
+            }
+        }
+        Ok(())
+    }
+
+    fn on_wake(&mut self, _session: &mut PuppetSession, cx: &mut Context<'_, String>) -> Result<(), Fault> {
+        cx.emit("woken".into());
+        Ok(())
+    }
+
+    fn readiness(&self) -> Readiness {
+        self.readiness
+    }
+
+    /// The item's length.
+    fn weight(&self, item: &String) -> usize {
+        item.len()
+    }
+}
+
+pub(crate) const fn id(number: u64) -> ConnectionId {
+    ConnectionId::new(number)
+}

@@ -1,0 +1,107 @@
+//! The configuration: each impossible combination is refused by name, value and rule.
+
+mod common;
+
+use std::time::Duration;
+
+use common::ms;
+use tidegate_core::{Config, ConfigBuilder, ConfigError, RetryPolicy, Value};
+
+const ZERO: Duration = Duration::ZERO;
+
+#[track_caller]
+fn error(build: impl FnOnce(ConfigBuilder) -> ConfigBuilder) -> ConfigError {
+    build(Config::builder()).build().expect_err("it is refused")
+}
+
+#[test]
+fn the_defaults_obey_the_rules() {
+    let config = Config::default();
+    assert_eq!((config.min_demand(), config.max_demand(), config.send_buffer()), (10, 100, 256));
+}
+
+#[test]
+fn a_span_of_zero_is_refused() {
+    type Setter = fn(ConfigBuilder, Duration) -> ConfigBuilder;
+    let setters: [(&str, Setter); 8] = [
+        ("connect_timeout", ConfigBuilder::connect_timeout),
+        ("bootstrap_timeout", ConfigBuilder::bootstrap_timeout),
+        ("close_timeout", ConfigBuilder::close_timeout),
+        ("idle_timeout", ConfigBuilder::idle_timeout),
+        ("ping_interval", ConfigBuilder::ping_interval),
+        ("pong_timeout", ConfigBuilder::pong_timeout),
+        ("stale_after", ConfigBuilder::stale_after),
+        ("max_pause", ConfigBuilder::max_pause),
+    ];
+    for (option, set) in setters {
+        let with_ping = |builder: ConfigBuilder| builder.ping_interval(ms(1));
+        assert_eq!(error(|builder| set(with_ping(builder), ZERO)), ConfigError::Zero { option });
+        set(with_ping(Config::builder()), Duration::from_secs(1)).build().unwrap();
+    }
+}
+
+#[test]
+fn spans_that_may_be_zero_may_be_zero() {
+    Config::builder().stable_after(ZERO).max_retry_after(ZERO).build().unwrap();
+}
+
+#[test]
+fn a_bound_of_zero_is_refused() {
+    type Setter = fn(ConfigBuilder, usize) -> ConfigBuilder;
+    let setters: [(&str, Setter); 3] = [
+        ("buffer", ConfigBuilder::buffer),
+        ("buffer_bytes", ConfigBuilder::buffer_bytes),
+        ("send_buffer", ConfigBuilder::send_buffer),
+    ];
+    for (option, set) in setters {
+        assert_eq!(error(|builder| set(builder, 0)), ConfigError::Zero { option });
+        set(Config::builder(), 1).build().unwrap();
+    }
+}
+
+#[test]
+fn a_retry_without_delay_is_refused_but_for_a_function() {
+    let retry = |policy| Config::builder().retry(policy).build();
+    let zero = |option| Some(ConfigError::Zero { option });
+    assert_eq!(retry(RetryPolicy::fixed(ZERO)).err(), zero("retry delay"));
+    assert_eq!(retry(RetryPolicy::exponential(ZERO, ms(1))).err(), zero("retry base"));
+    retry(RetryPolicy::custom(ZERO, |state, _| state)).unwrap();
+}
+
+#[test]
+fn a_base_above_the_cap_is_refused() {
+    let refused = error(|builder| builder.retry(RetryPolicy::exponential(ms(200), ms(100))));
+    let limit_value = Value::Span(ms(100));
+    let value = Value::Span(ms(200));
+    assert_eq!(refused, ConfigError::Above { option: "retry base", value, limit: "retry cap", limit_value });
+    assert_eq!(refused.to_string(), "retry base is 200ms: it must not be above retry cap, which is 100ms");
+    Config::builder().retry(RetryPolicy::exponential(ms(100), ms(100))).build().unwrap();
+}
+
+#[test]
+fn d5_min_demand_must_be_below_max_demand() {
+    let refused = error(|builder| builder.min_demand(5).max_demand(5));
+    assert_eq!(refused.to_string(), "min_demand is 5: it must be below max_demand, which is 5");
+    error(|builder| builder.min_demand(6).max_demand(5));
+    Config::builder().min_demand(4).max_demand(5).build().unwrap();
+}
+
+#[test]
+fn l3_pings_must_come_more_often_than_the_idle_timeout() {
+    let refused = error(|builder| builder.ping_interval(ms(100)).idle_timeout(ms(100)));
+    assert_eq!(refused.to_string(), "ping_interval is 100ms: it must be below idle_timeout, which is 100ms");
+    Config::builder().ping_interval(ms(99)).idle_timeout(ms(100)).build().unwrap();
+}
+
+#[test]
+fn l3_a_pong_timeout_needs_pings() {
+    let refused = error(|builder| builder.pong_timeout(ms(100)));
+    assert_eq!(refused, ConfigError::Needs { option: "pong_timeout", needs: "ping_interval" });
+    assert_eq!(refused.to_string(), "pong_timeout is set: it means nothing without ping_interval");
+}
+
+#[test]
+fn t1_an_empty_telemetry_id_is_refused() {
+    let refused = error(|builder| builder.telemetry_id(""));
+    assert_eq!(refused.to_string(), "telemetry_id is empty: it must not be");
+}

@@ -1,0 +1,300 @@
+//! The frame handler: sessions, effects, faults and panics (H1-H5).
+
+mod common;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use bytes::Bytes;
+use common::{Bench, Puppet, at, close, id, interrupted, item, live, ms, names, patient, sent, text};
+use tidegate_core::{
+    CloseFrame, Delivery, Event, Failure, Fault, Feed, Frame, Message, PassThrough, Phase, Step, StopReason,
+    from_fn,
+};
+
+fn bench() -> Bench<Puppet> {
+    let mut bench = Bench::new(patient(), Puppet::default());
+    bench.connect();
+    bench.deliveries();
+    bench.request(99);
+    bench
+}
+
+#[test]
+fn h1_each_connection_has_a_session_of_its_own() {
+    let mut bench = bench();
+    bench.text("count");
+    bench.text("count");
+    assert_eq!(bench.deliveries(), [item("1"), item("2")]);
+    bench.lost();
+    bench.connect();
+    bench.text("count");
+    assert_eq!(bench.deliveries().last(), Some(&item("1")));
+}
+
+#[test]
+fn h1_a_session_is_dropped_with_its_connection() {
+    let endings: [fn(&mut Bench<Puppet>); 6] = [
+        |bench| _ = bench.lost(),
+        |bench| _ = bench.shutdown(),
+        |bench| _ = bench.text("fault"),
+        |bench| _ = bench.text("reconnect"),
+        |bench| _ = bench.frame(Frame::Close(None)),
+        |bench| _ = bench.hand_in(Event::HandlerPanicked),
+    ];
+    for ending in endings {
+        let mut bench = bench();
+        let sessions = std::rc::Rc::clone(&bench.feed.handler().sessions);
+        assert_eq!(sessions.get(), 1);
+        ending(&mut bench);
+        assert_eq!(sessions.get(), 0);
+    }
+}
+
+#[test]
+fn h1_from_fn_starts_each_connection_with_a_clone() {
+    let handler = from_fn(10, |_, count| {
+        *count += 1;
+        Step::Emit(vec![*count])
+    });
+    let mut bench = Bench::new(patient(), handler);
+    bench.connect();
+    bench.request(99).text("x");
+    bench.text("x");
+    bench.lost();
+    bench.connect();
+    bench.text("x");
+    let items: Vec<i32> = bench.deliveries().into_iter().filter_map(into_item).collect();
+    assert_eq!(items, [11, 12, 11]);
+}
+
+fn into_item<T>(delivery: Delivery<T>) -> Option<T> {
+    if let Delivery::Item(item) = delivery { Some(item) } else { None }
+}
+
+#[test]
+fn h2_one_call_per_data_frame_in_order_and_none_for_control_frames() {
+    let mut bench = Bench::plain(patient());
+    bench.connect();
+    bench.request(99);
+    let frames = [
+        text("1"),
+        Frame::Ping(Bytes::from_static(b"ping")),
+        Frame::Binary(Bytes::from_static(b"2")),
+        Frame::Pong(Bytes::from_static(b"pong")),
+        text(""),
+        Frame::Close(Some(CloseFrame::new(1000))),
+    ];
+    for frame in frames {
+        bench.frame(frame);
+    }
+    let messages: Vec<Message> = bench.deliveries().into_iter().filter_map(into_item).collect();
+    let binary = Message::Binary(Bytes::from_static(b"2"));
+    assert_eq!(messages, ["1".into(), binary, "".into()]);
+    assert_eq!(bench.feed.stats().messages, 3);
+}
+
+#[test]
+fn h2_a_closing_connection_has_no_handler_any_more() {
+    let mut bench = bench();
+    bench.text("reconnect");
+    bench.text("item:late");
+    assert_eq!(bench.deliveries(), [interrupted(1, Failure::Reconnect)]);
+}
+
+#[test]
+fn h3_none_one_or_many_items() {
+    let mut bench = bench();
+    bench.text("");
+    assert_eq!(bench.deliveries(), []);
+    bench.text("item:a");
+    bench.text("item:b item:c item:d");
+    assert_eq!(bench.deliveries(), ["a", "b", "c", "d"].map(item));
+    assert_eq!(bench.feed.stats().items, 4);
+}
+
+#[test]
+fn h3_a_skipped_message_still_counts_as_heard() {
+    let skip = from_fn((), |_, ()| Step::<()>::Skip);
+    let mut bench = Bench::new(patient().idle_timeout(ms(100)), skip);
+    bench.connect();
+    bench.at(60).text("x");
+    bench.assert_deadline(160);
+}
+
+#[test]
+fn h3_a_retryable_fault_reconnects_and_what_was_emitted_before_it_stands() {
+    let mut bench = bench();
+    let actions = bench.text("item:a send:bye fault item:b");
+    assert_eq!(names(&actions), ["Send", "status", "disconnected", "Close"]);
+    let fault = Failure::Fault(Fault::retryable("fault"));
+    assert_eq!(bench.deliveries(), [item("a"), interrupted(1, fault)]);
+    assert_eq!(names(&bench.lost()), ["retry"]);
+}
+
+#[test]
+fn h3_a_fatal_fault_stops_the_feed_after_the_closing_handshake() {
+    let mut bench = bench();
+    assert_eq!(bench.text("fatal")[2], close(1, 1000));
+    bench.lost();
+    let failure = Failure::Fault(Fault::fatal("fatal"));
+    assert_eq!(bench.feed.stopped(), Some(&StopReason::Fatal { failure }));
+}
+
+#[test]
+fn h3_from_fn_has_the_references_three_outcomes() {
+    let handler = from_fn((), |message, ()| match message.as_text() {
+        Some("fail") => Step::Fail(Fault::retryable("told to")),
+        Some(text) => Step::Emit(vec![text.len()]),
+        None => Step::Skip,
+    });
+    let mut bench = Bench::new(patient(), handler);
+    bench.connect();
+    bench.request(9);
+    bench.text("abc");
+    bench.frame(Frame::Binary(Bytes::new()));
+    bench.text("fail");
+    let fault = Failure::Fault(Fault::retryable("told to"));
+    assert_eq!(bench.deliveries(), [live(1), Delivery::Item(3), interrupted(1, fault)]);
+}
+
+#[test]
+fn h4_replies_are_sent_in_order() {
+    let mut bench = bench();
+    assert_eq!(sent(&bench.text("send:1 send:2")), ["1", "2"]);
+}
+
+#[test]
+fn h4_a_reply_the_outgoing_queue_has_no_room_for_comes_back() {
+    let mut bench = Bench::new(patient().send_buffer(2), Puppet::default());
+    bench.connect();
+    bench.request(9);
+    assert_eq!(sent(&bench.text("send:1 send:2 send:3")), ["1", "2"]);
+    assert_eq!(bench.deliveries()[1], item("the message was not sent: the outgoing queue is full"));
+    bench.flushed();
+    assert_eq!(sent(&bench.text("send:4")), ["4"]);
+}
+
+#[test]
+fn h4_the_handler_is_woken_at_the_time_it_asked_for_once() {
+    let mut bench = bench();
+    bench.at(10).text("wake:500");
+    bench.assert_deadline(500);
+    bench.at(499).tick();
+    assert_eq!(bench.deliveries(), []);
+    bench.at(500).tick();
+    assert_eq!(bench.deliveries(), [item("woken")]);
+    bench.assert_no_deadline();
+}
+
+#[test]
+fn h4_the_latest_wish_to_be_woken_counts() {
+    let mut bench = bench();
+    bench.text("wake:500");
+    bench.text("wake:700");
+    bench.assert_deadline(700);
+    bench.text("wake:300");
+    bench.assert_deadline(300);
+}
+
+#[test]
+fn h4_a_time_that_has_passed_means_as_soon_as_can_be() {
+    // P2: after the Tick that runs it, the deadline still lies in the future.
+    let mut bench = bench();
+    bench.at(100).text("wake:5");
+    assert!(bench.feed.deadline() > at(100).into());
+    bench.expire();
+    assert_eq!(bench.deliveries(), [item("woken")]);
+}
+
+#[test]
+fn h4_a_wake_can_be_asked_for_at_the_upgrade_and_does_not_outlive_the_connection() {
+    let handler = Puppet { wake_at_upgrade: Some(at(50)), ..Puppet::default() };
+    let mut bench = Bench::new(patient(), handler);
+    bench.connect();
+    bench.assert_deadline(50);
+    bench.at(20).lost();
+    bench.assert_deadline(120);
+}
+
+#[test]
+fn h4_while_reading_is_held_back_the_handler_sleeps_on() {
+    let mut bench = Bench::new(patient().buffer(1), Puppet::default());
+    bench.connect();
+    bench.text("wake:50 item:a");
+    bench.assert_no_deadline();
+    assert_eq!(bench.at(60).tick(), []);
+    assert_eq!(bench.request(9).deliveries(), [live(1), item("a")]);
+    bench.assert_deadline(50);
+    bench.tick();
+    assert_eq!(bench.deliveries(), [item("woken")]);
+}
+
+#[test]
+fn h4_a_handler_may_ask_for_a_new_connection() {
+    let mut bench = bench();
+    let actions = bench.at(5).text("item:a reconnect");
+    assert_eq!(names(&actions), ["status", "disconnected", "Close"]);
+    assert_eq!(bench.deliveries(), [item("a"), interrupted(1, Failure::Reconnect)]);
+    bench.at(20).lost();
+    bench.assert_phase(Phase::Waiting);
+    bench.assert_deadline(120);
+}
+
+/// Hands in what makes the handler panic, as a driver does: catch, then report.
+fn panic_on_message(bench: &mut Bench<Puppet>) -> Vec<tidegate_core::Action> {
+    let feed: &mut Feed<Puppet> = &mut bench.feed;
+    let call = || feed.handle(Event::Frame { id: id(1), frame: text("item:lost send:lost panic") }, at(1));
+    catch_unwind(AssertUnwindSafe(call)).expect_err("it panics");
+    bench.at(1).hand_in(Event::HandlerPanicked)
+}
+
+#[test]
+fn h5_a_panic_ends_the_feed_and_drops_what_the_handler_was_about_to_do() {
+    let mut bench = bench();
+    bench.text("item:a");
+    let actions = panic_on_message(&mut bench);
+    assert_eq!(names(&actions), ["status", "disconnected", "Abort", "stopped"]);
+    assert_eq!(bench.feed.stopped(), Some(&StopReason::HandlerPanicked));
+    bench.assert_no_deadline();
+    let end = Delivery::Interrupted { id: id(1), failure: None };
+    assert_eq!(bench.deliveries(), [item("a"), end]);
+}
+
+#[test]
+fn h5_a_panic_is_the_end_in_every_phase() {
+    type Reach = fn(&mut Bench<Puppet>);
+    let phases: [(Phase, Reach); 6] = [
+        (Phase::Idle, |_| ()),
+        (Phase::Connecting, |bench| _ = bench.start()),
+        (Phase::Bootstrapping, |bench| _ = bench.connect()),
+        (Phase::Live, |bench| {
+            bench.connect();
+            bench.flushed();
+        }),
+        (Phase::Closing, |bench| {
+            bench.connect();
+            bench.frame(Frame::Close(None));
+        }),
+        (Phase::Waiting, |bench| {
+            bench.connect();
+            bench.lost();
+        }),
+    ];
+    for (phase, reach) in phases {
+        let mut bench = Bench::new(patient(), Puppet::bootstraps(&["a"]));
+        reach(&mut bench);
+        bench.assert_phase(phase);
+        let has_socket = bench.feed.connection().is_some();
+        let actions = bench.hand_in(Event::HandlerPanicked);
+        assert_eq!(names(&actions).contains(&"Abort"), has_socket, "{phase}");
+        assert_eq!(bench.feed.stopped(), Some(&StopReason::HandlerPanicked));
+    }
+}
+
+#[test]
+fn h5_a_feed_that_has_stopped_keeps_its_reason() {
+    let mut bench = Bench::new(patient(), PassThrough);
+    bench.shutdown();
+    assert_eq!(bench.hand_in(Event::HandlerPanicked), []);
+    assert_eq!(bench.feed.stopped(), Some(&StopReason::Shutdown));
+}

@@ -1,0 +1,46 @@
+//! Asks for a new token before each attempt, so that one that has expired is no reason to stop.
+//!
+//! Start a server with `cargo run -r -p tidegate-cli -- serve --faults-every 2s`, then
+//! `cargo run --example fresh_token -- ws://127.0.0.1:9001/feed`. That server asks for no token.
+
+use std::error::Error;
+use std::time::Duration;
+
+use http::HeaderValue;
+use http::header::AUTHORIZATION;
+use tidegate::{Attempt, Config, ConnectRequest, Delivery, RetryPolicy};
+
+/// Stands for a request to whoever gives out tokens.
+async fn new_token(number: u64) -> Result<HeaderValue, Box<dyn Error>> {
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    if number % 4 == 3 {
+        return Err("the token service does not answer".into());
+    }
+    let mut token = HeaderValue::try_from(format!("Bearer token-{number}"))?;
+    token.set_sensitive(true);
+    Ok(token)
+}
+
+/// An error here is a failure of this attempt, and the next asks again. Its text is shown: no secrets in it.
+async fn resolve(attempt: Attempt) -> Result<ConnectRequest, Box<dyn Error>> {
+    let token = new_token(attempt.id.get()).await?;
+    Ok(attempt.request.with_header(AUTHORIZATION, token))
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let url = std::env::args().nth(1).ok_or("usage: fresh_token URL")?;
+    let retry = RetryPolicy::exponential(Duration::from_millis(250), Duration::from_secs(10)).unlimited();
+    let mut feed = tidegate::tokio::feed(url.as_str())
+        .resolver(|attempt| async { resolve(attempt).await.map_err(|error| error.to_string()) })
+        .on_upgrade(|_| Ok([r#"{"op":"subscribe","channel":"trades"}"#]))
+        .on_notice(|notice, _| eprintln!("{notice:?}"))
+        .config(Config::builder().idle_timeout(Duration::from_secs(5)).retry(retry))
+        .spawn()?;
+    while let Some(delivery) = feed.recv().await {
+        if let Delivery::Item(message) = delivery? {
+            println!("{}", message.as_text().unwrap_or("(binary)"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,71 @@
+//! A heartbeat of the application's own, as many exchanges want one besides the protocol's pings: the handler sends it,
+//! and gives the connection up if two in a row bring no answer.
+//!
+//! Start a server with `cargo run -r -p tidegate-cli -- serve`, then
+//! `cargo run --example heartbeat -- ws://127.0.0.1:9001/feed '{"op":"ping"}'`. That server knows no such request, and says
+//! so: an answer all the same.
+
+use std::error::Error;
+use std::time::Duration;
+
+use tidegate::{Context, Delivery, Fault, FrameHandler, Message, Upgrade};
+
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Sends this at fixed intervals.
+struct Heartbeat(String);
+
+impl FrameHandler for Heartbeat {
+    /// Heartbeats since the last message of the server's.
+    type Session = u32;
+    type Item = Message;
+
+    fn on_upgrade(&mut self, upgrade: &mut Upgrade<'_>) -> Result<u32, Fault> {
+        upgrade.wake_at(upgrade.now().saturating_add(INTERVAL));
+        Ok(0)
+    }
+
+    fn on_message(
+        &mut self,
+        unanswered: &mut u32,
+        message: Message,
+        cx: &mut Context<'_, Message>,
+    ) -> Result<(), Fault> {
+        *unanswered = 0;
+        cx.emit(message);
+        Ok(())
+    }
+
+    fn on_wake(&mut self, unanswered: &mut u32, cx: &mut Context<'_, Message>) -> Result<(), Fault> {
+        if *unanswered == 2 {
+            return Err(Fault::retryable("two heartbeats without an answer"));
+        }
+        *unanswered += 1;
+        cx.send(self.0.as_str()).map_err(|error| Fault::retryable(error.to_string()))?;
+        cx.wake_at(cx.now().saturating_add(INTERVAL));
+        Ok(())
+    }
+
+    /// An item weighs as much as its payload.
+    fn weight(&self, item: &Message) -> usize {
+        item.len()
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let mut args = std::env::args().skip(1);
+    let (Some(url), Some(beat)) = (args.next(), args.next()) else {
+        return Err("usage: heartbeat URL MESSAGE".into());
+    };
+    let mut feed = tidegate::tokio::feed(url.as_str()).handler(Heartbeat(beat)).spawn()?;
+    while let Some(delivery) = feed.recv().await {
+        match delivery? {
+            Delivery::Item(message) => println!("{}", message.as_text().unwrap_or("(binary)")),
+            other @ (Delivery::Live { .. } | Delivery::Interrupted { .. } | Delivery::Dropped { .. }) => {
+                eprintln!("{other:?}");
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,43 @@
+//! Follows a feed and prints what comes, across every drop.
+//!
+//! Start a server with `cargo run -r -p tidegate-cli -- serve --faults-every 2s`, then
+//! `cargo run --example tail -- ws://127.0.0.1:9001/feed '{"op":"subscribe","channel":"trades"}'`.
+
+use std::error::Error;
+use std::time::Duration;
+
+use tidegate::{Config, Delivery, RetryPolicy};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let mut args = std::env::args().skip(1);
+    let Some(url) = args.next() else {
+        return Err("usage: tail URL [MESSAGE-TO-SEND-AFTER-EVERY-CONNECT ...]".into());
+    };
+    let subscriptions: Vec<_> = args.collect();
+    let mut feed = tidegate::tokio::feed(url.as_str())
+        .on_upgrade(move |_| Ok(subscriptions.clone())) // after every reconnect, too
+        .config(
+            Config::builder()
+                .idle_timeout(Duration::from_secs(15))
+                .retry(RetryPolicy::exponential(Duration::from_millis(250), Duration::from_secs(10))),
+        )
+        .spawn()?;
+    let handle = feed.handle();
+    tokio::spawn(async move {
+        // The feed ends with a closing handshake, and the loop below with the stream.
+        if tokio::signal::ctrl_c().await.is_ok() {
+            handle.shutdown();
+        }
+    });
+    while let Some(delivery) = feed.recv().await {
+        match delivery? {
+            Delivery::Item(message) => println!("{}", message.as_text().unwrap_or("(binary)")),
+            Delivery::Live { id } => eprintln!("connection {id} is live: start afresh"),
+            Delivery::Interrupted { failure: Some(failure), .. } => eprintln!("interrupted: {failure}"),
+            Delivery::Interrupted { failure: None, .. } => eprintln!("shut down"),
+            Delivery::Dropped { count } => eprintln!("{count} items are missing here"),
+        }
+    }
+    Ok(())
+}

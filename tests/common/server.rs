@@ -1,0 +1,384 @@
+//! A scripted server in threads of its own: it shares no runtime, and no code for frames, with what is under test. Byte by
+//! byte, so that it can misbehave as no real one would.
+
+use std::collections::BTreeSet;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use event_listener::Event;
+use socket2::SockRef;
+use tungstenite::handshake::derive_accept_key;
+
+use super::WAIT;
+
+pub(crate) const TEXT: u8 = 1;
+pub(crate) const BINARY: u8 = 2;
+pub(crate) const CLOSE: u8 = 8;
+pub(crate) const PING: u8 = 9;
+pub(crate) const PONG: u8 = 10;
+
+/// Listens on loopback until it is dropped.
+pub(crate) struct Server {
+    address: SocketAddr,
+    board: Arc<Board>,
+}
+
+/// What the server saw of its clients.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    /// The connection, from 1 in the order of arrival.
+    pub(crate) peer: usize,
+    pub(crate) at: Instant,
+    pub(crate) fact: Fact,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Fact {
+    /// TCP is there.
+    Accepted,
+    /// The head of an upgrade.
+    Request(String),
+    /// A frame of the client, unmasked.
+    Frame(u8, Vec<u8>),
+    /// The client has gone, in whatever way.
+    Gone,
+    /// What the script had to say.
+    Note(&'static str),
+}
+
+/// Between scripts and the test.
+#[derive(Default)]
+struct Board {
+    state: Mutex<State>,
+    /// For scripts, which block.
+    opened: Condvar,
+    /// For the test, which must not.
+    seen: Event,
+}
+
+#[derive(Default)]
+struct State {
+    entries: Vec<Entry>,
+    gates: BTreeSet<&'static str>,
+    over: bool,
+}
+
+impl Server {
+    /// Runs `script` for each connection, in a thread of its own. An error ends the connection: usually the client went.
+    pub(crate) fn start(script: impl Fn(usize, &mut Peer) -> io::Result<()> + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        // What a client sends to a server that does not read stops early. Accepted sockets inherit it.
+        SockRef::from(&listener).set_recv_buffer_size(64 << 10).unwrap();
+        let address = listener.local_addr().unwrap();
+        let board = Arc::new(Board::default());
+        let (script, shared) = (Arc::new(script), Arc::clone(&board));
+        thread::spawn(move || {
+            for (number, stream) in (1..).zip(listener.incoming()) {
+                if shared.lock().over {
+                    break;
+                }
+                let mut peer = Peer::new(number, stream.unwrap(), Arc::clone(&shared));
+                let script = Arc::clone(&script);
+                thread::spawn(move || script(number, &mut peer));
+            }
+        });
+        Self { address, board }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("ws://{}/feed", self.address)
+    }
+
+    /// Lets scripts past the gate of this name, those that come later too.
+    pub(crate) fn open(&self, gate: &'static str) {
+        self.board.lock().gates.insert(gate);
+        self.board.opened.notify_all();
+    }
+
+    /// Waits until `look` finds in the entries what it wants.
+    pub(crate) async fn until<T>(&self, mut look: impl FnMut(&[Entry]) -> Option<T>) -> T {
+        loop {
+            let seen = self.board.seen.listen();
+            if let Some(found) = look(&self.board.lock().entries) {
+                return found;
+            }
+            seen.await;
+        }
+    }
+
+    /// When this was seen of that connection, or will be.
+    pub(crate) async fn saw(&self, peer: usize, fact: Fact) -> Instant {
+        let wanted = |entry: &&Entry| entry.peer == peer && entry.fact == fact;
+        self.until(|entries| entries.iter().find(wanted).map(|entry| entry.at)).await
+    }
+
+    /// The code of the Close frame of that connection, once it is there.
+    pub(crate) async fn saw_close(&self, peer: usize) -> Option<u16> {
+        self.until(|entries| entries.iter().filter(|entry| entry.peer == peer).find_map(close_code)).await
+    }
+
+    /// The texts that came on that connection so far.
+    pub(crate) fn texts(&self, peer: usize) -> Vec<String> {
+        let text = |entry: Entry| match entry.fact {
+            Fact::Frame(TEXT, payload) if entry.peer == peer => Some(String::from_utf8(payload).unwrap()),
+            Fact::Accepted | Fact::Request(_) | Fact::Frame(..) | Fact::Gone | Fact::Note(_) => None,
+        };
+        self.entries().into_iter().filter_map(text).collect()
+    }
+
+    /// The value of a header in each of the requests so far.
+    pub(crate) fn headers(&self, name: &str) -> Vec<Option<String>> {
+        let value = |entry: Entry| match entry.fact {
+            Fact::Request(head) => Some(header(&head, name).map(str::to_owned)),
+            Fact::Accepted | Fact::Frame(..) | Fact::Gone | Fact::Note(_) => None,
+        };
+        self.entries().into_iter().filter_map(value).collect()
+    }
+
+    pub(crate) fn accepted(&self) -> usize {
+        self.entries().iter().filter(|entry| entry.fact == Fact::Accepted).count()
+    }
+
+    pub(crate) fn entries(&self) -> Vec<Entry> {
+        self.board.lock().entries.clone()
+    }
+}
+
+/// Scripts that still wait go on with an error; the others end with their clients.
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.board.lock().over = true;
+        self.board.opened.notify_all();
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+impl Board {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    fn note(&self, peer: usize, fact: Fact) {
+        self.lock().entries.push(Entry { peer, at: Instant::now(), fact });
+        self.seen.notify(usize::MAX);
+    }
+}
+
+/// The server's end of one connection.
+pub(crate) struct Peer {
+    number: usize,
+    stream: TcpStream,
+    board: Arc<Board>,
+}
+
+impl Peer {
+    fn new(number: usize, stream: TcpStream, board: Arc<Board>) -> Self {
+        stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(3 * WAIT)).unwrap();
+        board.note(number, Fact::Accepted);
+        Self { number, stream, board }
+    }
+
+    pub(crate) fn note(&self, what: &'static str) {
+        self.board.note(self.number, Fact::Note(what));
+    }
+
+    /// Waits until the test opens the gate.
+    pub(crate) fn wait(&self, gate: &'static str) -> io::Result<()> {
+        let shut = |state: &mut State| !state.over && !state.gates.contains(gate);
+        let (state, _) = self.board.opened.wait_timeout_while(self.board.lock(), 3 * WAIT, shut).unwrap();
+        if state.gates.contains(gate) { Ok(()) } else { Err(ErrorKind::TimedOut.into()) }
+    }
+
+    /// Reads the head of the upgrade.
+    pub(crate) fn request(&mut self) -> io::Result<String> {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            self.fill(&mut byte)?;
+            head.extend(byte);
+        }
+        let head = String::from_utf8(head).map_err(|_| ErrorKind::InvalidData)?;
+        self.board.note(self.number, Fact::Request(head.clone()));
+        Ok(head)
+    }
+
+    /// Reads the request and answers as it should be.
+    pub(crate) fn upgrade(&mut self) -> io::Result<()> {
+        let head = self.request()?;
+        self.raw(switching(&head).as_bytes())
+    }
+
+    /// Reads the request and refuses it: a status line's end, such as `503 Service Unavailable`, and header lines.
+    pub(crate) fn refuse(&mut self, status: &str, headers: &str) -> io::Result<()> {
+        self.request()?;
+        self.raw(format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n{headers}\r\n").as_bytes())?;
+        self.fin()
+    }
+
+    pub(crate) fn raw(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes)
+    }
+
+    /// One byte at a time.
+    pub(crate) fn drip(&mut self, bytes: &[u8], every: Duration) -> io::Result<()> {
+        bytes.iter().try_for_each(|byte| {
+            thread::sleep(every);
+            self.raw(&[*byte])
+        })
+    }
+
+    pub(crate) fn text(&mut self, text: &str) -> io::Result<()> {
+        self.raw(&frame(TEXT, text.as_bytes()))
+    }
+
+    pub(crate) fn close(&mut self, code: u16) -> io::Result<()> {
+        self.raw(&frame(CLOSE, &code.to_be_bytes()))
+    }
+
+    /// Sends frames back to back, and says when the client no longer takes them.
+    pub(crate) fn flood(&mut self, frames: impl Iterator<Item = Vec<u8>>) -> io::Result<()> {
+        self.stream.set_write_timeout(Some(Duration::from_millis(250)))?;
+        let mut stalled = false;
+        for frame in frames {
+            let mut rest = &frame[..];
+            while !rest.is_empty() {
+                match self.stream.write(rest) {
+                    Ok(written) => rest = &rest[written..],
+                    Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                        if !std::mem::replace(&mut stalled, true) {
+                            self.note("stalled");
+                        }
+                        if self.board.lock().over {
+                            return Err(error);
+                        }
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        self.stream.set_write_timeout(None)?;
+        self.note("sent");
+        Ok(())
+    }
+
+    /// The next frame: opcode and unmasked payload.
+    pub(crate) fn read(&mut self) -> io::Result<(u8, Vec<u8>)> {
+        let mut start = [0; 2];
+        self.fill(&mut start)?;
+        let mut long = [0; 8];
+        let len = match start[1] & 0x7f {
+            126 => {
+                self.fill(&mut long[6..])?;
+                u64::from_be_bytes(long)
+            }
+            127 => {
+                self.fill(&mut long)?;
+                u64::from_be_bytes(long)
+            }
+            short => u64::from(short),
+        };
+        let mut mask = [0; 4];
+        self.fill(&mut mask)?;
+        let mut payload = vec![0; usize::try_from(len).unwrap()];
+        self.fill(&mut payload)?;
+        payload.iter_mut().zip(mask.iter().cycle()).for_each(|(byte, mask)| *byte ^= mask);
+        let opcode = start[0] & 0x0f;
+        self.board.note(self.number, Fact::Frame(opcode, payload.clone()));
+        Ok((opcode, payload))
+    }
+
+    /// Reads that many frames.
+    pub(crate) fn read_frames(&mut self, count: usize) -> io::Result<()> {
+        (0..count).try_for_each(|_| self.read().map(drop))
+    }
+
+    /// Behaves until the end: answers pings and Close.
+    pub(crate) fn serve(&mut self) -> io::Result<()> {
+        loop {
+            match self.read()? {
+                (PING, payload) => self.raw(&frame(PONG, &payload))?,
+                (CLOSE, payload) => {
+                    self.raw(&frame(CLOSE, &payload))?;
+                    return self.fin();
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Reads and answers nothing until the client has gone.
+    pub(crate) fn be_silent(&mut self) -> io::Result<()> {
+        loop {
+            self.read()?;
+        }
+    }
+
+    /// Reads up to the client's Close.
+    pub(crate) fn read_to_close(&mut self) -> io::Result<()> {
+        while self.read()?.0 != CLOSE {}
+        Ok(())
+    }
+
+    /// Ends this direction with a FIN, without a closing handshake, and waits for the client to go as well.
+    pub(crate) fn fin(&mut self) -> io::Result<()> {
+        self.stream.shutdown(Shutdown::Write)?;
+        self.be_silent()
+    }
+
+    /// Ends the connection with a reset. What the client has not read yet is lost.
+    pub(crate) fn reset(&mut self) -> io::Result<()> {
+        SockRef::from(&self.stream).set_linger(Some(Duration::ZERO))
+    }
+
+    fn fill(&mut self, buffer: &mut [u8]) -> io::Result<()> {
+        self.stream.read_exact(buffer).inspect_err(|_| self.board.note(self.number, Fact::Gone))
+    }
+}
+
+/// A final frame as a server sends it.
+pub(crate) fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![0x80 | opcode];
+    match payload.len() {
+        len @ 0..126 => frame.push(u8::try_from(len).unwrap()),
+        len @ 126..65_536 => {
+            frame.push(126);
+            frame.extend(u16::try_from(len).unwrap().to_be_bytes());
+        }
+        len => {
+            frame.push(127);
+            frame.extend(u64::try_from(len).unwrap().to_be_bytes());
+        }
+    }
+    frame.extend(payload);
+    frame
+}
+
+/// The right answer to this request.
+pub(crate) fn switching(request: &str) -> String {
+    let accept = derive_accept_key(header(request, "sec-websocket-key").unwrap_or_default().as_bytes());
+    format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: {accept}\r\n\r\n"
+    )
+}
+
+fn header<'a>(request: &'a str, name: &str) -> Option<&'a str> {
+    request.lines().find_map(|line| {
+        let (found, value) = line.split_once(": ")?;
+        found.eq_ignore_ascii_case(name).then_some(value)
+    })
+}
+
+/// Of a Close frame: its code, if it has one.
+fn close_code(entry: &Entry) -> Option<Option<u16>> {
+    match &entry.fact {
+        Fact::Frame(CLOSE, payload) => {
+            Some(payload.first_chunk().map(|code: &[u8; 2]| u16::from_be_bytes(*code)))
+        }
+        Fact::Accepted | Fact::Request(_) | Fact::Frame(..) | Fact::Gone | Fact::Note(_) => None,
+    }
+}

@@ -1,0 +1,318 @@
+//! How feeds end (S1-S4, H5).
+
+use std::time::Instant;
+
+use tidegate::{
+    Attempt, Class, Config, Context, Fault, FeedBuilder, FrameHandler, Message, Phase, RetryPolicy,
+    StopReason, Upgrade,
+};
+
+use crate::common::server::{CLOSE, Fact, Server, frame};
+use crate::common::*;
+use crate::runtime::{Rt, World, tasks};
+
+cases! {
+    a_shutdown_says_goodbye,
+    a_server_that_never_answers_close,
+    a_shutdown_in_any_phase,
+    the_stream_ends_once,
+    a_dropped_feed_closes_its_connection,
+    a_feed_dropped_in_any_phase_leaves_nothing,
+    a_panic_ends_the_feed,
+}
+spawned_cases! { what_is_queued_outlives_a_shutdown }
+
+/// S1, S3: Close(1000), the answer, the end.
+async fn a_shutdown_says_goodbye<M: Mode>() {
+    let server = Server::start(|_, peer| {
+        peer.upgrade()?;
+        peer.text("x")?;
+        peer.serve()
+    });
+    let notices = Notices::default();
+    let mut feed = M::start(to(&server).config(quick().close_timeout(WAIT)).on_notice(notices.watch()));
+    assert_eq!(take(&mut feed, 2).await, ["live 1", "x"]);
+    let handle = feed.handle();
+    handle.shutdown();
+    let (phase, seen) = drive(&mut feed, handle.wait_for(|_| false)).await;
+    assert_eq!((phase, seen), (Phase::Stopped, vec!["interrupted 1: by us".to_owned()]));
+    assert_eq!(end(&mut feed).await, None);
+    assert_eq!(server.saw_close(1).await, Some(1000));
+    within(server.saw(1, Fact::Gone)).await;
+    let expected = [
+        "connecting 1",
+        "success 1",
+        "status true",
+        "status false",
+        "disconnected 1: by us",
+        "stopped: shutdown",
+    ];
+    assert_eq!(sorted(notices.lines()), sorted(expected.map(str::to_owned).to_vec()));
+    assert_eq!(notices.lines().last().unwrap(), "stopped: shutdown");
+}
+
+fn sorted(mut lines: Vec<String>) -> Vec<String> {
+    lines.sort();
+    lines
+}
+
+/// S1, C5: waits for the peer at most `close_timeout`.
+async fn a_server_that_never_answers_close<M: Mode>() {
+    let server = Server::start(|_, peer| {
+        peer.upgrade()?;
+        peer.be_silent()
+    });
+    let mut feed = M::start(to(&server).config(quick().close_timeout(ms(200))));
+    next(&mut feed).await;
+    let before = Instant::now();
+    feed.handle().shutdown();
+    assert_eq!(end(&mut feed).await, None);
+    assert!(before.elapsed() >= ms(200));
+    assert_eq!(server.saw_close(1).await, Some(1000));
+    within(server.saw(1, Fact::Gone)).await;
+}
+
+/// S1: there may be no connection to close.
+async fn a_shutdown_in_any_phase<M: Mode>() {
+    let server = Server::start(|_, peer| {
+        peer.request()?;
+        peer.wait("upgrade")
+    });
+    // Before the first poll.
+    let mut feed = M::start(to(&server).config(quick()));
+    feed.handle().shutdown();
+    assert_eq!(end(&mut feed).await, None);
+    // While connecting.
+    let mut feed = M::start(to(&server).config(quick()));
+    let handle = feed.handle();
+    drive(&mut feed, handle.wait_for(|phase| phase == Phase::Connecting)).await;
+    handle.shutdown();
+    assert_eq!(end(&mut feed).await, None);
+    // While waiting.
+    let refusing = Server::start(|_, peer| peer.refuse("503 Service Unavailable", ""));
+    let mut feed = M::start(to(&refusing).config(Config::builder().retry(RetryPolicy::fixed(10 * WAIT))));
+    let handle = feed.handle();
+    drive(&mut feed, handle.wait_for(|phase| phase == Phase::Waiting)).await;
+    handle.shutdown();
+    assert_eq!(end(&mut feed).await, None);
+    assert_eq!(handle.phase(), Phase::Stopped);
+}
+
+/// S3: one `Err`, then nothing; for the items alone, too.
+async fn the_stream_ends_once<M: Mode>() {
+    use futures_util::StreamExt;
+    let server = Server::start(|number, peer| {
+        if number > 1 {
+            return peer.refuse("403 Forbidden", "");
+        }
+        peer.upgrade()?;
+        peer.text("x")?;
+        peer.fin()
+    });
+    let mut items = M::start(to(&server).config(quick())).items();
+    assert_eq!(within(items.next()).await.unwrap().unwrap().shown(), "x");
+    let reason = within(items.next()).await.unwrap().unwrap_err();
+    assert_eq!(reason.to_string(), "no retry can mend this: the server refused the upgrade with HTTP 403");
+    assert!(within(items.next()).await.is_none());
+    assert!(within(items.into_feed().recv()).await.is_none());
+}
+
+/// S2.
+async fn what_is_queued_outlives_a_shutdown<M: Mode>() {
+    let server = Server::start(|_, peer| {
+        peer.upgrade()?;
+        peer.flood((0..500).map(|number| frame(1, number.to_string().as_bytes())))?;
+        peer.serve()
+    });
+    let mut feed = M::start(to(&server).config(quick()));
+    let handle = feed.handle();
+    eventually(|| handle.stats().messages == 500).await;
+    handle.shutdown();
+    assert_eq!(within(handle.wait_for(|_| false)).await, Phase::Stopped);
+    assert!(handle.stats().queued > 0, "nothing was left to take");
+    let items: Vec<_> = (0..500).map(|number| number.to_string()).collect();
+    assert_eq!(take(&mut feed, 501).await[1..], items);
+    assert_eq!(next(&mut feed).await, "interrupted 1: by us");
+    assert_eq!(end(&mut feed).await, None);
+}
+
+/// S4: a task says goodbye; without one there is nobody left to.
+async fn a_dropped_feed_closes_its_connection<M: Mode>() {
+    let server = Server::start(|_, peer| {
+        peer.upgrade()?;
+        peer.text("x")?;
+        peer.serve()
+    });
+    let mut feed = M::start(to(&server).config(quick()));
+    let handle = feed.handle();
+    take(&mut feed, 2).await;
+    drop(feed);
+    within(server.saw(1, Fact::Gone)).await;
+    assert_eq!(within(handle.wait_for(|_| false)).await, Phase::Stopped);
+    let closes = server.entries().iter().filter(|entry| matches!(entry.fact, Fact::Frame(CLOSE, _))).count();
+    assert_eq!(closes, usize::from(M::SPAWNED));
+    if M::SPAWNED {
+        assert_eq!(server.saw_close(1).await, Some(1000));
+    }
+    eventually(|| tasks() == 0).await;
+    assert_eq!(server.accepted(), 1);
+}
+
+/// S4: in whatever phase, in no more time than `close_timeout`.
+async fn a_feed_dropped_in_any_phase_leaves_nothing<M: Mode>() {
+    let server = Server::start(|number, peer| match number {
+        1 => peer.be_silent(),
+        2 => peer.refuse("503 Service Unavailable", ""),
+        _ => {
+            peer.upgrade()?;
+            peer.be_silent()
+        }
+    });
+    for phase in [Phase::Connecting, Phase::Waiting, Phase::Live] {
+        let config = Config::builder().retry(RetryPolicy::fixed(10 * WAIT)).close_timeout(ms(100));
+        let mut feed = M::start(to(&server).config(config));
+        let handle = feed.handle();
+        let found = drive(&mut feed, handle.wait_for(|now| now == phase)).await.0;
+        assert_eq!(found, phase);
+        if phase == Phase::Connecting {
+            drive(&mut feed, server.saw(1, Fact::Accepted)).await;
+        }
+        drop(feed);
+        assert_eq!(within(handle.wait_for(|_| false)).await, Phase::Stopped);
+        eventually(|| tasks() == 0).await;
+    }
+    for peer in 1..=3 {
+        within(server.saw(peer, Fact::Gone)).await;
+    }
+}
+
+/// Panics where it is told to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Panics {
+    OnUpgrade,
+    OnMessage,
+    OnWake,
+    Notice,
+    Resolver,
+    Resolving,
+    Classify,
+    Policy,
+}
+
+impl FrameHandler for Panics {
+    type Session = ();
+    type Item = Message;
+
+    fn on_upgrade(&mut self, upgrade: &mut Upgrade<'_>) -> Result<(), Fault> {
+        assert_ne!(*self, Self::OnUpgrade, "as it should");
+        if *self == Self::OnWake {
+            upgrade.wake_at(upgrade.now());
+        }
+        Ok(())
+    }
+
+    fn on_message(
+        &mut self,
+        (): &mut (),
+        message: Message,
+        cx: &mut Context<'_, Message>,
+    ) -> Result<(), Fault> {
+        cx.emit(message);
+        assert_ne!(*self, Self::OnMessage, "as it should");
+        Ok(())
+    }
+
+    fn on_wake(&mut self, (): &mut (), _cx: &mut Context<'_, Message>) -> Result<(), Fault> {
+        panic!("as it should");
+    }
+}
+
+fn panicking(server: &Server, panics: Panics) -> FeedBuilder<Rt, Panics> {
+    let policy = RetryPolicy::custom(ms(1), move |state, _| {
+        assert_ne!(panics, Panics::Policy, "as it should");
+        state
+    });
+    let config = Config::builder().retry(policy).classify(move |_| {
+        assert_ne!(panics, Panics::Classify, "as it should");
+        Class::Retry
+    });
+    to(server)
+        .config(config)
+        .handler(panics)
+        .on_notice(move |notice, _| {
+            assert!(panics != Panics::Notice || notice.name() != "success", "as it should");
+        })
+        .resolver(move |attempt: Attempt| {
+            assert_ne!(panics, Panics::Resolver, "as it should");
+            async move {
+                assert_ne!(panics, Panics::Resolving, "as it should");
+                Ok::<_, Fault>(attempt.request)
+            }
+        })
+}
+
+/// H5: wherever the application's code panics, the feed ends with the reason, and nobody waits for it.
+async fn a_panic_ends_the_feed<M: Mode>() {
+    use Panics::*;
+    for panics in [OnUpgrade, OnMessage, OnWake, Notice, Resolver, Resolving, Classify, Policy] {
+        let server = Server::start(move |_, peer| {
+            peer.upgrade()?;
+            peer.text("x")?;
+            if matches!(panics, Classify | Policy) { peer.fin() } else { peer.serve() }
+        });
+        let mut feed = M::start(panicking(&server, panics));
+        let handle = feed.handle();
+        assert_eq!(end(&mut feed).await, Some(StopReason::HandlerPanicked), "{panics:?}");
+        assert_eq!(within(handle.wait_for(|_| false)).await, Phase::Stopped);
+        assert!(handle.send("x").await.is_err());
+        if !matches!(panics, Resolver | Resolving) {
+            within(server.saw(1, Fact::Gone)).await;
+        }
+        assert!(server.accepted() <= 1, "{panics:?}");
+        eventually(|| tasks() == 0).await;
+    }
+}
+
+/// The runtime goes first: the stream ends, wherever it is polled from.
+#[test]
+fn a_runtime_that_is_dropped_takes_its_feeds_along() {
+    let server = Server::start(|_, peer| {
+        peer.upgrade()?;
+        peer.text("x")?;
+        peer.serve()
+    });
+    let world = World::new();
+    let mut feed = world.run(async {
+        let mut feed = Task::start(to(&server).config(quick()));
+        assert_eq!(take(&mut feed, 2).await, ["live 1", "x"]);
+        feed
+    });
+    let handle = feed.handle();
+    drop(world);
+    World::new().run(async {
+        assert_eq!(end(&mut feed).await, None);
+        assert_eq!(within(handle.wait_for(|_| false)).await, Phase::Stopped);
+        assert!(within(handle.send("x")).await.is_err());
+        within(server.saw(1, Fact::Gone)).await;
+    });
+}
+
+/// Without a task nothing is left that could run: it must not be polled, but can be dropped.
+#[test]
+fn a_feed_without_a_task_outlives_its_runtime() {
+    let server = Server::start(|_, peer| {
+        peer.upgrade()?;
+        peer.serve()
+    });
+    let world = World::new();
+    let feed = world.run(async {
+        let mut feed = NoTask::start(to(&server).config(quick()));
+        next(&mut feed).await;
+        feed
+    });
+    drop(world);
+    let handle = feed.handle();
+    drop(feed);
+    assert_eq!(handle.phase(), Phase::Stopped);
+    World::new().run(within(server.saw(1, Fact::Gone)));
+}
