@@ -44,11 +44,12 @@ pub use tidegate_tokio as tokio;
 pub use tidegate_core::{
     BootstrapFailure, Class, Classification, CloseFrame, Config, ConfigBuilder, ConfigError, ConnectionId,
     Context, Delivery, Failure, Fault, Frame, FrameHandler, Jitter, Message, Notice, Overflow, PassThrough,
-    Phase, Readiness, RetryPolicy, RetryState, SendError, Stats, Step, StopReason, Timestamp, Upgrade,
-    from_fn,
+    Phase, Readiness, RetryPolicy, RetryState, SendError, Severity, Stats, Step, StopReason, Timestamp,
+    Upgrade, from_fn,
 };
 pub use tidegate_driver::{
-    Attempt, BuildError, ConnectRequest, Feed, FeedBuilder, FeedHandle, Inline, Items, Spawned, UrlError,
+    Attempt, BuildError, ConnectRequest, Feed, FeedBuilder, FeedHandle, Inline, Items, Source, Spawned,
+    UrlError,
 };
 
 /// The examples of the README compile.

@@ -147,7 +147,8 @@ impl core::error::Error for Failure {}
 /// Why a connection did not get as far as Live (B4).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BootstrapFailure {
-    /// The handler's `on_upgrade` returned an error, or asked to send what cannot be sent.
+    /// The handler found fault before the connection was Live: in `on_upgrade`, with what it was told to send, or with a
+    /// message such as a refused subscription.
     Fault(Fault),
     /// The connection ended while its bootstrap frames were still owed.
     Lost(Box<Failure>),

@@ -147,7 +147,8 @@ pub enum Classification {
 }
 
 impl Classification {
-    pub(crate) fn classify(&mut self, failure: &Failure) -> Class {
+    /// Whether `failure` is worth a retry. A function of your own can fall back on [`Standard`](Self::Standard) with it.
+    pub fn classify(&mut self, failure: &Failure) -> Class {
         let fatal = match self {
             Self::Standard => {
                 is_fatal_fault(failure)

@@ -152,6 +152,16 @@ fn b4_an_error_a_failed_send_and_the_timeout_are_bootstrap_failures_without_succ
 }
 
 #[test]
+fn b4_a_fault_with_a_message_before_live_is_a_bootstrap_failure() {
+    let mut bench = Bench::new(patient(), Puppet::bootstraps(&["a"]));
+    bench.connect();
+    let actions = bench.text("fault");
+    assert_eq!(names(&actions), ["failure", "Close"]);
+    let failure = Failure::Bootstrap(BootstrapFailure::Fault(Fault::retryable("fault")));
+    assert_eq!(notices(&actions), [Notice::Failure { id: id(1), failure }]);
+}
+
+#[test]
 fn b4_a_fatal_error_stops_the_feed_once_the_socket_is_gone() {
     let fault = Fault::fatal("wrong key");
     let mut bench = Bench::new(patient(), Puppet { refuses: Some(fault.clone()), ..Puppet::default() });

@@ -153,7 +153,7 @@ async fn a_subscription_that_is_refused<M: Mode>() {
     });
     let notices = Notices::default();
     let mut feed = M::start(to(&server).config(quick()).handler(Acknowledged).on_notice(notices.watch()));
-    let expected = ["early", "interrupted 1: fault", "early", "live 2"];
+    let expected = ["early", "interrupted 1: bootstrap_fault", "early", "live 2"];
     assert_eq!(take(&mut feed, 4).await, expected);
     assert_eq!(notices.times("success").len(), 1);
     assert_eq!(notices.times("failure").len(), 1);

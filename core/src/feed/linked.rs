@@ -180,8 +180,17 @@ impl<H: FrameHandler> Feed<H> {
         self.queue_sends(id);
         let asks = core::mem::take(&mut self.effects.asks);
         if let Err(fault) = verdict {
-            let frame = Some(CloseFrame::new(CloseFrame::NORMAL));
-            return self.close(id, frame, Then::Retry(Failure::Fault(fault)));
+            let failure = match &self.state {
+                // A subscription that is refused, say: the bootstrap has failed (B4).
+                State::Bootstrapping { .. } => Failure::Bootstrap(BootstrapFailure::Fault(fault)),
+                State::Idle
+                | State::Connecting { .. }
+                | State::Live { .. }
+                | State::Closing { .. }
+                | State::Waiting { .. }
+                | State::Stopped { .. } => Failure::Fault(fault),
+            };
+            return self.close(id, Some(CloseFrame::new(CloseFrame::NORMAL)), Then::Retry(failure));
         }
         if queued == Push::Overflow {
             return self.abort(id, Failure::Overflow);
