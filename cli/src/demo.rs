@@ -1,5 +1,6 @@
 //! `tidegate demo`: the main job with no network, and a check that nothing went wrong unnoticed.
 
+mod recoveries;
 mod summary;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -13,7 +14,8 @@ use tidegate::{
 use tokio::sync::{mpsc, oneshot};
 
 use crate::args::DemoArgs;
-use crate::audit::{Audit, Recoveries};
+use crate::audit::Audit;
+use crate::demo::recoveries::Recoveries;
 use crate::exit::Exit;
 use crate::report::{Reporter, Verbosity};
 use crate::server::{self, FeedServer, Schedule, ServerEvent};

@@ -9,7 +9,7 @@
 //! | lines on standard error, the status line, the telemetry file | `report.rs`, `status.rs`, `telemetry.rs` |
 //! | exit codes, and what to do about a stop | `exit.rs` |
 //! | SIGINT and SIGTERM | `signals.rs` |
-//! | `tidegate demo` | `demo.rs` |
+//! | `tidegate demo`, and its account of itself | `demo.rs`, `demo/` |
 //! | `tidegate serve` and the demo's server | `serve.rs`, `server/` |
 //! | what the demo counts as lost, duplicated, reordered | `audit.rs` |
 #![forbid(unsafe_code)]

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tidegate_core::{
-    Action, Config, ConnectionId, Deadline, Delivery, DemandWindow, Event, Failure, Feed, Frame, Message,
-    PassThrough, RetryPolicy, Timestamp,
+    Action, Config, ConnectionId, Deadline, Delivery, Event, Failure, Feed, Frame, Message, PassThrough,
+    RetryPolicy, Timestamp,
 };
 
 fn main() {
@@ -21,7 +21,7 @@ fn main() {
         .retry(RetryPolicy::exponential(Duration::from_millis(20), Duration::from_millis(100)))
         .build()
         .expect("the options go together");
-    let mut demand = DemandWindow::new(&config);
+    let mut demand = config.demand_window();
     let mut feed = Feed::new(config, PassThrough, 1);
     let (events, inbox) = channel();
     let application = events.clone();

@@ -9,7 +9,7 @@ use core::time::Duration;
 
 pub use error::{ConfigError, Value};
 
-use crate::demand::{Overflow, QueueConfig};
+use crate::demand::{DemandWindow, Overflow, QueueConfig};
 use crate::failure::Failure;
 use crate::retry::{Backoff, Class, Classification, RetryPolicy};
 
@@ -50,6 +50,12 @@ impl Config {
     #[must_use]
     pub fn builder() -> ConfigBuilder {
         ConfigBuilder::default()
+    }
+
+    /// The consumer's side of demand, with nothing asked for yet (D5).
+    #[must_use]
+    pub fn demand_window(&self) -> DemandWindow {
+        DemandWindow::new(self.min_demand, self.max_demand)
     }
 
     /// The consumer asks for more once what is outstanding falls to this (D5).

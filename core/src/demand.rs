@@ -2,7 +2,6 @@
 
 use alloc::collections::VecDeque;
 
-use crate::config::Config;
 use crate::failure::Failure;
 use crate::frame::ConnectionId;
 
@@ -323,9 +322,8 @@ pub struct DemandWindow {
 
 impl DemandWindow {
     /// Nothing asked for yet.
-    #[must_use]
-    pub fn new(config: &Config) -> Self {
-        Self { min: config.min_demand().into(), max: config.max_demand().into(), outstanding: 0 }
+    pub(crate) fn new(min: u32, max: u32) -> Self {
+        Self { min: min.into(), max: max.into(), outstanding: 0 }
     }
 
     /// One item has been taken.

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Bench, Puppet, broken, id, interrupted, item, live, ms, names, notices, patient};
-use tidegate_core::{Config, Delivery, DemandWindow, Failure, Notice, Overflow, Phase};
+use tidegate_core::{Config, Delivery, Failure, Notice, Overflow, Phase};
 
 /// Live, with the mark of it taken.
 fn bench(items: usize, overflow: Overflow) -> Bench<Puppet> {
@@ -315,7 +315,7 @@ fn an_idle_consumer_is_not_owed_more_than_the_bound_however_often_the_feed_flaps
 #[test]
 fn d5_the_window_asks_for_max_and_again_at_min() {
     let config = Config::builder().min_demand(10).max_demand(100).build().unwrap();
-    let mut window = DemandWindow::new(&config);
+    let mut window = config.demand_window();
     assert_eq!(window.top_up(), Some(100));
     assert_eq!(window.top_up(), None);
     for _ in 0..89 {
@@ -331,13 +331,13 @@ fn d5_the_window_asks_for_max_and_again_at_min() {
 fn d5_defaults_are_the_references() {
     let config = Config::default();
     assert_eq!((config.min_demand(), config.max_demand()), (10, 100));
-    assert_eq!(DemandWindow::new(&config).top_up(), Some(100));
+    assert_eq!(config.demand_window().top_up(), Some(100));
 }
 
 #[test]
 fn d5_with_a_minimum_of_zero_it_asks_when_nothing_is_outstanding() {
     let config = Config::builder().min_demand(0).max_demand(1).build().unwrap();
-    let mut window = DemandWindow::new(&config);
+    let mut window = config.demand_window();
     assert_eq!(window.top_up(), Some(1));
     assert_eq!(window.top_up(), None);
     window.taken();

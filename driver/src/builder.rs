@@ -144,7 +144,7 @@ impl<R: Runtime, H: FrameHandler> FeedBuilder<R, H> {
         let config = self.config.build().map_err(BuildError::Config)?;
         let control = Control::new(config.send_buffer());
         let observer = Observer::new(config.telemetry_id().to_owned(), self.watch);
-        let (demand, max_demand) = (DemandWindow::new(&config), config.max_demand());
+        let (demand, max_demand) = (config.demand_window(), config.max_demand());
         let seed = self.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish());
         let feed = tidegate_core::Feed::new(config, self.handler, seed);
         let target = Target::new(request, self.resolver);

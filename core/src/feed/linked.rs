@@ -180,15 +180,11 @@ impl<H: FrameHandler> Feed<H> {
         self.queue_sends(id);
         let asks = core::mem::take(&mut self.effects.asks);
         if let Err(fault) = verdict {
-            let failure = match &self.state {
-                // A subscription that is refused, say: the bootstrap has failed (B4).
-                State::Bootstrapping { .. } => Failure::Bootstrap(BootstrapFailure::Fault(fault)),
-                State::Idle
-                | State::Connecting { .. }
-                | State::Live { .. }
-                | State::Closing { .. }
-                | State::Waiting { .. }
-                | State::Stopped { .. } => Failure::Fault(fault),
+            // Before Live, a subscription that is refused, say: the bootstrap has failed (B4).
+            let failure = if matches!(self.state, State::Bootstrapping { .. }) {
+                Failure::Bootstrap(BootstrapFailure::Fault(fault))
+            } else {
+                Failure::Fault(fault)
             };
             return self.close(id, Some(CloseFrame::new(CloseFrame::NORMAL)), Then::Retry(failure));
         }
