@@ -44,8 +44,8 @@ pub use tidegate_tokio as tokio;
 pub use tidegate_core::{
     BootstrapFailure, Class, Classification, CloseFrame, Config, ConfigBuilder, ConfigError, ConnectionId,
     Context, Delivery, Failure, Fault, Frame, FrameHandler, Jitter, Message, Notice, Overflow, PassThrough,
-    Phase, Readiness, RetryPolicy, RetryState, SendError, Severity, Stats, Step, StopReason, Timestamp,
-    Upgrade, from_fn,
+    Phase, ProxyProblem, Readiness, RetryPolicy, RetryState, SendError, Severity, Stats, Step, StopReason,
+    Timestamp, TlsProblem, Upgrade, from_fn,
 };
 pub use tidegate_driver::{
     Attempt, BuildError, ConnectRequest, Feed, FeedBuilder, FeedHandle, Inline, Items, Source, Spawned,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rustls_platform_verifier::Verifier;
-use tidegate_driver::core::Failure;
+use tidegate_driver::core::{Failure, TlsProblem};
 use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -64,7 +64,7 @@ impl Tls {
         let make = || async {
             let shared = self.0.clone();
             let made = spawn_blocking(move || shared.recipe.config()).await;
-            made.map_err(|error| Failure::Tls { detail: error.to_string() })?
+            made.map_err(|error| Failure::Tls { problem: TlsProblem::Other, detail: error.to_string() })?
         };
         self.0.config.get_or_try_init(make).await.cloned()
     }
@@ -76,7 +76,7 @@ impl Recipe {
             Self::Ready(config) => return Ok(config.clone()),
             Self::Make { trust, identity } => (trust, identity),
         };
-        let failure = |detail: String| Failure::Tls { detail };
+        let failure = |detail: String| Failure::Tls { problem: TlsProblem::Other, detail };
         let provider = provider().map_err(|error| failure(error.to_string()))?;
         let verifier = trust.verifier(&provider).map_err(|error| failure(error.to_string()))?;
         let builder = ClientConfig::builder_with_provider(provider)

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use async_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tidegate_driver::core::Failure;
+use tidegate_driver::core::{Failure, TlsProblem};
 use tidegate_driver::{ConnectRequest, Scheme};
 use tokio::net::{TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
@@ -86,12 +86,12 @@ impl Connector {
     async fn secure(&self, host: &str, tcp: TcpStream) -> Result<Socket, Failure> {
         let Ok(name) = ServerName::try_from(host.to_owned()) else {
             let detail = "the host is neither a DNS name nor an IP address".to_owned();
-            return Err(Failure::Tls { detail });
+            return Err(Failure::Tls { problem: TlsProblem::Other, detail });
         };
         let connector = TlsConnector::from(self.tls.config().await?);
         match connector.connect(name, tcp).await {
             Ok(stream) => Ok(Socket::Tls(Box::new(stream))),
-            Err(error) => Err(Failure::Tls { detail: error.to_string() }),
+            Err(error) => Err(Failure::Tls { problem: TlsProblem::Other, detail: error.to_string() }),
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use async_tungstenite::tungstenite::Error;
 use async_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
-use tidegate_driver::core::Failure;
+use tidegate_driver::core::{Failure, TlsProblem};
 use tokio_rustls::rustls;
 
 use crate::head::HeadFault;
@@ -53,7 +53,7 @@ fn of_upgrade_io(error: &io::Error) -> Failure {
     }
     // With TLS 1.3 a server refuses the client's certificate only after the client's side of TLS is done.
     if inner.is_some_and(|inner| inner.is::<rustls::Error>()) && !broken_off(error) {
-        return Failure::Tls { detail: error.to_string() };
+        return Failure::Tls { problem: TlsProblem::Other, detail: error.to_string() };
     }
     Failure::Io { detail: error.to_string() }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::process::ExitCode;
 
-use tidegate::{BootstrapFailure, Failure, StopReason};
+use tidegate::{BootstrapFailure, Failure, ProxyProblem, StopReason, TlsProblem};
 
 /// The end of a command.
 pub(crate) enum Exit {
@@ -63,8 +63,13 @@ fn advice(reason: &StopReason) -> &'static str {
         Failure::Tcp { .. } | Failure::ConnectTimeout => {
             "Check host and port, and that the server is up; --max-retries allows more attempts."
         }
-        Failure::Tls { .. } => {
-            "Check the host's name; a private authority's certificate goes with --ca, a client's with --cert and --key."
+        Failure::Tls { problem, .. } => advice_on_tls(*problem),
+        Failure::Proxy { problem: ProxyProblem::Unreachable, .. } => "Check the proxy's host and port.",
+        Failure::Proxy { problem: ProxyProblem::Credentials, .. } => {
+            "Give the proxy's user name and password in its URL: http://user:password@host:port."
+        }
+        Failure::Proxy { problem: ProxyProblem::Forbidden | ProxyProblem::Failed, .. } => {
+            "Ask the proxy's operator, or go without it: --proxy none."
         }
         Failure::Upgrade { .. } => "Check that the URL is one of a WebSocket endpoint.",
         Failure::Bootstrap(BootstrapFailure::Fault(_) | BootstrapFailure::Lost(_)) => {
@@ -80,5 +85,20 @@ fn advice(reason: &StopReason) -> &'static str {
         }
         Failure::Overflow => "Read faster, or choose another --overflow or a larger --buffer.",
         Failure::Fault(_) | Failure::Reconnect => "This is a defect of tidegate: please report it.",
+    }
+}
+
+const fn advice_on_tls(problem: TlsProblem) -> &'static str {
+    match problem {
+        TlsProblem::UnknownIssuer => "Give the authority's certificate with --ca, if it is one you trust.",
+        TlsProblem::WrongHost => {
+            "Check the host's name in the URL: it must be one that the certificate is for."
+        }
+        TlsProblem::Expired => "Have the server's certificate renewed, or set this machine's clock right.",
+        TlsProblem::NoCommonProtocol => "Check that the port is one for TLS; plain servers have ws:// URLs.",
+        TlsProblem::ClientCertificate => "Give the client's certificate with --cert and --key.",
+        TlsProblem::Other => {
+            "Check the URL's host and port, and the certificates with --ca, --cert and --key."
+        }
     }
 }

@@ -1,11 +1,15 @@
 //! Why a connection or an attempt ended, and why a feed stopped.
 
+mod problem;
+
 use alloc::boxed::Box;
 use alloc::string::String;
 use core::fmt;
 use core::time::Duration;
 
 use crate::frame::CloseFrame;
+
+pub use problem::{ProxyProblem, TlsProblem};
 
 /// Why an attempt failed or a connection ended. Each goes down the same path: classify, then retry or stop (R1).
 ///
@@ -28,9 +32,18 @@ pub enum Failure {
         /// What the operating system said.
         detail: String,
     },
+    /// There was no way through the proxy.
+    Proxy {
+        /// What kept it from working.
+        problem: ProxyProblem,
+        /// What the proxy, the operating system or a library said.
+        detail: String,
+    },
     /// The TLS handshake failed.
     Tls {
-        /// What the TLS library said.
+        /// Which check failed.
+        problem: TlsProblem,
+        /// What the TLS library said, and what may help.
         detail: String,
     },
     /// The server answered the upgrade with another status than 101.
@@ -84,7 +97,8 @@ impl Failure {
             Self::Resolve { .. } => "resolve",
             Self::Lookup { .. } => "lookup",
             Self::Tcp { .. } => "tcp",
-            Self::Tls { .. } => "tls",
+            Self::Proxy { problem, .. } => problem.kind(),
+            Self::Tls { problem, .. } => problem.kind(),
             Self::Rejected { .. } => "rejected",
             Self::Upgrade { .. } => "upgrade",
             Self::ConnectTimeout => "connect_timeout",
@@ -116,7 +130,8 @@ impl fmt::Display for Failure {
             Self::Resolve { detail } => write!(f, "the resolver of URL and headers failed: {detail}"),
             Self::Lookup { detail } => write!(f, "the host's name could not be looked up: {detail}"),
             Self::Tcp { detail } => write!(f, "no TCP connection: {detail}"),
-            Self::Tls { detail } => write!(f, "TLS failed: {detail}"),
+            Self::Proxy { detail, .. } => write!(f, "no way through the proxy: {detail}"),
+            Self::Tls { detail, .. } => write!(f, "TLS failed: {detail}"),
             Self::Rejected { status, retry_after: None } => {
                 write!(f, "the server refused the upgrade with HTTP {status}")
             }

@@ -137,10 +137,11 @@ pub enum Class {
 /// Which failures are fatal (R6).
 #[derive(Default)]
 pub enum Classification {
-    /// HTTP 4xx other than 408, 425 and 429, and a handler's fatal fault. The default.
+    /// HTTP 4xx other than 408, 425 and 429, a certificate from an unknown issuer or for another host, a proxy that
+    /// forbids the host or refuses the credentials, and a handler's fatal fault. The default.
     #[default]
     Standard,
-    /// Any HTTP status of 400 or above, as in the reference, and a handler's fatal fault.
+    /// Any HTTP status of 400 or above, as in the reference, and all else that is fatal by default.
     AnyHttpError,
     /// A function of the application's own decides.
     Custom(Box<dyn FnMut(&Failure) -> Class + Send>),
@@ -150,12 +151,9 @@ impl Classification {
     /// Whether `failure` is worth a retry. A function of your own can fall back on [`Standard`](Self::Standard) with it.
     pub fn classify(&mut self, failure: &Failure) -> Class {
         let fatal = match self {
-            Self::Standard => {
-                is_fatal_fault(failure)
-                    || matches!(failure, Failure::Rejected { status, .. } if is_fatal_status(*status))
-            }
+            Self::Standard => is_fatal(failure),
             Self::AnyHttpError => {
-                is_fatal_fault(failure) || matches!(failure, Failure::Rejected { status: 400.., .. })
+                is_fatal(failure) || matches!(failure, Failure::Rejected { status: 400.., .. })
             }
             Self::Custom(classify) => return classify(failure),
         };
@@ -173,16 +171,30 @@ impl fmt::Debug for Classification {
     }
 }
 
-const fn is_fatal_status(status: u16) -> bool {
-    // 408 Request Timeout, 425 Too Early and 429 Too Many Requests ask for another try.
-    matches!(status, 400..=499) && !matches!(status, 408 | 425 | 429)
-}
-
-fn is_fatal_fault(failure: &Failure) -> bool {
-    let (Failure::Fault(fault) | Failure::Bootstrap(BootstrapFailure::Fault(fault))) = failure else {
-        return false;
-    };
-    fault.severity() == Severity::Fatal
+fn is_fatal(failure: &Failure) -> bool {
+    match failure {
+        // 408 Request Timeout, 425 Too Early and 429 Too Many Requests ask for another try.
+        Failure::Rejected { status, .. } => matches!(status, 400..=499) && !matches!(status, 408 | 425 | 429),
+        Failure::Fault(fault) | Failure::Bootstrap(BootstrapFailure::Fault(fault)) => {
+            fault.severity() == Severity::Fatal
+        }
+        Failure::Tls { problem, .. } => problem.is_fatal(),
+        Failure::Proxy { problem, .. } => problem.is_fatal(),
+        Failure::Resolve { .. }
+        | Failure::Lookup { .. }
+        | Failure::Tcp { .. }
+        | Failure::Upgrade { .. }
+        | Failure::ConnectTimeout
+        | Failure::Bootstrap(BootstrapFailure::Lost(_) | BootstrapFailure::Timeout)
+        | Failure::Closed(_)
+        | Failure::Io { .. }
+        | Failure::Protocol { .. }
+        | Failure::IdleTimeout
+        | Failure::PongTimeout
+        | Failure::Stale
+        | Failure::Reconnect
+        | Failure::Overflow => false,
+    }
 }
 
 /// The verdict.

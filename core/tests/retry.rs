@@ -8,7 +8,8 @@ use std::time::Duration;
 use common::{Bench, Puppet, at, broken, delay, id, ms, names, notices, patient, refused, rejected};
 use tidegate_core::{
     Action, BootstrapFailure, Class, Classification, Config, ConfigBuilder, Event, Failure, Fault, Frame,
-    Jitter, Notice, Overflow, PassThrough, Phase, RetryPolicy, RetryState, StopReason,
+    Jitter, Notice, Overflow, PassThrough, Phase, ProxyProblem, RetryPolicy, RetryState, StopReason,
+    TlsProblem,
 };
 
 /// Fails every attempt at once until the feed stops or has waited `retries` times; the delays.
@@ -350,13 +351,26 @@ fn r6_fatal_by_default_are_4xx_but_three_and_fatal_faults() {
 }
 
 #[test]
+fn r6_what_no_retry_mends_in_tls_and_proxies_is_fatal() {
+    let failures = [
+        Failure::Tls { problem: TlsProblem::UnknownIssuer, detail: "x".to_owned() },
+        Failure::Tls { problem: TlsProblem::WrongHost, detail: "x".to_owned() },
+        Failure::Proxy { problem: ProxyProblem::Credentials, detail: "x".to_owned() },
+        Failure::Proxy { problem: ProxyProblem::Forbidden, detail: "x".to_owned() },
+    ];
+    for failure in failures {
+        assert!(is_fatal(Classification::Standard, failure.clone()), "{failure}");
+        assert!(is_fatal(Classification::AnyHttpError, failure.clone()), "{failure}");
+    }
+}
+
+#[test]
 fn r6_all_else_is_retried() {
     let detail = || "x".to_owned();
     let failures = [
         Failure::Resolve { detail: detail() },
         Failure::Lookup { detail: detail() },
         Failure::Tcp { detail: detail() },
-        Failure::Tls { detail: detail() },
         Failure::Upgrade { detail: detail() },
         Failure::Io { detail: detail() },
         Failure::Protocol { detail: detail() },
@@ -370,7 +384,12 @@ fn r6_all_else_is_retried() {
         Failure::Reconnect,
         Failure::Overflow,
     ];
-    for failure in failures {
+    let tls =
+        [TlsProblem::Expired, TlsProblem::NoCommonProtocol, TlsProblem::ClientCertificate, TlsProblem::Other];
+    let tls = tls.map(|problem| Failure::Tls { problem, detail: detail() });
+    let proxy = [ProxyProblem::Unreachable, ProxyProblem::Failed];
+    let proxy = proxy.map(|problem| Failure::Proxy { problem, detail: detail() });
+    for failure in failures.into_iter().chain(tls).chain(proxy) {
         assert!(!is_fatal(Classification::Standard, failure.clone()), "{failure}");
         assert!(!is_fatal(Classification::AnyHttpError, failure.clone()), "{failure}");
     }
