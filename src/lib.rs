@@ -38,6 +38,10 @@
 pub use tidegate_core as core;
 pub use tidegate_driver as driver;
 
+#[cfg(feature = "async-std")]
+pub use tidegate_async_std::async_std;
+#[cfg(feature = "smol")]
+pub use tidegate_async_std::smol;
 #[cfg(feature = "tokio")]
 pub use tidegate_tokio as tokio;
 

@@ -1,10 +1,14 @@
 //! The short way to a feed on tokio.
 
-use http::Uri;
-use tidegate_driver::FeedBuilder;
+use std::time::Duration;
 
-use crate::connector::Connector;
-use crate::runtime::Tokio;
+use http::Uri;
+use tidegate_driver::core::Failure;
+use tidegate_driver::{ConnectRequest, FeedBuilder};
+
+use crate::net::TokioNet;
+use crate::runtime::Runtime;
+use crate::{Connector, Transport};
 
 /// A feed of `url`, a `ws` or `wss` URL, with the default [`Connector`].
 ///
@@ -17,11 +21,27 @@ use crate::runtime::Tokio;
 /// # Ok(())
 /// # }
 /// ```
-pub fn feed(url: impl TryInto<Uri>) -> FeedBuilder<Tokio> {
-    FeedBuilder::new(Tokio::default(), url)
+pub fn feed(url: impl TryInto<Uri>) -> FeedBuilder<Runtime> {
+    FeedBuilder::new(Runtime::default(), url)
 }
 
 /// A feed of `url` through a [`Connector`] of your own: TLS, limits, buffers.
-pub fn feed_with(connector: Connector, url: impl TryInto<Uri>) -> FeedBuilder<Tokio> {
-    FeedBuilder::new(Tokio::new(connector), url)
+pub fn feed_with(connector: Connector, url: impl TryInto<Uri>) -> FeedBuilder<Runtime> {
+    FeedBuilder::new(Runtime::new(connector), url)
+}
+
+/// Makes one connection, without recovery: when it ends, it has ended.
+///
+/// # Errors
+/// What went wrong on the way; [`Failure::ConnectTimeout`] if it took longer than `timeout`, the whole of it: name
+/// lookup, TCP, proxy, TLS and the upgrade (C3).
+///
+/// # Panics
+/// Outside of a tokio runtime whose I/O and time are enabled.
+pub async fn connect_once(
+    request: ConnectRequest,
+    connector: &Connector,
+    timeout: Duration,
+) -> Result<Transport, Failure> {
+    tidegate_driver::net::connect_once::<TokioNet>(request, connector, timeout).await
 }

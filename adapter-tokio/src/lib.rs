@@ -1,7 +1,7 @@
 //! `tidegate` on tokio: its clock and timer, its sockets, TLS through rustls, WebSocket framing through
 //! async-tungstenite.
 //!
-//! [`Tokio`] is the runtime that feeds run on, and [`Connector`] says how connections are made. A single connection,
+//! [`Runtime`] is the runtime that feeds run on, and [`Connector`] says how connections are made. A single connection,
 //! without a feed around it:
 //!
 //! ```no_run
@@ -33,24 +33,14 @@
 //! - `ring` (default), `aws-lc-rs`: which cryptography TLS uses; with both, `ring`.
 //! - `metrics`: see `tidegate_driver`.
 
-mod client_config;
-mod connector;
-mod failure;
 mod feed;
-mod handshake;
-mod head;
-mod limits;
-mod retry_after;
+mod net;
 mod runtime;
-mod socket;
-mod tls;
-mod transport;
 
-pub use connector::{Connector, connect_once};
-pub use feed::{feed, feed_with};
-pub use limits::{LimitError, Limits};
-pub use runtime::{Tokio, TokioAlarm};
+pub use feed::{connect_once, feed, feed_with};
+pub use runtime::{Alarm, Runtime};
+pub use tidegate_driver::net::{Connector, LimitError, Limits, TlsError, TlsOptions, rustls};
 pub use tidegate_driver::{ConnectRequest, Scheme, UrlError, core};
-pub use tls::{TlsError, TlsOptions};
-pub use tokio_rustls::rustls;
-pub use transport::Transport;
+
+/// One open WebSocket connection on a socket of tokio's; see [`tidegate_driver::net::Transport`].
+pub type Transport = tidegate_driver::net::Transport<tokio_util::compat::Compat<tokio::net::TcpStream>>;

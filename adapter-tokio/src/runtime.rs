@@ -7,11 +7,12 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tidegate_driver::core::{Failure, Timestamp};
-use tidegate_driver::{Alarm, ConnectRequest, Runtime, Spawn};
+use tidegate_driver::net::Connector;
+use tidegate_driver::{ConnectRequest, Spawn};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::connector::Connector;
-use crate::transport::Transport;
+use crate::Transport;
+use crate::net::TokioNet;
 
 /// Later than any run: where a deadline goes that tokio's clock cannot express.
 const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
@@ -19,36 +20,36 @@ const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 /// Runs feeds on tokio. Time is tokio's own, so that it can be paused in tests.
 ///
 /// ```
-/// let runtime = tidegate_tokio::Tokio::new(tidegate_tokio::Connector::default());
+/// let runtime = tidegate_tokio::Runtime::new(tidegate_tokio::Connector::default());
 /// ```
 #[derive(Clone)]
-pub struct Tokio {
+pub struct Runtime {
     connector: Arc<Connector>,
     origin: Instant,
 }
 
-impl Tokio {
+impl Runtime {
     /// A runtime that connects through `connector`. Its time starts now.
     pub fn new(connector: impl Into<Arc<Connector>>) -> Self {
         Self { connector: connector.into(), origin: Instant::now() }
     }
 }
 
-impl Default for Tokio {
+impl Default for Runtime {
     /// With the default [`Connector`].
     fn default() -> Self {
         Self::new(Connector::default())
     }
 }
 
-impl fmt::Debug for Tokio {
+impl fmt::Debug for Runtime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tokio").field("connector", &self.connector).finish_non_exhaustive()
+        f.debug_struct("Runtime").field("connector", &self.connector).finish_non_exhaustive()
     }
 }
 
-impl Runtime for Tokio {
-    type Alarm = TokioAlarm;
+impl tidegate_driver::Runtime for Runtime {
+    type Alarm = Alarm;
     type Transport = Transport;
 
     fn now(&self) -> Timestamp {
@@ -56,20 +57,19 @@ impl Runtime for Tokio {
         Timestamp::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 
-    fn alarm(&self) -> TokioAlarm {
-        TokioAlarm { origin: self.origin, sleep: None, set: false }
+    fn alarm(&self) -> Alarm {
+        Alarm { origin: self.origin, sleep: None, set: false }
     }
 
     fn connect(
         &self,
         request: ConnectRequest,
     ) -> impl Future<Output = Result<Transport, Failure>> + Send + 'static {
-        let connector = Arc::clone(&self.connector);
-        async move { connector.connect(request).await }
+        Arc::clone(&self.connector).connect::<TokioNet>(request)
     }
 }
 
-impl Spawn for Tokio {
+impl Spawn for Runtime {
     /// # Panics
     /// Outside of a tokio runtime.
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
@@ -79,7 +79,7 @@ impl Spawn for Tokio {
 
 /// A timer of tokio, which rings up to a millisecond after its time, never before.
 #[derive(Debug)]
-pub struct TokioAlarm {
+pub struct Alarm {
     origin: Instant,
     /// Made when it is first set: a runtime of tokio must be there by then, but need not be before.
     sleep: Option<Pin<Box<Sleep>>>,
@@ -87,7 +87,7 @@ pub struct TokioAlarm {
     set: bool,
 }
 
-impl Alarm for TokioAlarm {
+impl tidegate_driver::Alarm for Alarm {
     /// # Panics
     /// Outside of a tokio runtime whose time is enabled.
     fn set(&mut self, at: Timestamp) {
@@ -112,11 +112,13 @@ impl Alarm for TokioAlarm {
 mod tests {
     use std::future::poll_fn;
 
+    use tidegate_driver::{Alarm as _, Runtime as _};
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
     async fn the_clock_starts_at_the_origin_and_follows_tokio() {
-        let runtime = Tokio::default();
+        let runtime = Runtime::default();
         assert_eq!(runtime.now(), Timestamp::ZERO);
         tokio::time::advance(Duration::from_millis(5)).await;
         assert_eq!(runtime.now(), Timestamp::from_millis(5));
@@ -124,7 +126,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_alarm_rings_once_and_at_the_time_last_set() {
-        let runtime = Tokio::default();
+        let runtime = Runtime::default();
         let mut alarm = runtime.alarm();
         alarm.set(Timestamp::from_millis(50));
         alarm.set(Timestamp::from_millis(20));
@@ -139,7 +141,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_alarm_at_the_end_of_time_does_not_ring() {
-        let mut alarm = Tokio::default().alarm();
+        let mut alarm = Runtime::default().alarm();
         alarm.set(Timestamp::from_nanos(u64::MAX));
         let silent = tokio::time::timeout(Duration::from_secs(60), poll_fn(|cx| alarm.poll_ring(cx))).await;
         assert!(silent.is_err());

@@ -53,7 +53,7 @@ async fn the_request_carries_path_query_host_and_headers() {
     assert_eq!(header(&request, "authorization"), Some("Bearer abc"));
     assert_eq!(header(&request, "sec-websocket-version"), Some("13"));
     assert_eq!(header(&request, "sec-websocket-extensions"), None);
-    assert_eq!(request.matches("x-many: ").count(), 2);
+    assert_eq!(request.matches("X-Many: ").count(), 2);
 }
 
 /// Tungstenite alone takes more than 64 small reads for an attack.

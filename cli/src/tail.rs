@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tidegate::tokio::{Connector, Limits, TlsOptions, Tokio};
+use tidegate::tokio::{Connector, Limits, Runtime, TlsOptions};
 use tidegate::{BuildError, Config, ConfigBuilder, Delivery, Feed, FeedBuilder, Phase, Spawned};
 use tokio::time::sleep_until;
 
@@ -44,7 +44,7 @@ pub(crate) async fn run(args: TailArgs, signals: Signals) -> Exit {
 }
 
 fn start(args: &TailArgs, reporter: &Reporter) -> Result<Feed<Spawned<Entry>>, String> {
-    let runtime = Tokio::new(connector(args)?);
+    let runtime = Runtime::new(connector(args)?);
     let mut builder = FeedBuilder::new(runtime, args.url.as_str());
     for header in &args.header {
         let header: HeaderArg = header.parse().map_err(|why| format!("--header: {why}"))?;

@@ -23,6 +23,8 @@ mod control;
 mod engine;
 mod handover;
 mod link;
+#[cfg(feature = "net")]
+pub mod net;
 mod observe;
 mod request;
 mod resolve;

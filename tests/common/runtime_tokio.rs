@@ -6,7 +6,7 @@ use tidegate::FeedBuilder;
 use tokio::runtime::{Builder, Handle, Runtime};
 
 /// The runtime that feeds run on.
-pub(crate) type Rt = tidegate::tokio::Tokio;
+pub(crate) type Rt = tidegate::tokio::Runtime;
 
 pub(crate) fn feed(url: &str) -> FeedBuilder<Rt> {
     tidegate::tokio::feed(url)

@@ -3,59 +3,47 @@
 //! Variant by variant: some errors of tungstenite quote header values, URLs or bytes of the peer in their text, and
 //! those must not get into a detail (T3).
 
+pub(crate) mod tls;
+
 use std::io;
-use std::time::SystemTime;
 
 use async_tungstenite::tungstenite::Error;
 use async_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
-use tidegate_driver::core::{Failure, TlsProblem};
-use tokio_rustls::rustls;
+use tidegate_core::Failure;
 
-use crate::head::HeadFault;
-use crate::retry_after::retry_after;
+use super::eyeballs::Unreachable;
+use super::head::HeadFault;
 
 /// How a connection that just ended, without Close, is described.
 const BROKEN_OFF: &str = "the peer closed the connection without a closing handshake";
 
-/// Why the upgrade failed.
-pub(crate) fn of_upgrade(error: Error) -> Failure {
-    let detail = match error {
-        Error::Http(response) => {
-            return Failure::Rejected {
-                status: response.status().as_u16(),
-                retry_after: retry_after(response.headers(), SystemTime::now()),
-            };
-        }
-        Error::Io(error) => return of_upgrade_io(&error),
-        Error::Protocol(ProtocolError::HandshakeIncomplete) => "its head breaks off".to_owned(),
-        Error::Protocol(error) => error.to_string(),
-        Error::Capacity(error) => error.to_string(),
-        Error::AttackAttempt => "its head is too long".to_owned(),
-        Error::Utf8(_) => "a header of the handshake is not text".to_owned(),
-        Error::HttpFormat(_) => "a header or the status is not valid HTTP".to_owned(),
-        Error::Url(_) => "the URL cannot be asked for an upgrade".to_owned(),
-        Error::Tls(_) => "TLS failed below it".to_owned(),
-        Error::ConnectionClosed | Error::AlreadyClosed | Error::WriteBufferFull(_) => {
-            "the connection closed below it".to_owned()
-        }
-    };
-    Failure::Upgrade { detail }
+/// Why there is no TCP connection to the host itself.
+pub(crate) fn of_tcp(error: Unreachable) -> Failure {
+    match error {
+        Unreachable::Lookup(detail) => Failure::Lookup { detail },
+        Unreachable::Tcp(detail) => Failure::Tcp { detail },
+    }
 }
 
-fn of_upgrade_io(error: &io::Error) -> Failure {
-    let inner = error.get_ref();
-    if let Some(fault) = inner.and_then(|inner| inner.downcast_ref::<HeadFault>()) {
-        let detail = fault.to_string();
-        return match fault {
-            HeadFault::NotHttp | HeadFault::TooLong => Failure::Upgrade { detail },
-            HeadFault::Ended => Failure::Io { detail },
-        };
+/// Why there was no answer to the upgrade.
+pub(crate) fn of_head(fault: &HeadFault) -> Failure {
+    match fault {
+        HeadFault::NotHttp | HeadFault::TooLong(_) => Failure::Upgrade { detail: fault.to_string() },
+        HeadFault::Ended => {
+            let detail = "the server closed the connection before it had answered the upgrade".to_owned();
+            Failure::Io { detail }
+        }
+        HeadFault::Io(error) => of_exchange(error),
+    }
+}
+
+/// Why the connection broke while the upgrade was asked for or answered.
+pub(crate) fn of_exchange(error: &io::Error) -> Failure {
+    if broken_off(error) {
+        return of_head(&HeadFault::Ended);
     }
     // With TLS 1.3 a server refuses the client's certificate only after the client's side of TLS is done.
-    if inner.is_some_and(|inner| inner.is::<rustls::Error>()) && !broken_off(error) {
-        return Failure::Tls { problem: TlsProblem::Other, detail: error.to_string() };
-    }
-    Failure::Io { detail: error.to_string() }
+    tls::in_io(error).unwrap_or_else(|| Failure::Io { detail: error.to_string() })
 }
 
 /// Why an open connection failed.
@@ -104,16 +92,13 @@ mod tests {
     fn no_detail_quotes_what_was_sent() {
         use async_tungstenite::tungstenite::{Message, error::UrlError};
         let secret = "hunter2";
-        let errors = || {
-            [
-                Error::Utf8(secret.to_owned()),
-                Error::Url(UrlError::UnableToConnect(secret.to_owned())),
-                Error::WriteBufferFull(Box::new(Message::text(secret))),
-                Error::HttpFormat(http::Uri::try_from("http://hunter2 ").unwrap_err().into()),
-            ]
-        };
-        let failures = errors().into_iter().map(of_upgrade).chain(errors().into_iter().map(of_connection));
-        for failure in failures {
+        let errors = [
+            Error::Utf8(secret.to_owned()),
+            Error::Url(UrlError::UnableToConnect(secret.to_owned())),
+            Error::WriteBufferFull(Box::new(Message::text(secret))),
+            Error::HttpFormat(http::Uri::try_from("http://hunter2 ").unwrap_err().into()),
+        ];
+        for failure in errors.into_iter().map(of_connection) {
             assert!(!failure.to_string().contains(secret), "{failure}");
         }
     }

@@ -2,18 +2,21 @@
 
 use std::sync::Arc;
 
+use async_lock::OnceCell;
+use futures_rustls::rustls::client::danger::{
+    HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
+};
+use futures_rustls::rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use futures_rustls::rustls::pki_types::pem::PemObject;
+use futures_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use futures_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
+use futures_rustls::rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use rustls_platform_verifier::Verifier;
-use tidegate_driver::core::{Failure, TlsProblem};
-use tokio::sync::OnceCell;
-use tokio::task::spawn_blocking;
-use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use tokio_rustls::rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
-use tokio_rustls::rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use tidegate_core::Failure;
 
-use crate::tls::{Pem, TlsError, TlsOptions};
+use super::failure::tls::unusable;
+use super::platform::Net;
+use super::tls::{Pem, TlsError, TlsOptions};
 
 /// Checked options, and the configuration once it is made. Clones share it.
 #[derive(Clone, Default)]
@@ -60,11 +63,10 @@ impl Tls {
 
     /// The configuration, made at the first call: a plain feed never loads the platform's authorities. That takes
     /// milliseconds and reads files, so it is done where blocking is allowed.
-    pub(crate) async fn config(&self) -> Result<Arc<ClientConfig>, Failure> {
-        let make = || async {
+    pub(crate) async fn config<N: Net>(&self) -> Result<Arc<ClientConfig>, Failure> {
+        let make = || {
             let shared = self.0.clone();
-            let made = spawn_blocking(move || shared.recipe.config()).await;
-            made.map_err(|error| Failure::Tls { problem: TlsProblem::Other, detail: error.to_string() })?
+            N::unblock(move || shared.recipe.config())
         };
         self.0.config.get_or_try_init(make).await.cloned()
     }
@@ -76,12 +78,11 @@ impl Recipe {
             Self::Ready(config) => return Ok(config.clone()),
             Self::Make { trust, identity } => (trust, identity),
         };
-        let failure = |detail: String| Failure::Tls { problem: TlsProblem::Other, detail };
-        let provider = provider().map_err(|error| failure(error.to_string()))?;
-        let verifier = trust.verifier(&provider).map_err(|error| failure(error.to_string()))?;
+        let provider = provider().map_err(unusable)?;
+        let verifier = trust.verifier(&provider).map_err(unusable)?;
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .map_err(|error| failure(error.to_string()))?
+            .map_err(unusable)?
             .dangerous()
             .with_custom_certificate_verifier(verifier);
         let mut config = match identity {
@@ -145,9 +146,9 @@ fn certificates(pem: &Pem) -> Result<Vec<CertificateDer<'static>>, TlsError> {
 /// Chosen by feature and handed on by value: installing one for the process is the application's to do.
 fn provider() -> Result<Arc<CryptoProvider>, TlsError> {
     #[cfg(feature = "ring")]
-    return Ok(Arc::new(tokio_rustls::rustls::crypto::ring::default_provider()));
+    return Ok(Arc::new(futures_rustls::rustls::crypto::ring::default_provider()));
     #[cfg(all(feature = "aws-lc-rs", not(feature = "ring")))]
-    return Ok(Arc::new(tokio_rustls::rustls::crypto::aws_lc_rs::default_provider()));
+    return Ok(Arc::new(futures_rustls::rustls::crypto::aws_lc_rs::default_provider()));
     #[cfg(not(any(feature = "ring", feature = "aws-lc-rs")))]
     return CryptoProvider::get_default().cloned().ok_or(TlsError::NoProvider);
 }

@@ -5,72 +5,84 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use async_tungstenite::WebSocketStream;
-use async_tungstenite::tokio::TokioAdapter;
 use async_tungstenite::tungstenite::Message;
 use async_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use async_tungstenite::tungstenite::protocol::frame::{CloseFrame as WsCloseFrame, Frame as WsFrame};
 use async_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
-use futures_util::{Sink, Stream};
-use tidegate_driver::core::{CloseFrame, Failure, Frame};
-use tokio::io::{AsyncRead, AsyncWrite};
+use futures_core::Stream;
+use futures_io::{AsyncRead, AsyncWrite};
+use futures_sink::Sink;
+use tidegate_core::{CloseFrame, Failure, Frame};
 
-use crate::failure;
-use crate::head::Prefixed;
-use crate::socket::Socket;
+use super::failure;
+use super::head::Prefixed;
+use super::socket::Socket;
 
 /// The longest close reason that fits into a control frame, in bytes (RFC 6455 §5.5).
 const MAX_REASON: usize = 123;
 
-/// One open WebSocket connection, over TCP or TLS. Made by [`connect_once`](crate::connect_once), or by a feed.
+/// One open WebSocket connection, over TCP or TLS. Made by [`connect_once`](super::connect_once), or by a feed.
 ///
 /// Frames come out of the [`Stream`] and go into the [`Sink`]; what that promises is said at
-/// [`tidegate_driver::Transport`]. Text that is sent is taken to be UTF-8 and not checked again; a frame of more than
-/// 64 MiB is not sent ([`Failure::Io`]). Dropping it drops the socket.
-pub struct Transport(Frames<Socket>);
+/// [`Transport`](trait@crate::Transport). Text that is sent is taken to be UTF-8 and not checked again; a frame of more
+/// than 64 MiB is not sent ([`Failure::Io`]). Dropping it drops the socket.
+pub struct Transport<S> {
+    frames: Frames<Socket<S>>,
+    subprotocol: Option<String>,
+}
 
-impl Transport {
-    pub(crate) async fn new(socket: Prefixed<Socket>, config: WebSocketConfig) -> Self {
-        Self(Frames::new(socket, config).await)
+impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
+    pub(crate) async fn new(
+        socket: Prefixed<Socket<S>>,
+        config: WebSocketConfig,
+        subprotocol: Option<String>,
+    ) -> Self {
+        Self { frames: Frames::new(socket, config).await, subprotocol }
+    }
+
+    /// The subprotocol that the server chose of those that were offered (RFC 6455 §1.9).
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.subprotocol.as_deref()
     }
 }
 
-impl fmt::Debug for Transport {
+impl<S> fmt::Debug for Transport<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Transport").field("close", &self.0.close).finish_non_exhaustive()
+        f.debug_struct("Transport").field("close", &self.frames.close).finish_non_exhaustive()
     }
 }
 
-impl Stream for Transport {
+impl<S: AsyncRead + AsyncWrite + Unpin> Stream for Transport<S> {
     type Item = Result<Frame, Failure>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        Pin::new(&mut self.0).poll_next(cx)
+        Pin::new(&mut self.frames).poll_next(cx)
     }
 }
 
-impl Sink<Frame> for Transport {
+impl<S: AsyncRead + AsyncWrite + Unpin> Sink<Frame> for Transport<S> {
     type Error = Failure;
 
     fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        Pin::new(&mut self.0).poll_ready(cx)
+        Pin::new(&mut self.frames).poll_ready(cx)
     }
 
     fn start_send(mut self: Pin<&mut Self>, frame: Frame) -> Result<(), Failure> {
-        Pin::new(&mut self.0).start_send(frame)
+        Pin::new(&mut self.frames).start_send(frame)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        Pin::new(&mut self.0).poll_flush(cx)
+        Pin::new(&mut self.frames).poll_flush(cx)
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        Pin::new(&mut self.0).poll_close(cx)
+        Pin::new(&mut self.frames).poll_close(cx)
     }
 }
 
 /// [`Transport`] over any stream.
 struct Frames<S> {
-    socket: WebSocketStream<TokioAdapter<Prefixed<S>>>,
+    socket: WebSocketStream<Prefixed<S>>,
     close: Close,
     /// A ping came since all was last flushed: its pong may be in tungstenite's buffer.
     owes_pong: bool,
@@ -89,7 +101,6 @@ enum Close {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
     async fn new(stream: Prefixed<S>, config: WebSocketConfig) -> Self {
-        let stream = TokioAdapter::new(stream);
         let socket = WebSocketStream::from_raw_socket(stream, Role::Client, Some(config)).await;
         Self { socket, close: Close::None, owes_pong: false }
     }
@@ -215,18 +226,18 @@ fn cut(mut reason: String) -> String {
 #[cfg(test)]
 mod tests {
     use futures_util::{FutureExt, SinkExt, StreamExt};
-    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, Join, duplex};
+    use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 
     use super::*;
-    use crate::head::HeadLimited;
 
     /// A connection whose sending side takes `room` bytes before it blocks, and whose write buffer takes 1 KiB.
     async fn pair(
         room: usize,
-    ) -> (Frames<tokio::io::Join<DuplexStream, DuplexStream>>, DuplexStream, DuplexStream) {
+    ) -> (Frames<Compat<Join<DuplexStream, DuplexStream>>>, DuplexStream, DuplexStream) {
         let (inbound, to_client) = duplex(1 << 20);
         let (outbound, from_client) = duplex(room);
-        let stream = HeadLimited::new(tokio::io::join(inbound, outbound)).into_rest();
+        let stream = Prefixed::new(bytes::Bytes::new(), tokio::io::join(inbound, outbound).compat());
         let config = WebSocketConfig::default().write_buffer_size(0).max_write_buffer_size(1024);
         (Frames::new(stream, config).await, to_client, from_client)
     }

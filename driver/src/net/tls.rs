@@ -4,12 +4,12 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio_rustls::rustls::ClientConfig;
+use futures_rustls::rustls::ClientConfig;
 
 /// Options of TLS. By default a server is trusted if the platform trusts it, and no client certificate is sent.
 ///
 /// ALPN offers `http/1.1`, the only protocol a WebSocket upgrade is made over. TLS 1.2 and 1.3. The options take effect
-/// through [`Connector::tls`](crate::Connector::tls), which reads the files.
+/// through [`Connector::tls`](super::Connector::tls), which reads the files.
 #[derive(Clone, Default)]
 pub struct TlsOptions {
     pub(crate) authorities: Vec<Pem>,

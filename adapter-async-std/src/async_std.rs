@@ -1,0 +1,45 @@
+//! Feeds on async-std, which is discontinued upstream (RUSTSEC-2025-0052) and kept working here; new applications are
+//! better off on smol.
+
+use http::Uri;
+use tidegate_driver::FeedBuilder;
+
+use crate::runtime::Spawner;
+pub use crate::{
+    Alarm, ConnectRequest, Connector, LimitError, Limits, Scheme, TlsError, TlsOptions, Transport, UrlError,
+    connect_once, core, rustls,
+};
+
+/// async-std as a runtime of feeds.
+pub type Runtime = crate::Runtime<AsyncStd>;
+
+/// Where spawned feeds run: async-std's global executor.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AsyncStd;
+
+impl Spawner for AsyncStd {
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        // Dropping the handle detaches the task.
+        drop(async_std::task::spawn(task));
+    }
+}
+
+/// A feed of `url`, a `ws` or `wss` URL, with the default [`Connector`].
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut feed = tidegate_async_std::async_std::feed("wss://exchange.example/ws").spawn()?;
+/// while let Some(delivery) = feed.recv().await {
+///     println!("{:?}", delivery?);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub fn feed(url: impl TryInto<Uri>) -> FeedBuilder<Runtime> {
+    FeedBuilder::new(Runtime::default(), url)
+}
+
+/// A feed of `url` through a [`Connector`] of your own: TLS, limits, buffers, proxy.
+pub fn feed_with(connector: Connector, url: impl TryInto<Uri>) -> FeedBuilder<Runtime> {
+    FeedBuilder::new(Runtime::new(connector), url)
+}

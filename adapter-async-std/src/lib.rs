@@ -1,0 +1,43 @@
+//! `tidegate` on the async-io family of runtimes: its sockets and timers, TLS through rustls, WebSocket framing through
+//! async-tungstenite.
+//!
+//! There is a module for each runtime, with the same names as in `tidegate-tokio`: `smol`, and `async_std`. They differ in
+//! where a spawned feed's task runs, and in nothing else. async-std is discontinued (RUSTSEC-2025-0052): it is kept
+//! working here for applications that still are on it; new ones are better off on smol.
+//!
+//! ```no_run
+//! # #[cfg(feature = "smol")]
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut feed = tidegate_async_std::smol::feed("wss://exchange.example/ws").spawn()?;
+//! while let Some(delivery) = feed.recv().await {
+//!     println!("{:?}", delivery?);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Logs
+//! tidegate itself shows no header value, query or payload. tungstenite, through the `log` crate, prints messages at
+//! `trace` and reasons for closing at `debug`: where such lines are kept, filter them out (`tungstenite=off`).
+//!
+//! # Features
+//! - `smol` (default), `async-std`: the runtimes.
+//! - `ring` (default), `aws-lc-rs`: which cryptography TLS uses; with both, `ring`.
+//! - `metrics`: see `tidegate_driver`.
+
+mod clock;
+mod net;
+mod runtime;
+
+#[cfg(feature = "async-std")]
+pub mod async_std;
+#[cfg(feature = "smol")]
+pub mod smol;
+
+pub use clock::Alarm;
+pub use runtime::{Runtime, Spawner, connect_once};
+pub use tidegate_driver::net::{Connector, LimitError, Limits, TlsError, TlsOptions, rustls};
+pub use tidegate_driver::{ConnectRequest, Scheme, UrlError, core};
+
+/// One open WebSocket connection on a socket of async-io's; see [`tidegate_driver::net::Transport`].
+pub type Transport = tidegate_driver::net::Transport<async_io::Async<std::net::TcpStream>>;

@@ -1,0 +1,57 @@
+//! Feeds on smol.
+
+use std::sync::Arc;
+
+use http::Uri;
+use smol::Executor;
+use tidegate_driver::FeedBuilder;
+
+use crate::runtime::Spawner;
+pub use crate::{
+    Alarm, ConnectRequest, Connector, LimitError, Limits, Scheme, TlsError, TlsOptions, Transport, UrlError,
+    connect_once, core, rustls,
+};
+
+/// smol as a runtime of feeds.
+pub type Runtime = crate::Runtime<Smol>;
+
+/// Where spawned feeds run: on smol's global executor, or on one of the application's own.
+#[derive(Clone, Debug, Default)]
+pub struct Smol(Option<Arc<Executor<'static>>>);
+
+impl Spawner for Smol {
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        match &self.0 {
+            Some(executor) => executor.spawn(task).detach(),
+            None => smol::spawn(task).detach(),
+        }
+    }
+}
+
+impl Runtime {
+    /// Runs the tasks of spawned feeds on `executor`, in place of smol's global one.
+    #[must_use]
+    pub fn on(self, executor: Arc<Executor<'static>>) -> Self {
+        self.with_spawner(Smol(Some(executor)))
+    }
+}
+
+/// A feed of `url`, a `ws` or `wss` URL, with the default [`Connector`].
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut feed = tidegate_async_std::smol::feed("wss://exchange.example/ws").spawn()?;
+/// while let Some(delivery) = feed.recv().await {
+///     println!("{:?}", delivery?);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub fn feed(url: impl TryInto<Uri>) -> FeedBuilder<Runtime> {
+    FeedBuilder::new(Runtime::default(), url)
+}
+
+/// A feed of `url` through a [`Connector`] of your own: TLS, limits, buffers, proxy.
+pub fn feed_with(connector: Connector, url: impl TryInto<Uri>) -> FeedBuilder<Runtime> {
+    FeedBuilder::new(Runtime::new(connector), url)
+}

@@ -1,0 +1,38 @@
+//! tokio's side of the network: sockets, a timer, threads that may block.
+
+use std::io;
+use std::net::SocketAddr;
+use std::panic::resume_unwind;
+use std::time::Duration;
+
+use tidegate_driver::net::Net;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::task::spawn_blocking;
+use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
+
+/// [`Net`] on tokio.
+#[derive(Debug)]
+pub(crate) struct TokioNet;
+
+impl Net for TokioNet {
+    type Stream = Compat<TcpStream>;
+
+    async fn connect(socket: std::net::TcpStream, address: SocketAddr) -> io::Result<Self::Stream> {
+        TcpSocket::from_std_stream(socket).connect(address).await.map(TcpStream::compat)
+    }
+
+    async fn sleep(span: Duration) {
+        tokio::time::sleep(span).await;
+    }
+
+    async fn unblock<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+        match spawn_blocking(work).await {
+            Ok(done) => done,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => resume_unwind(panic),
+                // The runtime is shutting down, and this task with it.
+                Err(_) => std::future::pending().await,
+            },
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! What the adapters for real runtimes share: everything from a URL to frames, over any sockets.
+//!
+//! An adapter brings [`Net`]: sockets, a timer, threads that may block. Here are the rest: the race between the addresses of
+//! a host, proxies, TLS through rustls, the HTTP upgrade with its redirects, and WebSocket framing through
+//! async-tungstenite.
+//!
+//! | to change | open |
+//! |---|---|
+//! | what an adapter must bring | `net/platform.rs` |
+//! | the order of steps, and redirects | `net/dial.rs` |
+//! | what applications can set | `net/connector.rs`, `net/limits.rs`, `net/tls.rs` |
+//! | options of TCP | `net/tcp.rs` |
+//! | which of several addresses is taken | `net/eyeballs.rs` |
+//! | proxies, and those of the environment | `net/proxy.rs` |
+//! | TLS's configuration | `net/client_config.rs` |
+//! | the HTTP upgrade | `net/handshake.rs`, `net/head.rs` |
+//! | frames | `net/transport.rs` |
+//! | how errors are told | `net/failure.rs` |
+
+mod client_config;
+mod connector;
+mod dial;
+mod eyeballs;
+mod failure;
+mod handshake;
+mod head;
+mod limits;
+mod platform;
+mod redirect;
+mod retry_after;
+mod socket;
+mod tcp;
+mod tls;
+mod transport;
+
+pub use connector::{Connector, connect_once};
+pub use futures_rustls::rustls;
+pub use limits::{LimitError, Limits};
+pub use platform::Net;
+pub use tls::{TlsError, TlsOptions};
+pub use transport::Transport;

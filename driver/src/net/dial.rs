@@ -1,0 +1,56 @@
+//! From a request to an open connection: name, TCP, TLS, upgrade, and the same again where a redirect leads.
+
+use futures_rustls::TlsConnector;
+use futures_rustls::rustls::pki_types::ServerName;
+use tidegate_core::Failure;
+
+use super::connector::Connector;
+use super::handshake::{Answer, upgrade};
+use super::platform::Net;
+use super::socket::Socket;
+use super::transport::Transport;
+use super::{eyeballs, failure, redirect};
+use crate::request::{ConnectRequest, Scheme};
+
+/// One connection, however long it takes: the caller has the clock (C3).
+pub(crate) async fn dial<N: Net>(
+    connector: &Connector,
+    mut request: ConnectRequest,
+) -> Result<Transport<N::Stream>, Failure> {
+    for _ in 0..=redirect::MOST {
+        let socket = open::<N>(connector, &request).await?;
+        match upgrade(&request, socket).await? {
+            Answer::Upgraded(socket, subprotocol) => {
+                return Ok(Transport::new(socket, connector.websocket_config(), subprotocol).await);
+            }
+            Answer::Redirect(location) => request = redirect::follow(&request, &location)?,
+        }
+    }
+    Err(redirect::too_many())
+}
+
+/// The bytes that the upgrade is asked for over.
+async fn open<N: Net>(connector: &Connector, request: &ConnectRequest) -> Result<Socket<N::Stream>, Failure> {
+    let tcp = eyeballs::connect::<N>(request.host(), request.port(), connector.tcp())
+        .await
+        .map_err(failure::of_tcp)?;
+    match request.scheme() {
+        Scheme::Ws => Ok(Socket::Plain(tcp)),
+        Scheme::Wss => secure::<N>(connector, request.host(), tcp).await,
+    }
+}
+
+async fn secure<N: Net>(
+    connector: &Connector,
+    host: &str,
+    tcp: N::Stream,
+) -> Result<Socket<N::Stream>, Failure> {
+    let Ok(name) = ServerName::try_from(host.to_owned()) else {
+        return Err(failure::tls::unusable("the host is neither a DNS name nor an IP address"));
+    };
+    let config = TlsConnector::from(connector.tls_config::<N>().await?);
+    match config.connect(name, tcp).await {
+        Ok(stream) => Ok(Socket::Tls(Box::new(stream))),
+        Err(error) => Err(failure::tls::of_handshake(&error)),
+    }
+}

@@ -1,0 +1,126 @@
+//! From a host's name to a TCP connection: all of its addresses race, each with a head start on the next (RFC 8305).
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::future::{Either, select};
+use futures_util::stream::FuturesUnordered;
+
+use super::platform::Net;
+use super::tcp::TcpOptions;
+
+/// What each address gets before the next is tried beside it (RFC 8305 §5, "Connection Attempt Delay").
+const HEAD_START: Duration = Duration::from_millis(250);
+
+/// Why there is no connection.
+pub(crate) enum Unreachable {
+    /// The name could not be looked up, or has no addresses.
+    Lookup(String),
+    /// Every address failed; each is named.
+    Tcp(String),
+}
+
+/// Looks `host` up and connects to the first of its addresses that answers.
+pub(crate) async fn connect<N: Net>(
+    host: &str,
+    port: u16,
+    options: &TcpOptions,
+) -> Result<N::Stream, Unreachable> {
+    let addresses = lookup::<N>(host, port).await?;
+    race::<N>(addresses, options).await
+}
+
+/// The addresses of `host`, in the system's order of preference.
+pub(crate) async fn lookup<N: Net>(host: &str, port: u16) -> Result<Vec<SocketAddr>, Unreachable> {
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(address, port)]);
+    }
+    let host = host.to_owned();
+    let found =
+        N::unblock(move || (host, port).to_socket_addrs().map(|found| found.collect::<Vec<_>>())).await;
+    match found {
+        Ok(addresses) if addresses.is_empty() => {
+            Err(Unreachable::Lookup("the name has no addresses".to_owned()))
+        }
+        Ok(addresses) => Ok(addresses),
+        Err(error) => Err(Unreachable::Lookup(error.to_string())),
+    }
+}
+
+async fn race<N: Net>(addresses: Vec<SocketAddr>, options: &TcpOptions) -> Result<N::Stream, Unreachable> {
+    let mut waiting = interleaved(addresses);
+    waiting.retain(|address| options.can_reach(address));
+    if waiting.is_empty() {
+        let detail = "the host has no address of the family of the address that was bound to";
+        return Err(Unreachable::Tcp(detail.to_owned()));
+    }
+    let mut running = FuturesUnordered::new();
+    let mut refusals = Vec::new();
+    while let Some(address) = waiting.pop_front() {
+        running.push(attempt::<N>(address, options));
+        // A failure lets the next address start at once.
+        match select(running.next(), pin!(N::sleep(HEAD_START))).await {
+            Either::Left((Some(Ok(stream)), _)) => return Ok(stream),
+            Either::Left((Some(Err(refusal)), _)) => refusals.push(refusal),
+            Either::Left((None, _)) | Either::Right(_) => {}
+        }
+    }
+    while let Some(result) = running.next().await {
+        match result {
+            Ok(stream) => return Ok(stream),
+            Err(refusal) => refusals.push(refusal),
+        }
+    }
+    Err(Unreachable::Tcp(refusals.join("; ")))
+}
+
+async fn attempt<N: Net>(address: SocketAddr, options: &TcpOptions) -> Result<N::Stream, String> {
+    let connected: io::Result<N::Stream> = match options.open(&address) {
+        Ok(socket) => N::connect(socket, address).await,
+        Err(error) => Err(error),
+    };
+    connected.map_err(|error| format!("{address}: {error}"))
+}
+
+/// Families in turn, beginning with that of the first address; within a family the order stays (RFC 8305 §4).
+fn interleaved(addresses: Vec<SocketAddr>) -> VecDeque<SocketAddr> {
+    let Some(first) = addresses.first().map(SocketAddr::is_ipv6) else { return VecDeque::new() };
+    let (preferred, other): (VecDeque<_>, VecDeque<_>) =
+        addresses.into_iter().partition(|address| address.is_ipv6() == first);
+    let mut all = VecDeque::with_capacity(preferred.len() + other.len());
+    let (mut preferred, mut other) = (preferred.into_iter(), other.into_iter());
+    loop {
+        let pair = (preferred.next(), other.next());
+        if pair == (None, None) {
+            return all;
+        }
+        all.extend(pair.0.into_iter().chain(pair.1));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(addresses: &[&str]) -> Vec<SocketAddr> {
+        addresses.iter().map(|ip| SocketAddr::new(ip.parse().unwrap(), 80)).collect()
+    }
+
+    #[test]
+    fn families_take_turns() {
+        let table: [(&[&str], &[&str]); 5] = [
+            (&[], &[]),
+            (&["10.0.0.1", "10.0.0.2"], &["10.0.0.1", "10.0.0.2"]),
+            (&["::1", "::2", "10.0.0.1", "10.0.0.2"], &["::1", "10.0.0.1", "::2", "10.0.0.2"]),
+            (&["10.0.0.1", "::1", "::2", "::3"], &["10.0.0.1", "::1", "::2", "::3"]),
+            (&["::1", "::2", "::3", "10.0.0.1"], &["::1", "10.0.0.1", "::2", "::3"]),
+        ];
+        for (given, expected) in table {
+            assert_eq!(interleaved(ip(given)), ip(expected), "{given:?}");
+        }
+    }
+}

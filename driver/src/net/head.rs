@@ -1,0 +1,206 @@
+//! Reads the head of an HTTP answer and nothing behind it, so that what follows can be read by whom it is for.
+//!
+//! A WebSocket's read buffer must not be made from the bytes that happen to come with the head: it would stay that small
+//! for the life of the connection, with reads of 2 KiB instead of full ones, three times the cost per message.
+
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_io::{AsyncRead, AsyncWrite};
+use futures_util::AsyncReadExt;
+
+/// Read from the socket at a time, in bytes: most heads fit.
+const CHUNK: usize = 2 * 1024;
+
+/// How every answer begins.
+const MAGIC: &[u8] = b"HTTP/1.";
+
+/// Why there is no head.
+#[derive(Debug)]
+pub(crate) enum HeadFault {
+    /// The first bytes are of another protocol.
+    NotHttp,
+    /// It goes on past this many bytes.
+    TooLong(usize),
+    /// The peer closed the connection first.
+    Ended,
+    /// The connection broke.
+    Io(io::Error),
+}
+
+impl fmt::Display for HeadFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotHttp => f.write_str("what came back is not HTTP/1.1"),
+            Self::TooLong(limit) => write!(f, "the head of the answer is longer than {limit} bytes"),
+            Self::Ended => f.write_str("the connection was closed before it had been answered"),
+            Self::Io(error) => error.fmt(f),
+        }
+    }
+}
+
+/// Reads up to and with the empty line that ends the head, which may take `limit` bytes. Gives it whole, and the stream
+/// from the byte after it on.
+pub(crate) async fn read_head<S: AsyncRead + Unpin>(
+    mut stream: S,
+    limit: usize,
+) -> Result<(Bytes, Prefixed<S>), HeadFault> {
+    let mut bytes = Vec::new();
+    let mut chunk = [0; CHUNK];
+    loop {
+        let read = stream.read(&mut chunk).await.map_err(HeadFault::Io)?;
+        if read == 0 {
+            return Err(HeadFault::Ended);
+        }
+        // The end may lie across the border of two reads; it is at most three bytes long.
+        let from = bytes.len().saturating_sub(2);
+        bytes.extend_from_slice(&chunk[..read]);
+        if let Some(len) = find_head(&bytes, from, limit)? {
+            let mut head = Bytes::from(bytes);
+            let prefix = Bytes::copy_from_slice(&head.split_off(len));
+            return Ok((head, Prefixed { prefix, stream }));
+        }
+    }
+}
+
+/// The length of the head, its empty line included, if that is among the bytes at `from` and after.
+fn find_head(bytes: &[u8], from: usize, limit: usize) -> Result<Option<usize>, HeadFault> {
+    // At once, not at the end of a head that may never come: a server of another protocol waits for us to speak.
+    let known = bytes.len().min(MAGIC.len());
+    if bytes[..known] != MAGIC[..known] {
+        return Err(HeadFault::NotHttp);
+    }
+    let end = (from..bytes.len()).find_map(|at| match &bytes[at..] {
+        // A line feed alone may end a line as well (RFC 9112 §2.2).
+        [b'\n', b'\r', b'\n', ..] => Some(at + 3),
+        [b'\n', b'\n', ..] => Some(at + 2),
+        [..] => None,
+    });
+    if end.unwrap_or(bytes.len()) > limit { Err(HeadFault::TooLong(limit)) } else { Ok(end) }
+}
+
+/// A stream that gives out some bytes it was given first, and then its own.
+pub(crate) struct Prefixed<S> {
+    prefix: Bytes,
+    stream: S,
+}
+
+impl<S> Prefixed<S> {
+    pub(crate) const fn new(prefix: Bytes, stream: S) -> Self {
+        Self { prefix, stream }
+    }
+
+    /// What comes before the stream's own bytes.
+    pub(crate) fn into_prefix(self) -> Bytes {
+        self.prefix
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Prefixed<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        if self.prefix.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(cx, buf);
+        }
+        let part = self.prefix.len().min(buf.len());
+        buf[..part].copy_from_slice(&self.prefix.split_to(part));
+        if self.prefix.is_empty() {
+            // An empty slice would keep the memory of the whole.
+            self.prefix = Bytes::new();
+        }
+        Poll::Ready(Ok(part))
+    }
+}
+
+/// Writing goes straight through.
+impl<S: AsyncWrite + Unpin> AsyncWrite for Prefixed<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_close(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::io::Cursor;
+
+    use super::*;
+
+    const HEAD: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n";
+    const LIMIT: usize = 1024;
+
+    async fn head_and_rest(bytes: &[u8]) -> (Vec<u8>, Vec<u8>) {
+        let (head, mut stream) = read_head(Cursor::new(bytes), LIMIT).await.ok().unwrap();
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).await.unwrap();
+        (head.to_vec(), rest)
+    }
+
+    fn fault(bytes: &[u8]) -> String {
+        block_on(read_head(Cursor::new(bytes), LIMIT)).err().unwrap().to_string()
+    }
+
+    fn block_on<T>(future: impl Future<Output = T>) -> T {
+        futures_util::FutureExt::now_or_never(future).unwrap()
+    }
+
+    #[test]
+    fn what_follows_the_head_comes_after_it() {
+        for rest in [&b""[..], b"x", b"\r\n\r\n", &[7; 5000]] {
+            let sent = [HEAD.as_bytes(), rest].concat();
+            assert_eq!(block_on(head_and_rest(&sent)), (HEAD.as_bytes().to_vec(), rest.to_vec()));
+        }
+    }
+
+    #[test]
+    fn lines_may_end_in_a_line_feed_alone() {
+        let sent = b"HTTP/1.1 101 x\nUpgrade: websocket\n\nrest";
+        let (head, rest) = block_on(head_and_rest(sent));
+        assert_eq!((head.len(), rest.as_slice()), (sent.len() - 4, &b"rest"[..]));
+    }
+
+    #[test]
+    fn the_end_of_the_head_may_lie_across_any_two_reads() {
+        let sent = [HEAD.as_bytes(), b"rest"].concat();
+        for cut in 1..sent.len() {
+            let parts = Cursor::new(&sent[..cut]).chain(Cursor::new(&sent[cut..]));
+            let (head, _) = block_on(read_head(parts, LIMIT)).ok().unwrap();
+            assert_eq!(head, HEAD.as_bytes(), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn a_head_of_exactly_the_limit_is_taken_and_one_more_byte_is_not() {
+        let padded = |len: usize| {
+            let filler = "x".repeat(len - "HTTP/1.1 101 x\r\nA: \r\n\r\n".len());
+            format!("HTTP/1.1 101 x\r\nA: {filler}\r\n\r\n").into_bytes()
+        };
+        assert_eq!(block_on(head_and_rest(&padded(LIMIT))).0.len(), LIMIT);
+        assert_eq!(fault(&padded(LIMIT + 1)), HeadFault::TooLong(LIMIT).to_string());
+    }
+
+    #[test]
+    fn faults() {
+        assert_eq!(fault(b"SSH-2.0-OpenSSH"), HeadFault::NotHttp.to_string());
+        assert_eq!(fault(b"HTTP/2"), HeadFault::NotHttp.to_string());
+        assert_eq!(fault(b""), HeadFault::Ended.to_string());
+        assert_eq!(fault(b"HTTP/1.1 101 x\r\n"), HeadFault::Ended.to_string());
+    }
+}

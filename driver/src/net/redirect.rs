@@ -1,0 +1,139 @@
+//! Where an answer 301, 302, 307 or 308 leads (RFC 9110 §15.4).
+
+use http::header::{ACCEPT_LANGUAGE, ORIGIN, SEC_WEBSOCKET_PROTOCOL, USER_AGENT};
+use http::{HeaderName, HeaderValue};
+use iri_string::types::{UriAbsoluteStr, UriReferenceStr};
+use tidegate_core::Failure;
+
+use crate::request::{ConnectRequest, Scheme};
+
+/// Redirects that are followed in one attempt; one more fails it.
+pub(crate) const MOST: usize = 5;
+
+/// What may be said to another origin. All other headers may be credentials: keys of exchanges have many names.
+const HARMLESS: [HeaderName; 4] = [ACCEPT_LANGUAGE, ORIGIN, SEC_WEBSOCKET_PROTOCOL, USER_AGENT];
+
+pub(crate) const fn is_redirect(status: u16) -> bool {
+    matches!(status, 301 | 302 | 307 | 308)
+}
+
+/// The request that `location` asks for in place of `request`.
+pub(crate) fn follow(request: &ConnectRequest, location: &HeaderValue) -> Result<ConnectRequest, Failure> {
+    let url = resolve(request, location).ok_or_else(|| failure("its Location is not a valid URL"))?;
+    let target = ConnectRequest::new(url)
+        .map_err(|error| failure(&format!("its Location cannot be connected to: {error}")))?;
+    if request.scheme() == Scheme::Wss && target.scheme() == Scheme::Ws {
+        return Err(failure("it leads from wss to ws, which would give up TLS"));
+    }
+    let same_origin = origin(request) == origin(&target);
+    let kept = request
+        .headers()
+        .iter()
+        .filter(|(name, value)| same_origin || (HARMLESS.contains(name) && !value.is_sensitive()));
+    Ok(kept.fold(target, |target, (name, value)| target.with_header(name.clone(), value.clone())))
+}
+
+/// The new URL, absolute; relative references are resolved against that of the request (RFC 3986 §5).
+fn resolve(request: &ConnectRequest, location: &HeaderValue) -> Option<String> {
+    let reference = UriReferenceStr::new(location.to_str().ok()?).ok()?;
+    let base = request.uri().to_string();
+    let base = UriAbsoluteStr::new(&base).ok()?;
+    let url = reference.resolve_against(base).to_string();
+    let (scheme, rest) = url.split_once(':')?;
+    // A fragment is not part of the request (RFC 9110 §7.1).
+    let rest = rest.split_once('#').map_or(rest, |(rest, _)| rest);
+    // What answers an upgrade is an HTTP server, and calls itself so.
+    let scheme = match scheme.to_ascii_lowercase().as_str() {
+        "http" => "ws",
+        "https" => "wss",
+        _ => scheme,
+    };
+    Some(format!("{scheme}:{rest}"))
+}
+
+/// RFC 6454 §4.
+fn origin(request: &ConnectRequest) -> (Scheme, String, u16) {
+    (request.scheme(), request.host().to_ascii_lowercase(), request.port())
+}
+
+fn failure(why: &str) -> Failure {
+    Failure::Upgrade { detail: format!("the server redirects, and {why}") }
+}
+
+/// A redirect after the last that is followed.
+pub(crate) fn too_many() -> Failure {
+    failure(&format!("has done so {MOST} times already"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(url: &str) -> ConnectRequest {
+        ConnectRequest::new(url).unwrap()
+    }
+
+    fn followed(from: &str, location: &str) -> Result<String, Failure> {
+        follow(&request(from), &HeaderValue::from_str(location).unwrap()).map(|to| to.uri().to_string())
+    }
+
+    #[test]
+    fn locations() {
+        let table = [
+            ("ws://a.test/x/y?q=1", "/z?p", "ws://a.test/z?p"),
+            ("ws://a.test/x/y", "z", "ws://a.test/x/z"),
+            ("ws://a.test/x/y", "../z", "ws://a.test/z"),
+            ("ws://a.test/x", "//b.test:81/z", "ws://b.test:81/z"),
+            ("ws://a.test/x", "http://b.test/", "ws://b.test/"),
+            ("ws://a.test/x", "https://b.test/", "wss://b.test/"),
+            ("ws://a.test/x", "HTTPS://b.test/", "wss://b.test/"),
+            ("wss://a.test/x", "wss://b.test/z#part", "wss://b.test/z"),
+            ("wss://[::1]:9/x", "/z", "wss://[::1]:9/z"),
+        ];
+        for (from, location, to) in table {
+            assert_eq!(followed(from, location), Ok(to.to_owned()), "{from} {location}");
+        }
+    }
+
+    #[test]
+    fn locations_that_are_not_followed() {
+        let table = [
+            ("wss://a.test/", "ws://a.test/", "would give up TLS"),
+            ("wss://a.test/", "http://a.test/", "would give up TLS"),
+            ("ws://a.test/", "ftp://hunter2.test/", "\"ftp\""),
+            ("ws://a.test/", "http://user:hunter2@a.test/", "user name or password"),
+            ("ws://a.test/", "http://a.test/hunter2 x", "not a valid URL"),
+            ("ws://a.test/", "http://", "cannot be connected to"),
+        ];
+        for (from, location, why) in table {
+            let failure = followed(from, location).unwrap_err();
+            assert_eq!(failure.kind(), "upgrade");
+            assert!(failure.to_string().contains(why), "{location}: {failure}");
+            assert!(!failure.to_string().contains("hunter2"), "{failure}");
+        }
+    }
+
+    #[test]
+    fn credentials_stay_with_their_origin() {
+        let mut secret = HeaderValue::from_static("v1.hunter2");
+        secret.set_sensitive(true);
+        let from = ["authorization", "cookie", "x-api-key", "origin", "user-agent"]
+            .into_iter()
+            .fold(request("wss://a.test/x"), |request, name| {
+                request.with_header(HeaderName::from_static(name), HeaderValue::from_static("v"))
+            })
+            .with_header(SEC_WEBSOCKET_PROTOCOL, secret);
+        let names = |location: &str| {
+            let to = follow(&from, &HeaderValue::from_str(location).unwrap()).unwrap();
+            let mut names: Vec<_> = to.headers().keys().map(|name| name.as_str().to_owned()).collect();
+            names.sort();
+            names
+        };
+        for same in ["/y", "wss://A.test:443/y", "https://a.test"] {
+            assert_eq!(names(same).len(), 6, "{same}");
+        }
+        for other in ["wss://b.test/", "wss://a.test:444/", "wss://sub.a.test/"] {
+            assert_eq!(names(other), ["origin", "user-agent"], "{other}");
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! TCP sockets, and the options that they are made with.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+
+/// What may be set of a socket.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct TcpOptions {
+    pub(crate) bind: Option<IpAddr>,
+    pub(crate) keepalive: Option<Duration>,
+}
+
+impl TcpOptions {
+    /// Whether a socket with these options can be connected to `address`.
+    pub(crate) fn can_reach(&self, address: &SocketAddr) -> bool {
+        self.bind.is_none_or(|local| local.is_ipv4() == address.is_ipv4())
+    }
+
+    /// A socket that is yet to be connected to `address`.
+    pub(crate) fn open(&self, address: &SocketAddr) -> io::Result<TcpStream> {
+        let socket = Socket::new(Domain::for_address(*address), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_nonblocking(true)?;
+        // A feed's frames are small and wanted now: no waiting for a full segment.
+        socket.set_tcp_nodelay(true)?;
+        if let Some(after) = self.keepalive {
+            socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(after).with_interval(after))?;
+        }
+        if let Some(local) = self.bind {
+            socket.bind(&SocketAddr::new(local, 0).into())?;
+        }
+        Ok(socket.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use socket2::SockRef;
+
+    use super::*;
+
+    const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9);
+
+    #[test]
+    fn what_is_set_is_set() {
+        let options =
+            TcpOptions { bind: Some("127.0.0.2".parse().unwrap()), keepalive: Some(Duration::from_secs(42)) };
+        let stream = options.open(&LOOPBACK).unwrap();
+        let socket = SockRef::from(&stream);
+        assert!(socket.tcp_nodelay().unwrap());
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(42));
+        assert_eq!(stream.local_addr().unwrap().ip(), options.bind.unwrap());
+    }
+
+    #[test]
+    fn keepalive_is_off_by_default() {
+        let stream = TcpOptions::default().open(&LOOPBACK).unwrap();
+        assert!(!SockRef::from(&stream).keepalive().unwrap());
+    }
+
+    #[test]
+    fn a_local_address_reaches_its_own_family() {
+        let options = TcpOptions { bind: Some("127.0.0.1".parse().unwrap()), ..TcpOptions::default() };
+        assert!(options.can_reach(&LOOPBACK));
+        assert!(!options.can_reach(&"[::1]:9".parse().unwrap()));
+        assert!(TcpOptions::default().can_reach(&"[::1]:9".parse().unwrap()));
+    }
+}
