@@ -1,7 +1,7 @@
 //! The network's side of async-io: sockets, a timer, threads that may block.
 
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use async_io::{Async, Timer};
@@ -14,12 +14,7 @@ pub(crate) struct AsyncIo;
 impl Net for AsyncIo {
     type Stream = Async<TcpStream>;
 
-    async fn connect(socket: TcpStream, address: SocketAddr) -> io::Result<Self::Stream> {
-        match socket2::SockRef::from(&socket).connect(&address.into()) {
-            Ok(()) => {}
-            Err(error) if in_progress(&error) => {}
-            Err(error) => return Err(error),
-        }
+    async fn connected(socket: TcpStream) -> io::Result<Self::Stream> {
         let stream = Async::new_nonblocking(socket)?;
         stream.writable().await?;
         match stream.get_ref().take_error()? {
@@ -35,13 +30,4 @@ impl Net for AsyncIo {
     async fn unblock<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
         blocking::unblock(work).await
     }
-}
-
-/// How a socket that does not block says that connecting has begun.
-fn in_progress(error: &io::Error) -> bool {
-    #[cfg(unix)]
-    if error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error()) {
-        return true;
-    }
-    error.kind() == io::ErrorKind::WouldBlock
 }

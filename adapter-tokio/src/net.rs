@@ -1,12 +1,11 @@
 //! tokio's side of the network: sockets, a timer, threads that may block.
 
 use std::io;
-use std::net::SocketAddr;
 use std::panic::resume_unwind;
 use std::time::Duration;
 
 use tidegate_driver::net::Net;
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 use tokio::task::spawn_blocking;
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 
@@ -17,8 +16,13 @@ pub(crate) struct TokioNet;
 impl Net for TokioNet {
     type Stream = Compat<TcpStream>;
 
-    async fn connect(socket: std::net::TcpStream, address: SocketAddr) -> io::Result<Self::Stream> {
-        TcpSocket::from_std_stream(socket).connect(address).await.map(TcpStream::compat)
+    async fn connected(socket: std::net::TcpStream) -> io::Result<Self::Stream> {
+        let stream = TcpStream::from_std(socket)?;
+        stream.writable().await?;
+        match stream.take_error()? {
+            Some(error) => Err(error),
+            None => Ok(stream.compat()),
+        }
     }
 
     async fn sleep(span: Duration) {

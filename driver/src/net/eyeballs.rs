@@ -79,8 +79,8 @@ async fn race<N: Net>(addresses: Vec<SocketAddr>, options: &TcpOptions) -> Resul
 }
 
 async fn attempt<N: Net>(address: SocketAddr, options: &TcpOptions) -> Result<N::Stream, String> {
-    let connected: io::Result<N::Stream> = match options.open(&address) {
-        Ok(socket) => N::connect(socket, address).await,
+    let connected: io::Result<N::Stream> = match options.connect(&address) {
+        Ok(socket) => N::connected(socket).await,
         Err(error) => Err(error),
     };
     connected.map_err(|error| format!("{address}: {error}"))

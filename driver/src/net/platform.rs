@@ -1,7 +1,7 @@
 //! What an adapter brings of its runtime: sockets, a timer, threads that may block.
 
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use futures_io::{AsyncRead, AsyncWrite};
@@ -11,11 +11,9 @@ pub trait Net: Send + Sync + 'static {
     /// One connected TCP socket.
     type Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static;
 
-    /// Connects `socket` to `address`. It is not connected yet, does not block, and has all its options set.
-    fn connect(
-        socket: TcpStream,
-        address: SocketAddr,
-    ) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+    /// Takes over `socket`, which does not block and is being connected: waits until it can be written to, then looks
+    /// whether it has failed (`take_error`).
+    fn connected(socket: TcpStream) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 
     /// Waits for that long.
     fn sleep(span: Duration) -> impl Future<Output = ()> + Send;

@@ -19,8 +19,8 @@ impl TcpOptions {
         self.bind.is_none_or(|local| local.is_ipv4() == address.is_ipv4())
     }
 
-    /// A socket that is yet to be connected to `address`.
-    pub(crate) fn open(&self, address: &SocketAddr) -> io::Result<TcpStream> {
+    /// A socket that does not block, and is being connected to `address`.
+    pub(crate) fn connect(&self, address: &SocketAddr) -> io::Result<TcpStream> {
         let socket = Socket::new(Domain::for_address(*address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
         // A feed's frames are small and wanted now: no waiting for a full segment.
@@ -31,23 +31,44 @@ impl TcpOptions {
         if let Some(local) = self.bind {
             socket.bind(&SocketAddr::new(local, 0).into())?;
         }
-        Ok(socket.into())
+        match socket.connect(&(*address).into()) {
+            Err(error) if !in_progress(&error) => Err(error),
+            Ok(()) | Err(_) => Ok(socket.into()),
+        }
     }
+}
+
+/// How a socket that does not block says that connecting has begun.
+fn in_progress(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    if error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error()) {
+        return true;
+    }
+    error.kind() == io::ErrorKind::WouldBlock
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
     use socket2::SockRef;
 
     use super::*;
 
-    const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9);
+    fn listen() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, address)
+    }
 
     #[test]
     fn what_is_set_is_set() {
-        let options =
-            TcpOptions { bind: Some("127.0.0.2".parse().unwrap()), keepalive: Some(Duration::from_secs(42)) };
-        let stream = options.open(&LOOPBACK).unwrap();
+        let (_listener, address) = listen();
+        let options = TcpOptions {
+            bind: Some("127.0.0.2".parse().unwrap()),
+            keepalive: Some(Duration::from_secs(42)),
+        };
+        let stream = options.connect(&address).unwrap();
         let socket = SockRef::from(&stream);
         assert!(socket.tcp_nodelay().unwrap());
         assert!(socket.keepalive().unwrap());
@@ -57,14 +78,15 @@ mod tests {
 
     #[test]
     fn keepalive_is_off_by_default() {
-        let stream = TcpOptions::default().open(&LOOPBACK).unwrap();
+        let (_listener, address) = listen();
+        let stream = TcpOptions::default().connect(&address).unwrap();
         assert!(!SockRef::from(&stream).keepalive().unwrap());
     }
 
     #[test]
     fn a_local_address_reaches_its_own_family() {
         let options = TcpOptions { bind: Some("127.0.0.1".parse().unwrap()), ..TcpOptions::default() };
-        assert!(options.can_reach(&LOOPBACK));
+        assert!(options.can_reach(&"127.0.0.1:9".parse().unwrap()));
         assert!(!options.can_reach(&"[::1]:9".parse().unwrap()));
         assert!(TcpOptions::default().can_reach(&"[::1]:9".parse().unwrap()));
     }
