@@ -51,6 +51,10 @@ pub use tidegate_core::{
     Phase, ProxyProblem, Readiness, RetryPolicy, RetryState, SendError, Severity, Stats, Step, StopReason,
     Timestamp, TlsProblem, Upgrade, from_fn,
 };
+#[cfg(any(feature = "tokio", feature = "smol", feature = "async-std"))]
+pub use tidegate_driver::net::{
+    Connector, LimitError, Limits, Proxy, ProxyError, TlsError, TlsOptions, rustls,
+};
 pub use tidegate_driver::{
     Attempt, BuildError, ConnectRequest, Feed, FeedBuilder, FeedHandle, Inline, Items, Source, Spawned,
     UrlError,

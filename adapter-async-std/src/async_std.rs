@@ -3,15 +3,16 @@
 
 use http::Uri;
 use tidegate_driver::FeedBuilder;
+use tidegate_driver::net::SocketRuntime;
 
-use crate::runtime::Spawner;
 pub use crate::{
-    Alarm, ConnectRequest, Connector, LimitError, Limits, Scheme, TlsError, TlsOptions, Transport, UrlError,
-    connect_once, core, rustls,
+    Alarm, ConnectRequest, Connector, LimitError, Limits, Proxy, ProxyError, Scheme, TlsError, TlsOptions,
+    Transport, UrlError, connect_once, core, rustls,
 };
+use crate::{AsyncIo, Spawner};
 
 /// async-std as a runtime of feeds.
-pub type Runtime = crate::Runtime<AsyncStd>;
+pub type Runtime = SocketRuntime<AsyncIo<AsyncStd>>;
 
 /// Where spawned feeds run: async-std's global executor.
 #[derive(Clone, Copy, Debug, Default)]

@@ -25,19 +25,21 @@
 //! - `ring` (default), `aws-lc-rs`: which cryptography TLS uses; with both, `ring`.
 //! - `metrics`: see `tidegate_driver`.
 
-mod clock;
 mod net;
-mod runtime;
 
 #[cfg(feature = "async-std")]
 pub mod async_std;
 #[cfg(feature = "smol")]
 pub mod smol;
 
-pub use clock::Alarm;
-pub use runtime::{Runtime, Spawner, connect_once};
-pub use tidegate_driver::net::{Connector, LimitError, Limits, TlsError, TlsOptions, rustls};
+pub use net::{AsyncIo, Spawner, connect_once};
+pub use tidegate_driver::net::{
+    Connector, LimitError, Limits, Proxy, ProxyError, TlsError, TlsOptions, rustls,
+};
 pub use tidegate_driver::{ConnectRequest, Scheme, UrlError, core};
+
+/// The timer of a feed.
+pub type Alarm = tidegate_driver::net::SleepAlarm;
 
 /// One open WebSocket connection on a socket of async-io's; see [`tidegate_driver::net::Transport`].
 pub type Transport = tidegate_driver::net::Transport<async_io::Async<std::net::TcpStream>>;

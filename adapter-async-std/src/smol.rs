@@ -5,15 +5,16 @@ use std::sync::Arc;
 use http::Uri;
 use smol::Executor;
 use tidegate_driver::FeedBuilder;
+use tidegate_driver::net::SocketRuntime;
 
-use crate::runtime::Spawner;
 pub use crate::{
-    Alarm, ConnectRequest, Connector, LimitError, Limits, Scheme, TlsError, TlsOptions, Transport, UrlError,
-    connect_once, core, rustls,
+    Alarm, ConnectRequest, Connector, LimitError, Limits, Proxy, ProxyError, Scheme, TlsError, TlsOptions,
+    Transport, UrlError, connect_once, core, rustls,
 };
+use crate::{AsyncIo, Spawner};
 
 /// smol as a runtime of feeds.
-pub type Runtime = crate::Runtime<Smol>;
+pub type Runtime = SocketRuntime<AsyncIo<Smol>>;
 
 /// Where spawned feeds run: on smol's global executor, or on one of the application's own.
 #[derive(Clone, Debug, Default)]
@@ -28,12 +29,9 @@ impl Spawner for Smol {
     }
 }
 
-impl Runtime {
-    /// Runs the tasks of spawned feeds on `executor`, in place of smol's global one.
-    #[must_use]
-    pub fn on(self, executor: Arc<Executor<'static>>) -> Self {
-        self.with_spawner(Smol(Some(executor)))
-    }
+/// A runtime that runs the tasks of spawned feeds on `executor`, in place of smol's global one.
+pub fn runtime_on(executor: Arc<Executor<'static>>, connector: Connector) -> Runtime {
+    Runtime::with_net(AsyncIo(Smol(Some(executor))), connector)
 }
 
 /// A feed of `url`, a `ws` or `wss` URL, with the default [`Connector`].

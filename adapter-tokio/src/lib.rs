@@ -39,7 +39,9 @@ mod runtime;
 
 pub use feed::{connect_once, feed, feed_with};
 pub use runtime::{Alarm, Runtime};
-pub use tidegate_driver::net::{Connector, LimitError, Limits, TlsError, TlsOptions, rustls};
+pub use tidegate_driver::net::{
+    Connector, LimitError, Limits, Proxy, ProxyError, TlsError, TlsOptions, rustls,
+};
 pub use tidegate_driver::{ConnectRequest, Scheme, UrlError, core};
 
 /// One open WebSocket connection on a socket of tokio's; see [`tidegate_driver::net::Transport`].

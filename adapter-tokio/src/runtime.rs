@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tidegate_driver::core::{Failure, Timestamp};
-use tidegate_driver::net::Connector;
+use tidegate_driver::net::{Connector, Networked};
 use tidegate_driver::{ConnectRequest, Spawn};
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -66,6 +66,12 @@ impl tidegate_driver::Runtime for Runtime {
         request: ConnectRequest,
     ) -> impl Future<Output = Result<Transport, Failure>> + Send + 'static {
         Arc::clone(&self.connector).connect::<TokioNet>(request)
+    }
+}
+
+impl Networked for Runtime {
+    fn connector_mut(&mut self) -> &mut Connector {
+        Arc::make_mut(&mut self.connector)
     }
 }
 

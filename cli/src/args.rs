@@ -80,6 +80,9 @@ pub(crate) struct TailArgs {
     #[command(flatten)]
     pub(crate) tls: TlsArgs,
 
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
+
     /// The largest frame to accept, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = 16 << 20)]
     pub(crate) max_frame: usize,
@@ -122,6 +125,31 @@ pub(crate) struct TimingArgs {
     /// How long a connection must be live for the retries to start anew [default: 10s]
     #[arg(long, value_name = "DURATION", value_parser = values::duration)]
     pub(crate) stable_after: Option<Duration>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NetworkArgs {
+    /// Go through this proxy: http://[user:password@]host:port, socks5://…, socks5h://… (the proxy looks names up), or none
+    /// [default: what HTTPS_PROXY, ALL_PROXY and NO_PROXY say]
+    #[arg(long, value_name = "URL")]
+    // Read later on: clap would repeat a value that it does not like.
+    pub(crate) proxy: Option<String>,
+
+    /// Offer this subprotocol; may be repeated, in the order of preference
+    #[arg(long, value_name = "NAME")]
+    pub(crate) subprotocol: Vec<String>,
+
+    /// Send this Origin header
+    #[arg(long, value_name = "ORIGIN")]
+    pub(crate) origin: Option<String>,
+
+    /// Connect from this local address
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) bind: Option<std::net::IpAddr>,
+
+    /// Have the system probe a silent connection this often [default: off]
+    #[arg(long, value_name = "DURATION", value_parser = values::duration)]
+    pub(crate) tcp_keepalive: Option<Duration>,
 }
 
 #[derive(Debug, Args)]

@@ -64,6 +64,9 @@ fn advice(reason: &StopReason) -> &'static str {
             "Check host and port, and that the server is up; --max-retries allows more attempts."
         }
         Failure::Tls { problem, .. } => advice_on_tls(*problem),
+        Failure::Proxy { problem: ProxyProblem::Misconfigured, .. } => {
+            "Correct the variable, or go without a proxy: --proxy none."
+        }
         Failure::Proxy { problem: ProxyProblem::Unreachable, .. } => "Check the proxy's host and port.",
         Failure::Proxy { problem: ProxyProblem::Credentials, .. } => {
             "Give the proxy's user name and password in its URL: http://user:password@host:port."

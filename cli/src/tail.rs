@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use tidegate::tokio::{Connector, Limits, Runtime, TlsOptions};
+use tidegate::tokio::{Connector, Limits, Proxy, Runtime, TlsOptions};
 use tidegate::{BuildError, Config, ConfigBuilder, Delivery, Feed, FeedBuilder, Phase, Spawned};
 use tokio::time::sleep_until;
 
-use crate::args::{HeaderArg, TailArgs, TlsArgs};
+use crate::args::{HeaderArg, NetworkArgs, TailArgs, TlsArgs};
 use crate::exit::Exit;
 use crate::lines::{Entry, Format, Numbered};
 use crate::output::{Output, Written};
@@ -50,6 +50,10 @@ fn start(args: &TailArgs, reporter: &Reporter) -> Result<Feed<Spawned<Entry>>, S
         let header: HeaderArg = header.parse().map_err(|why| format!("--header: {why}"))?;
         builder = builder.header(header.name.as_str(), header.value);
     }
+    builder = args.network.subprotocol.iter().fold(builder, |builder, name| builder.subprotocol(name));
+    if let Some(origin) = &args.network.origin {
+        builder = builder.origin(origin);
+    }
     let feed = builder
         .config(config(args))
         .handler(Numbered { frames: args.send.clone() })
@@ -63,7 +67,24 @@ fn connector(args: &TailArgs) -> Result<Connector, String> {
     // A frame may be a whole message: the one limit must not forbid what the other allows.
     let message = args.max_frame.max(64 << 20);
     let limits = limits.max_message_size(message).map_err(|error| error.to_string())?;
-    Connector::default().limits(limits).tls(tls(&args.tls)).map_err(|error| error.to_string())
+    let connector =
+        Connector::default().limits(limits).tls(tls(&args.tls)).map_err(|error| error.to_string())?;
+    network(connector, &args.network)
+}
+
+fn network(mut connector: Connector, args: &NetworkArgs) -> Result<Connector, String> {
+    connector = match args.proxy.as_deref() {
+        None => connector,
+        Some("none") => connector.no_proxy(),
+        Some(url) => connector.proxy(Proxy::new(url).map_err(|error| format!("--proxy: {error}"))?),
+    };
+    if let Some(local) = args.bind {
+        connector = connector.bind_address(local);
+    }
+    if let Some(after) = args.tcp_keepalive {
+        connector = connector.tcp_keepalive(after);
+    }
+    Ok(connector)
 }
 
 fn tls(args: &TlsArgs) -> TlsOptions {

@@ -355,6 +355,7 @@ fn r6_what_no_retry_mends_in_tls_and_proxies_is_fatal() {
     let failures = [
         Failure::Tls { problem: TlsProblem::UnknownIssuer, detail: "x".to_owned() },
         Failure::Tls { problem: TlsProblem::WrongHost, detail: "x".to_owned() },
+        Failure::Proxy { problem: ProxyProblem::Misconfigured, detail: "x".to_owned() },
         Failure::Proxy { problem: ProxyProblem::Credentials, detail: "x".to_owned() },
         Failure::Proxy { problem: ProxyProblem::Forbidden, detail: "x".to_owned() },
     ];

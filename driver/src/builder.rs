@@ -3,6 +3,7 @@
 use std::fmt::{self, Display};
 use std::hash::{BuildHasher, Hasher, RandomState};
 
+use http::header::{ORIGIN, SEC_WEBSOCKET_PROTOCOL};
 use http::{HeaderName, HeaderValue, Uri};
 use tidegate_core::{
     Config, ConfigBuilder, ConfigError, ConnectionId, DemandWindow, Fault, FrameHandler, Message, Notice,
@@ -62,6 +63,17 @@ impl<R: Runtime, H: FrameHandler> FeedBuilder<R, H> {
             Ok(request.with_header(parsed, value))
         });
         self
+    }
+
+    /// Offers a subprotocol (RFC 6455 §1.9); given several times, in the order of preference. A server that chooses none
+    /// of them, or another one, fails the attempt.
+    pub fn subprotocol(self, name: &str) -> Self {
+        self.header(SEC_WEBSOCKET_PROTOCOL.as_str(), name)
+    }
+
+    /// The `Origin` header (RFC 6454 §7), which some servers want to see although no browser asks.
+    pub fn origin(self, origin: &str) -> Self {
+        self.header(ORIGIN.as_str(), origin)
     }
 
     /// Decides URL and headers anew for each attempt, within `connect_timeout` (C4): a token, a signed URL, another
@@ -153,6 +165,13 @@ impl<R: Runtime, H: FrameHandler> FeedBuilder<R, H> {
         Ok(Parts { engine, control, handle, demand, max_demand })
     }
 
+    /// Changes the runtime; an error is told when the feed is started.
+    #[cfg(feature = "net")]
+    pub(crate) fn change_runtime(mut self, change: impl FnOnce(&mut R) -> Result<(), BuildError>) -> Self {
+        self.request = self.request.and_then(|request| change(&mut self.runtime).map(|()| request));
+        self
+    }
+
     fn map_handler<G>(self, map: impl FnOnce(H) -> G) -> FeedBuilder<R, G> {
         FeedBuilder {
             runtime: self.runtime,
@@ -186,6 +205,11 @@ pub enum BuildError {
     },
     /// An option of the machine.
     Config(ConfigError),
+    /// An option of the network: the proxy, or TLS.
+    Network {
+        /// What is wrong with it.
+        detail: String,
+    },
 }
 
 impl Display for BuildError {
@@ -197,6 +221,7 @@ impl Display for BuildError {
                 "the header {name:?} is not valid: a name is made of letters, digits and dashes, a value of one line"
             ),
             Self::Config(error) => error.fmt(f),
+            Self::Network { detail } => f.write_str(detail),
         }
     }
 }
@@ -205,7 +230,7 @@ impl std::error::Error for BuildError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Url(error) => Some(error),
-            Self::Header { .. } => None,
+            Self::Header { .. } | Self::Network { .. } => None,
             Self::Config(error) => Some(error),
         }
     }

@@ -7,8 +7,10 @@
 //! | to change | open |
 //! |---|---|
 //! | what an adapter must bring | `net/platform.rs` |
+//! | a runtime made of that | `net/runtime.rs` |
+//! | the standard library's sockets as streams | `net/std_stream.rs` |
 //! | the order of steps, and redirects | `net/dial.rs` |
-//! | what applications can set | `net/connector.rs`, `net/limits.rs`, `net/tls.rs` |
+//! | what applications can set | `net/builder.rs`, `net/connector.rs`, `net/limits.rs`, `net/tls.rs` |
 //! | options of TCP | `net/tcp.rs` |
 //! | which of several addresses is taken | `net/eyeballs.rs` |
 //! | proxies, and those of the environment | `net/proxy.rs` |
@@ -17,6 +19,7 @@
 //! | frames | `net/transport.rs` |
 //! | how errors are told | `net/failure.rs` |
 
+mod builder;
 mod client_config;
 mod connector;
 mod dial;
@@ -26,16 +29,23 @@ mod handshake;
 mod head;
 mod limits;
 mod platform;
+mod proxy;
 mod redirect;
 mod retry_after;
+mod runtime;
 mod socket;
+mod std_stream;
 mod tcp;
 mod tls;
 mod transport;
 
+pub use builder::Networked;
 pub use connector::{Connector, connect_once};
 pub use futures_rustls::rustls;
 pub use limits::{LimitError, Limits};
-pub use platform::Net;
+pub use platform::{Net, SpawnNet};
+pub use proxy::{Proxy, ProxyError};
+pub use runtime::{SleepAlarm, SocketRuntime};
+pub use std_stream::{Interest, Readiness, StdStream};
 pub use tls::{TlsError, TlsOptions};
 pub use transport::Transport;

@@ -43,6 +43,8 @@ impl TlsProblem {
 /// Why there was no way through a proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProxyProblem {
+    /// What the environment says of proxies cannot be used. Fatal by default.
+    Misconfigured,
     /// The proxy itself could not be reached.
     Unreachable,
     /// It wants credentials, or others than it was given (HTTP 407; RFC 1929). Fatal by default.
@@ -58,6 +60,7 @@ impl ProxyProblem {
     #[must_use]
     pub const fn kind(self) -> &'static str {
         match self {
+            Self::Misconfigured => "proxy_misconfigured",
             Self::Unreachable => "proxy_unreachable",
             Self::Credentials => "proxy_credentials",
             Self::Forbidden => "proxy_forbidden",
@@ -67,7 +70,7 @@ impl ProxyProblem {
 
     pub(crate) const fn is_fatal(self) -> bool {
         match self {
-            Self::Credentials | Self::Forbidden => true,
+            Self::Misconfigured | Self::Credentials | Self::Forbidden => true,
             Self::Unreachable | Self::Failed => false,
         }
     }

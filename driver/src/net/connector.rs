@@ -9,12 +9,13 @@ use std::time::Duration;
 use async_tungstenite::tungstenite::protocol::WebSocketConfig;
 use futures_rustls::rustls::ClientConfig;
 use futures_util::future::{Either, select};
-use tidegate_core::Failure;
+use tidegate_core::{Failure, ProxyProblem};
 
 use super::client_config::Tls;
 use super::dial::dial;
 use super::limits::{LimitError, Limits};
 use super::platform::Net;
+use super::proxy::{Environment, Proxy, ProxyError};
 use super::tcp::TcpOptions;
 use super::tls::{TlsError, TlsOptions};
 use super::transport::Transport;
@@ -30,8 +31,13 @@ const MAX_WRITE_BUFFER: usize = 64 << 20;
 /// All addresses of a host are tried, IPv6 and IPv4 in turn, each with a head start of 250 ms on the next (RFC 8305).
 /// Answers 301, 302, 307 and 308 are followed, five in one attempt, never from `wss` to `ws`; across origins only
 /// `Accept-Language`, `Origin`, `Sec-WebSocket-Protocol` and `User-Agent` go along, and no value that is marked as
-/// sensitive. The next attempt begins at the first URL again. `TCP_NODELAY` is on. An option that cannot be used is
-/// refused when it is set, not at the first connection.
+/// sensitive. The next attempt begins at the first URL again.
+///
+/// By default the environment says which proxy to go through: `https_proxy`, then `all_proxy` for `wss`, `all_proxy` for
+/// `ws`, but for hosts in `no_proxy` and this machine itself; each in capitals too. What goes through a proxy is TLS from
+/// end to end if the URL is `wss`.
+///
+/// `TCP_NODELAY` is on. An option that cannot be used is refused when it is set, not at the first connection.
 ///
 /// ```
 /// use std::time::Duration;
@@ -50,6 +56,16 @@ pub struct Connector {
     limits: Limits,
     read_buffer_size: usize,
     tcp: TcpOptions,
+    proxies: Proxies,
+}
+
+/// Which proxy to go through.
+#[derive(Clone, Debug)]
+enum Proxies {
+    /// What the environment said when the connector was made. If it cannot be used, every attempt says so.
+    Environment(Arc<Result<Environment, ProxyError>>),
+    One(Proxy),
+    None,
 }
 
 impl Connector {
@@ -82,6 +98,18 @@ impl Connector {
         Ok(Self { read_buffer_size, ..self })
     }
 
+    /// Goes through this proxy, whatever the environment says.
+    #[must_use]
+    pub fn proxy(self, proxy: Proxy) -> Self {
+        Self { proxies: Proxies::One(proxy), ..self }
+    }
+
+    /// Goes through no proxy, whatever the environment says.
+    #[must_use]
+    pub fn no_proxy(self) -> Self {
+        Self { proxies: Proxies::None, ..self }
+    }
+
     /// Lets the system probe a connection that has been silent for this long, and again as often (whole seconds; off by
     /// default). It finds a peer that is gone, not one that hangs: `idle_timeout` and `ping_interval` find both.
     #[must_use]
@@ -108,6 +136,21 @@ impl Connector {
         dial::<N>(&self, request).await
     }
 
+    pub(crate) fn proxy_for(&self, request: &ConnectRequest) -> Result<Option<&Proxy>, Failure> {
+        match &self.proxies {
+            Proxies::None => Ok(None),
+            Proxies::One(proxy) => Ok(Some(proxy)),
+            Proxies::Environment(environment) => match environment.as_ref() {
+                Ok(environment) => {
+                    Ok(environment.proxy_for(request.scheme(), request.host(), request.port()))
+                }
+                Err(error) => {
+                    Err(Failure::Proxy { problem: ProxyProblem::Misconfigured, detail: error.to_string() })
+                }
+            },
+        }
+    }
+
     pub(crate) const fn tcp(&self) -> &TcpOptions {
         &self.tcp
     }
@@ -126,12 +169,14 @@ impl Connector {
 }
 
 impl Default for Connector {
+    /// Reads the environment's proxies now.
     fn default() -> Self {
         Self {
             tls: Tls::default(),
             limits: Limits::default(),
             read_buffer_size: 32 << 10,
             tcp: TcpOptions::default(),
+            proxies: Proxies::Environment(Arc::new(Environment::read())),
         }
     }
 }
@@ -142,6 +187,7 @@ impl fmt::Debug for Connector {
             .field("limits", &self.limits)
             .field("read_buffer_size", &self.read_buffer_size)
             .field("tcp", &self.tcp)
+            .field("proxies", &self.proxies)
             .finish_non_exhaustive()
     }
 }

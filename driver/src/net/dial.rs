@@ -1,12 +1,15 @@
 //! From a request to an open connection: name, TCP, TLS, upgrade, and the same again where a redirect leads.
 
+use bytes::Bytes;
 use futures_rustls::TlsConnector;
 use futures_rustls::rustls::pki_types::ServerName;
 use tidegate_core::Failure;
 
 use super::connector::Connector;
 use super::handshake::{Answer, upgrade};
+use super::head::Prefixed;
 use super::platform::Net;
+use super::proxy::{Proxy, Target};
 use super::socket::Socket;
 use super::transport::Transport;
 use super::{eyeballs, failure, redirect};
@@ -30,21 +33,44 @@ pub(crate) async fn dial<N: Net>(
 }
 
 /// The bytes that the upgrade is asked for over.
-async fn open<N: Net>(connector: &Connector, request: &ConnectRequest) -> Result<Socket<N::Stream>, Failure> {
-    let tcp = eyeballs::connect::<N>(request.host(), request.port(), connector.tcp())
-        .await
-        .map_err(failure::of_tcp)?;
+async fn open<N: Net>(
+    connector: &Connector,
+    request: &ConnectRequest,
+) -> Result<Socket<Prefixed<N::Stream>>, Failure> {
+    let tcp = match connector.proxy_for(request)? {
+        Some(proxy) => through::<N>(connector, proxy, request).await?,
+        None => {
+            let tcp = eyeballs::connect::<N>(request.host(), request.port(), connector.tcp()).await;
+            Prefixed::new(Bytes::new(), tcp.map_err(failure::of_tcp)?)
+        }
+    };
     match request.scheme() {
         Scheme::Ws => Ok(Socket::Plain(tcp)),
         Scheme::Wss => secure::<N>(connector, request.host(), tcp).await,
     }
 }
 
+/// A way through `proxy` to the host; what comes behind, TLS too, is between the two ends.
+async fn through<N: Net>(
+    connector: &Connector,
+    proxy: &Proxy,
+    request: &ConnectRequest,
+) -> Result<Prefixed<N::Stream>, Failure> {
+    let target = if proxy.wants_address() {
+        let address = eyeballs::preferred::<N>(request.host(), request.port()).await;
+        Target::Address(address.map_err(failure::of_tcp)?)
+    } else {
+        Target::Name(request.host().to_owned(), request.port())
+    };
+    let stream = eyeballs::connect::<N>(proxy.host(), proxy.port(), connector.tcp()).await;
+    proxy.tunnel(stream.map_err(failure::of_proxy)?, &target).await
+}
+
 async fn secure<N: Net>(
     connector: &Connector,
     host: &str,
-    tcp: N::Stream,
-) -> Result<Socket<N::Stream>, Failure> {
+    tcp: Prefixed<N::Stream>,
+) -> Result<Socket<Prefixed<N::Stream>>, Failure> {
     let Ok(name) = ServerName::try_from(host.to_owned()) else {
         return Err(failure::tls::unusable("the host is neither a DNS name nor an IP address"));
     };

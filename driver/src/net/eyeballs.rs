@@ -34,24 +34,30 @@ pub(crate) async fn connect<N: Net>(
     race::<N>(addresses, options).await
 }
 
+/// The address of `host` that the system prefers.
+pub(crate) async fn preferred<N: Net>(host: &str, port: u16) -> Result<SocketAddr, Unreachable> {
+    lookup::<N>(host, port).await?.first().copied().ok_or_else(no_addresses)
+}
+
 /// The addresses of `host`, in the system's order of preference.
-pub(crate) async fn lookup<N: Net>(host: &str, port: u16) -> Result<Vec<SocketAddr>, Unreachable> {
+async fn lookup<N: Net>(host: &str, port: u16) -> Result<Vec<SocketAddr>, Unreachable> {
     if let Ok(address) = host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(address, port)]);
     }
     let host = host.to_owned();
-    let found =
-        N::unblock(move || (host, port).to_socket_addrs().map(|found| found.collect::<Vec<_>>())).await;
-    match found {
-        Ok(addresses) if addresses.is_empty() => {
-            Err(Unreachable::Lookup("the name has no addresses".to_owned()))
-        }
-        Ok(addresses) => Ok(addresses),
-        Err(error) => Err(Unreachable::Lookup(error.to_string())),
-    }
+    N::unblock(move || (host, port).to_socket_addrs().map(Vec::from_iter))
+        .await
+        .map_err(|error| Unreachable::Lookup(error.to_string()))
+}
+
+fn no_addresses() -> Unreachable {
+    Unreachable::Lookup("the name has no addresses".to_owned())
 }
 
 async fn race<N: Net>(addresses: Vec<SocketAddr>, options: &TcpOptions) -> Result<N::Stream, Unreachable> {
+    if addresses.is_empty() {
+        return Err(no_addresses());
+    }
     let mut waiting = interleaved(addresses);
     waiting.retain(|address| options.can_reach(address));
     if waiting.is_empty() {

@@ -9,7 +9,7 @@ use std::io;
 
 use async_tungstenite::tungstenite::Error;
 use async_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
-use tidegate_core::Failure;
+use tidegate_core::{Failure, ProxyProblem};
 
 use super::eyeballs::Unreachable;
 use super::head::HeadFault;
@@ -23,6 +23,12 @@ pub(crate) fn of_tcp(error: Unreachable) -> Failure {
         Unreachable::Lookup(detail) => Failure::Lookup { detail },
         Unreachable::Tcp(detail) => Failure::Tcp { detail },
     }
+}
+
+/// Why there is none to the proxy.
+pub(crate) fn of_proxy(error: Unreachable) -> Failure {
+    let detail = of_tcp(error).to_string();
+    Failure::Proxy { problem: ProxyProblem::Unreachable, detail }
 }
 
 /// Why there was no answer to the upgrade.

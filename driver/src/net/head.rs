@@ -36,7 +36,7 @@ impl fmt::Display for HeadFault {
         match self {
             Self::NotHttp => f.write_str("what came back is not HTTP/1.1"),
             Self::TooLong(limit) => write!(f, "the head of the answer is longer than {limit} bytes"),
-            Self::Ended => f.write_str("the connection was closed before it had been answered"),
+            Self::Ended => f.write_str("the connection was closed before the answer was complete"),
             Self::Io(error) => error.fmt(f),
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_io::{AsyncRead, AsyncWrite};
 
 /// A runtime's side of the network.
-pub trait Net: Send + Sync + 'static {
+pub trait Net: Send + Unpin + 'static {
     /// One connected TCP socket.
     type Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static;
 
@@ -22,4 +22,10 @@ pub trait Net: Send + Sync + 'static {
     fn unblock<T: Send + 'static>(
         work: impl FnOnce() -> T + Send + 'static,
     ) -> impl Future<Output = T> + Send;
+}
+
+/// A [`Net`] of a runtime that can also run tasks in the background.
+pub trait SpawnNet: Net {
+    /// Runs `task` to its end, detached.
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static);
 }

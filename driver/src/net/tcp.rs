@@ -64,10 +64,8 @@ mod tests {
     #[test]
     fn what_is_set_is_set() {
         let (_listener, address) = listen();
-        let options = TcpOptions {
-            bind: Some("127.0.0.2".parse().unwrap()),
-            keepalive: Some(Duration::from_secs(42)),
-        };
+        let options =
+            TcpOptions { bind: Some("127.0.0.2".parse().unwrap()), keepalive: Some(Duration::from_secs(42)) };
         let stream = options.connect(&address).unwrap();
         let socket = SockRef::from(&stream);
         assert!(socket.tcp_nodelay().unwrap());

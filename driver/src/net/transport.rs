@@ -27,13 +27,13 @@ const MAX_REASON: usize = 123;
 /// [`Transport`](trait@crate::Transport). Text that is sent is taken to be UTF-8 and not checked again; a frame of more
 /// than 64 MiB is not sent ([`Failure::Io`]). Dropping it drops the socket.
 pub struct Transport<S> {
-    frames: Frames<Socket<S>>,
+    frames: Frames<Socket<Prefixed<S>>>,
     subprotocol: Option<String>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
     pub(crate) async fn new(
-        socket: Prefixed<Socket<S>>,
+        socket: Prefixed<Socket<Prefixed<S>>>,
         config: WebSocketConfig,
         subprotocol: Option<String>,
     ) -> Self {

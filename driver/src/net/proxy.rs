@@ -1,0 +1,226 @@
+//! The way through a proxy: HTTP CONNECT (RFC 9110 §9.3.6) and SOCKS5 (RFC 1928, RFC 1929).
+
+mod connect;
+mod environment;
+mod error;
+mod no_proxy;
+#[cfg(test)]
+mod script;
+mod socks;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::net::{Ipv6Addr, SocketAddr};
+use std::str::FromStr;
+
+use futures_io::{AsyncRead, AsyncWrite};
+use percent_encoding::percent_decode_str;
+use tidegate_core::{Failure, ProxyProblem};
+
+use super::head::Prefixed;
+use connect::Authorization;
+use socks::Credentials;
+
+pub(crate) use environment::Environment;
+pub use error::ProxyError;
+
+/// The port of a URL without one, whatever its scheme: curl's choice.
+const DEFAULT_PORT: u16 = 1080;
+
+/// A proxy to connect through.
+///
+/// | URL | protocol | the name of the server is looked up |
+/// |---|---|---|
+/// | `http://host:port`, or `host:port` | HTTP CONNECT | by the proxy |
+/// | `socks5://host:port` | SOCKS5 | here |
+/// | `socks5h://host:port` | SOCKS5 | by the proxy |
+#[derive(Clone, PartialEq, Eq)]
+pub struct Proxy {
+    protocol: Protocol,
+    /// A name, or an address, an IPv6 address without its brackets.
+    host: String,
+    port: u16,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+enum Protocol {
+    Http(Option<Authorization>),
+    Socks5 { lookup: Lookup, credentials: Option<Credentials> },
+}
+
+/// Who looks up the name of the destination.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lookup {
+    Here,
+    Proxy,
+}
+
+/// Where a tunnel leads.
+#[derive(Clone, Debug)]
+pub(crate) enum Target {
+    /// A host as it stands in a URL, an IPv6 address without its brackets, and a port.
+    Name(String, u16),
+    /// An address that has been looked up.
+    Address(SocketAddr),
+}
+
+impl Proxy {
+    /// Parses `http://[user:password@]host[:port]`, the same with `socks5://` or `socks5h://`, or `host:port`, which
+    /// means `http`.
+    ///
+    /// Without a port it is 1080, as in curl. User name and password are percent-decoded.
+    ///
+    /// # Errors
+    /// If it is none of these, or holds credentials that the protocol cannot carry.
+    pub fn new(url: &str) -> Result<Self, ProxyError> {
+        let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
+        let protocol = match scheme.to_ascii_lowercase().as_str() {
+            "http" => Protocol::Http(None),
+            "socks5" => Protocol::Socks5 { lookup: Lookup::Here, credentials: None },
+            "socks5h" => Protocol::Socks5 { lookup: Lookup::Proxy, credentials: None },
+            "https" => return Err(ProxyError::Https),
+            _ => return Err(ProxyError::Scheme),
+        };
+        let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        if !matches!(path, "" | "/") {
+            return Err(ProxyError::Path);
+        }
+        let (user_info, host_and_port) = match authority.rsplit_once('@') {
+            Some((user_info, host_and_port)) => (user_info, host_and_port),
+            None => ("", authority),
+        };
+        let (host, port) = split_port(host_and_port)?;
+        let proxy = Self { protocol, host: host.to_owned(), port };
+        if user_info.is_empty() {
+            return Ok(proxy);
+        }
+        let (user, password) = user_info.split_once(':').unwrap_or((user_info, ""));
+        proxy.with_credentials(decode(user)?, decode(password)?)
+    }
+
+    /// Sends these to the proxy, as they are, in place of any that its URL holds.
+    ///
+    /// # Errors
+    /// If the protocol cannot carry them: HTTP takes no colon in the user name and no control characters (RFC 7617),
+    /// SOCKS5 takes 1 to 255 bytes of each (RFC 1929).
+    pub fn with_credentials(
+        mut self,
+        user: impl Into<String>,
+        password: impl Into<String>,
+    ) -> Result<Self, ProxyError> {
+        match &mut self.protocol {
+            Protocol::Http(authorization) => {
+                *authorization = Some(Authorization::basic(&user.into(), &password.into())?);
+            }
+            Protocol::Socks5 { credentials, .. } => {
+                *credentials = Some(Credentials::new(user.into(), password.into())?);
+            }
+        }
+        Ok(self)
+    }
+
+    /// Where the proxy is: a name, or an address, an IPv6 address without its brackets.
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
+    pub(crate) const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Whether the name of the destination must be looked up on this side.
+    pub(crate) const fn wants_address(&self) -> bool {
+        matches!(self.protocol, Protocol::Socks5 { lookup: Lookup::Here, .. })
+    }
+
+    /// Asks for a way through to `target` over a stream that is connected to the proxy, and gives that stream,
+    /// positioned at the first byte of the destination. It has no deadline of its own.
+    pub(crate) async fn tunnel<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        stream: S,
+        target: &Target,
+    ) -> Result<Prefixed<S>, Failure> {
+        match &self.protocol {
+            Protocol::Http(authorization) => connect::tunnel(stream, target, authorization.as_ref()).await,
+            Protocol::Socks5 { credentials, .. } => socks::tunnel(stream, target, credentials.as_ref()).await,
+        }
+    }
+}
+
+/// Scheme, host and port: the credentials are secrets.
+impl fmt::Display for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = match &self.protocol {
+            Protocol::Http(_) => "http",
+            Protocol::Socks5 { lookup: Lookup::Here, .. } => "socks5",
+            Protocol::Socks5 { lookup: Lookup::Proxy, .. } => "socks5h",
+        };
+        write!(f, "{scheme}://{}", authority(&self.host, self.port))
+    }
+}
+
+/// As [`Display`](fmt::Display), without the credentials.
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Proxy({self})")
+    }
+}
+
+impl FromStr for Proxy {
+    type Err = ProxyError;
+
+    fn from_str(url: &str) -> Result<Self, ProxyError> {
+        Self::new(url)
+    }
+}
+
+/// `host:port`, an IPv6 address in brackets (RFC 3986 §3.2).
+fn authority(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
+fn split_port(host_and_port: &str) -> Result<(&str, u16), ProxyError> {
+    let (host, port) = match host_and_port.strip_prefix('[') {
+        Some(rest) => {
+            let (address, after) = rest.split_once(']').ok_or(ProxyError::Host)?;
+            address.parse::<Ipv6Addr>().map_err(|_| ProxyError::Host)?;
+            let port = match after.strip_prefix(':') {
+                None if after.is_empty() => None,
+                None => return Err(ProxyError::Host),
+                port => port,
+            };
+            (address, port)
+        }
+        None => {
+            let (host, port) = host_and_port
+                .rsplit_once(':')
+                .map_or((host_and_port, None), |(host, port)| (host, Some(port)));
+            let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+            if host.is_empty() || !host.bytes().all(is_plain) {
+                return Err(ProxyError::Host);
+            }
+            (host, port)
+        }
+    };
+    let port = port.map_or(Some(DEFAULT_PORT), parse_port).ok_or(ProxyError::Port)?;
+    Ok((host, port))
+}
+
+/// Digits alone: the standard library's parser takes a sign too.
+fn parse_port(port: &str) -> Option<u16> {
+    let digits = port.bytes().all(|byte| byte.is_ascii_digit());
+    port.parse().ok().filter(|port| digits && *port != 0)
+}
+
+fn decode(part: &str) -> Result<String, ProxyError> {
+    if !part.is_ascii() {
+        return Err(ProxyError::Encoding);
+    }
+    let decoded = percent_decode_str(part).decode_utf8().map_err(|_| ProxyError::Encoding)?;
+    Ok(decoded.into_owned())
+}
+
+fn failure(problem: ProxyProblem, detail: impl Into<String>) -> Failure {
+    Failure::Proxy { problem, detail: detail.into() }
+}

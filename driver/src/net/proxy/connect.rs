@@ -1,0 +1,84 @@
+//! HTTP CONNECT (RFC 9110 §9.3.6), with basic authentication (RFC 7617).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use futures_io::{AsyncRead, AsyncWrite};
+use futures_util::AsyncWriteExt;
+use httparse::{EMPTY_HEADER, ParserConfig, Response};
+use tidegate_core::{Failure, ProxyProblem};
+
+use super::{ProxyError, Target, authority, failure};
+use crate::net::head::{Prefixed, read_head};
+
+/// The longest head of an answer that is taken, in bytes. There is little a proxy has to say.
+const MAX_HEAD: usize = 16 * 1024;
+
+/// The most header lines that are taken, none of which matters.
+const MAX_HEADERS: usize = 128;
+
+/// The value of a `Proxy-Authorization` header: a secret.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Authorization(String);
+
+impl Authorization {
+    pub(super) fn basic(user: &str, password: &str) -> Result<Self, ProxyError> {
+        let has_control = |part: &str| part.chars().any(char::is_control);
+        if user.contains(':') || has_control(user) || has_control(password) {
+            return Err(ProxyError::BasicCredentials);
+        }
+        Ok(Self(format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))))
+    }
+}
+
+pub(super) async fn tunnel<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: S,
+    target: &Target,
+    authorization: Option<&Authorization>,
+) -> Result<Prefixed<S>, Failure> {
+    let broken = |error: &dyn std::fmt::Display| failure(ProxyProblem::Failed, error.to_string());
+    let request = request(target, authorization);
+    stream.write_all(request.as_bytes()).await.map_err(|error| broken(&error))?;
+    stream.flush().await.map_err(|error| broken(&error))?;
+    let (head, stream) = read_head(stream, MAX_HEAD).await.map_err(|fault| broken(&fault))?;
+    match status(&head) {
+        // Whatever its headers say, it has no body (RFC 9110 §9.3.6).
+        Some(200..=299) => Ok(stream),
+        Some(status) => Err(refusal(status, authorization.is_some())),
+        None => Err(failure(ProxyProblem::Failed, "what came back is not HTTP/1.1")),
+    }
+}
+
+fn request(target: &Target, authorization: Option<&Authorization>) -> String {
+    let authority = match target {
+        Target::Name(host, port) => authority(host, *port),
+        Target::Address(address) => authority(&address.ip().to_string(), address.port()),
+    };
+    let mut request = format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n");
+    if let Some(Authorization(value)) = authorization {
+        request.extend(["Proxy-Authorization: ", value, "\r\n"]);
+    }
+    request + "\r\n"
+}
+
+/// The status of an answer, if that is what the head is.
+fn status(head: &[u8]) -> Option<u16> {
+    let mut headers = [EMPTY_HEADER; MAX_HEADERS];
+    let mut answer = Response::new(&mut headers);
+    let mut parser = ParserConfig::default();
+    parser.ignore_invalid_headers_in_responses(true);
+    parser.parse_response(&mut answer, head).ok()?;
+    answer.code
+}
+
+/// Which refusals a retry can mend is the same as with a server's (R6).
+fn refusal(status: u16, authorized: bool) -> Failure {
+    let (problem, what) = match status {
+        // 401 is the server's to say, but tinyproxy says it of wrong credentials.
+        401 | 407 if authorized => (ProxyProblem::Credentials, "it refuses the credentials it was given"),
+        401 | 407 => (ProxyProblem::Credentials, "it wants credentials"),
+        408 | 425 | 429 => (ProxyProblem::Failed, "it has no time for it now"),
+        400..=499 => (ProxyProblem::Forbidden, "it does not let this host through"),
+        _ => (ProxyProblem::Failed, "it could not connect"),
+    };
+    failure(problem, format!("{what} (HTTP status {status})"))
+}

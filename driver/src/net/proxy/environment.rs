@@ -1,0 +1,58 @@
+//! Which proxy the environment wants.
+
+use super::no_proxy::NoProxy;
+use super::{Proxy, ProxyError};
+use crate::request::Scheme;
+
+/// Each variable's names, the one that wins first.
+const HTTPS_PROXY: [&str; 2] = ["https_proxy", "HTTPS_PROXY"];
+const ALL_PROXY: [&str; 2] = ["all_proxy", "ALL_PROXY"];
+const NO_PROXY: [&str; 2] = ["no_proxy", "NO_PROXY"];
+
+/// What the environment says about proxies, read once.
+///
+/// `HTTP_PROXY` is not read, not even for `ws`: under CGI a client sets it by sending a `Proxy` header (httpoxy,
+/// CVE-2016-5385), and it names a proxy for plain HTTP, most of which refuse a CONNECT to port 80.
+#[derive(Clone, Debug)]
+pub(crate) struct Environment {
+    https: Option<Proxy>,
+    all: Option<Proxy>,
+    exceptions: NoProxy,
+}
+
+impl Environment {
+    /// Reads the variables of this process.
+    pub(crate) fn read() -> Result<Self, ProxyError> {
+        // What is not Unicode gets a mark in it that no URL may hold.
+        Self::from_lookup(|name| Some(std::env::var_os(name)?.to_string_lossy().into_owned()))
+    }
+
+    /// Reads whatever `lookup` says the variables are.
+    pub(crate) fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ProxyError> {
+        let https = parsed(&lookup, HTTPS_PROXY, Proxy::new)?;
+        let all = parsed(&lookup, ALL_PROXY, Proxy::new)?;
+        let exceptions = parsed(&lookup, NO_PROXY, NoProxy::new)?.unwrap_or_default();
+        Ok(Self { https, all, exceptions })
+    }
+
+    /// The proxy for a connection to `host`, an IPv6 address without its brackets.
+    pub(crate) fn proxy_for(&self, scheme: Scheme, host: &str, port: u16) -> Option<&Proxy> {
+        let proxy = match scheme {
+            Scheme::Wss => self.https.as_ref().or(self.all.as_ref()),
+            Scheme::Ws => self.all.as_ref(),
+        };
+        proxy.filter(|_| !self.exceptions.covers(host, port))
+    }
+}
+
+/// The value of the first of `names` that is set, and not to nothing.
+fn parsed<T>(
+    lookup: impl Fn(&str) -> Option<String>,
+    names: [&'static str; 2],
+    parse: impl Fn(&str) -> Result<T, ProxyError>,
+) -> Result<Option<T>, ProxyError> {
+    let set = |name| lookup(name).filter(|value| !value.trim().is_empty()).map(|value| (name, value));
+    let Some((name, value)) = names.into_iter().find_map(set) else { return Ok(None) };
+    let problem = |problem| ProxyError::Variable { name, problem: Box::new(problem) };
+    parse(value.trim()).map(Some).map_err(problem)
+}

@@ -1,0 +1,73 @@
+//! Tests of all of it. The peers are scripted, and answer whole or byte by byte.
+
+mod connect;
+mod environment;
+mod parsing;
+mod socks;
+
+use futures_executor::block_on;
+use futures_util::{AsyncReadExt, AsyncWriteExt};
+use tidegate_core::{Failure, ProxyProblem};
+
+use super::script::{Script, Step, hears, says};
+use super::{Proxy, Target};
+
+/// How much goes through at a time: all of it, or as little as can be.
+const CHUNKS: [usize; 3] = [usize::MAX, 3, 1];
+
+fn proxy(url: &str) -> Proxy {
+    Proxy::new(url).unwrap()
+}
+
+fn name(host: &str, port: u16) -> Target {
+    Target::Name(host.to_owned(), port)
+}
+
+fn address(address: &str) -> Target {
+    Target::Address(address.parse().unwrap())
+}
+
+/// Goes through the proxy of `steps`, hears the destination out, greets it, and gives all that the destination says.
+fn through(proxy: &Proxy, target: &Target, steps: &[Step]) -> Vec<u8> {
+    let steps = [steps, &[says("welcome."), hears("hello"), says("bye")]].concat();
+    let [whole, rest @ ..] = CHUNKS.map(|chunk| {
+        block_on(async {
+            let mut tunnel = proxy.tunnel(Script::new(&steps, chunk), target).await.unwrap();
+            let mut said = Vec::new();
+            while said.last() != Some(&b'.') {
+                let mut byte = [0];
+                tunnel.read_exact(&mut byte).await.unwrap();
+                said.extend(byte);
+            }
+            tunnel.write_all(b"hello").await.unwrap();
+            tunnel.flush().await.unwrap();
+            tunnel.read_to_end(&mut said).await.unwrap();
+            said
+        })
+    });
+    for said in rest {
+        assert_eq!(said, whole);
+    }
+    whole
+}
+
+/// Why the proxy of `steps` lets nothing through.
+fn refused(proxy: &Proxy, target: &Target, steps: &[Step]) -> (ProxyProblem, String) {
+    let [whole, rest @ ..] =
+        CHUNKS.map(|chunk| match block_on(proxy.tunnel(Script::new(steps, chunk), target)) {
+            Ok(_) => panic!("a way through"),
+            Err(Failure::Proxy { problem, detail }) => (problem, detail),
+            Err(other) => panic!("{other:?}"),
+        });
+    for failure in rest {
+        assert_eq!(failure, whole);
+    }
+    whole
+}
+
+#[test]
+fn a_tunnel_can_be_dug_on_any_thread() {
+    fn on_any_thread(_: impl Send) {}
+    let (proxy, target) = (proxy("socks5h://proxy"), name("feed.example", 443));
+    on_any_thread(proxy.tunnel(Script::new(&[], 1), &target));
+}
