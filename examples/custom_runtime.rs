@@ -9,8 +9,9 @@ use rustix::event::{PollFd, PollFlags, poll};
 use tidegate::driver::net::{Interest, Net, Readiness, SocketRuntime, StdStream};
 use tidegate::{Connector, FeedBuilder};
 
-/// Who waits, for a time or for a socket. Whatever happens wakes them all.
-static WAITING: Mutex<Vec<(Waker, Result<Instant, (Arc<TcpStream>, PollFlags)>)>> = Mutex::new(Vec::new());
+type Cause = Result<Instant, (Arc<TcpStream>, PollFlags)>;
+/// Who waits for what, a time or a socket. Whatever happens wakes them all.
+static WAITING: Mutex<Vec<(Waker, Cause)>> = Mutex::new(Vec::new());
 
 /// Wakes the task: as if something had waited for this very moment.
 struct Now;
@@ -33,7 +34,6 @@ fn block_on<T>(task: impl Future<Output = T>) -> T {
         let sockets = waiting.iter().filter_map(|(_, on)| on.as_ref().err());
         let mut sockets: Vec<_> = sockets.map(|(socket, flags)| PollFd::new(socket, *flags)).collect();
         poll(&mut sockets, timeout.as_ref()).expect("the system polls");
-        // All futures below the task; the task itself is polled next in any case.
         waiting.iter().for_each(|(waker, _)| waker.wake_by_ref());
         WAITING.lock().expect("one thread").clear();
     }
@@ -56,11 +56,11 @@ impl Net for Mine {
     }
     async fn sleep(span: Duration) {
         let at = Instant::now() + span;
-        poll_fn(|cx| {
+        let wait = |cx: &mut Context<'_>| {
             WAITING.lock().expect("one thread").push((cx.waker().clone(), Ok(at)));
             if Instant::now() < at { Poll::Pending } else { Poll::Ready(()) }
-        })
-        .await;
+        };
+        poll_fn(wait).await;
     }
     async fn unblock<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
         work() // Name lookups: with threads, on another one.
@@ -69,8 +69,7 @@ impl Net for Mine {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let url = std::env::args().nth(1).ok_or("usage: custom_runtime ws://host:port/path")?;
-    let runtime = SocketRuntime::with_net(Mine, Connector::default());
-    let mut feed = FeedBuilder::new(runtime, url).inline()?;
+    let mut feed = FeedBuilder::new(SocketRuntime::with_net(Mine, Connector::default()), url).inline()?;
     block_on(async {
         while let Some(delivery) = feed.recv().await {
             println!("{:?}", delivery?);
