@@ -2,7 +2,7 @@
 //! refused handshake and half-open socket in between.
 //!
 //! All decisions are made by a pure state machine, [`core`]; one loop, [`driver`], carries them out; a thin adapter per
-//! runtime has the sockets: [`tokio`].
+//! runtime has the sockets: `tokio`, `smol`, `async_std`, each with the same names in it.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -30,7 +30,8 @@
 //! ```
 //!
 //! # Features
-//! - `tokio` (default): the adapter for tokio.
+//! - `tokio` (default), `smol`: the adapters.
+//! - `async-std`: the adapter for async-std, which is discontinued upstream: for applications that still are on it.
 //! - `ring` (default), `aws-lc-rs`: which cryptography TLS uses; with both, `ring`.
 //! - `metrics`: counters, gauges and histograms through the `metrics` facade.
 #![forbid(unsafe_code)]
