@@ -4,7 +4,8 @@
 //! All decisions are made by a pure state machine, [`core`]; one loop, [`driver`], carries them out; a thin adapter per
 //! runtime has the sockets: `tokio`, `smol`, `async_std`, each with the same names in it.
 //!
-//! ```no_run
+#![cfg_attr(feature = "tokio", doc = "```no_run")]
+#![cfg_attr(not(feature = "tokio"), doc = "```ignore")]
 //! use std::time::Duration;
 //!
 //! use tidegate::{Config, Delivery, RetryPolicy};
@@ -60,8 +61,3 @@ pub use tidegate_driver::{
     Attempt, BuildError, ConnectRequest, Feed, FeedBuilder, FeedHandle, Inline, Items, Source, Spawned,
     UrlError,
 };
-
-/// The examples of the README compile.
-#[cfg(all(doctest, feature = "tokio"))]
-#[doc = include_str!("../README.md")]
-struct Readme;

@@ -1,6 +1,6 @@
 //! Feeds on smol.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use http::Uri;
 use smol::Executor;
@@ -18,20 +18,37 @@ pub type Runtime = SocketRuntime<AsyncIo<Smol>>;
 
 /// Where spawned feeds run: on smol's global executor, or on one of the application's own.
 #[derive(Clone, Debug, Default)]
-pub struct Smol(Option<Arc<Executor<'static>>>);
+pub struct Smol(
+    // Weak: the executor holds the tasks, and they hold this.
+    Option<Weak<Executor<'static>>>,
+);
 
 impl Spawner for Smol {
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         match &self.0 {
-            Some(executor) => executor.spawn(task).detach(),
             None => smol::spawn(task).detach(),
+            Some(executor) => {
+                if let Some(executor) = executor.upgrade() {
+                    executor.spawn(task).detach();
+                }
+            }
         }
     }
 }
 
-/// A runtime that runs the tasks of spawned feeds on `executor`, in place of smol's global one.
-pub fn runtime_on(executor: Arc<Executor<'static>>, connector: Connector) -> Runtime {
-    Runtime::with_net(AsyncIo(Smol(Some(executor))), connector)
+/// A runtime that runs the tasks of spawned feeds on `executor`, in place of smol's global one. They end when it is
+/// dropped.
+///
+/// ```
+/// use std::sync::{Arc, Weak};
+///
+/// use tidegate_async_std::smol::{Connector, runtime_on};
+///
+/// let executor = Arc::new(smol::Executor::new());
+/// let runtime = runtime_on(&executor, Connector::default());
+/// ```
+pub fn runtime_on(executor: &Arc<Executor<'static>>, connector: Connector) -> Runtime {
+    Runtime::with_net(AsyncIo(Smol(Some(Arc::downgrade(executor)))), connector)
 }
 
 /// A feed of `url`, a `ws` or `wss` URL, with the default [`Connector`].

@@ -1,21 +1,14 @@
-//! A feed that is gone leaves nothing behind: no task, no socket (S4).
+//! A feed that is gone leaves nothing behind: no task, no socket, no thread (S4).
 
-use super::alone;
-use crate::common::server::Server;
-use crate::common::*;
-use crate::runtime::tasks;
+use tidegate_tests::prelude::*;
+use tidegate_tests::server::{Fact, Server};
 
-#[test]
-fn spawned() {
-    let _alone = alone();
-    run(a_hundred_feeds_one_after_the_other::<Task>());
+cases! {
+    both: [a_hundred_feeds_one_after_the_other],
 }
 
-#[test]
-fn inline() {
-    let _alone = alone();
-    run(a_hundred_feeds_one_after_the_other::<NoTask>());
-}
+/// After so many the runtime, the timers and the server have opened what they keep: each kind has been there once.
+const WARM: usize = 4;
 
 /// Dropped at another point of their life each time.
 async fn a_hundred_feeds_one_after_the_other<M: Mode>() {
@@ -28,9 +21,9 @@ async fn a_hundred_feeds_one_after_the_other<M: Mode>() {
         if number % 4 == 1 { peer.fin() } else { peer.serve() }
     });
     let mut before = None;
-    for round in 1..=101 {
+    for round in 1..=WARM + 100 {
         let connections = server.accepted();
-        let mut feed = M::start(to(&server).config(quick().close_timeout(ms(100))));
+        let mut feed = M::start(M::to(&server).config(quick().close_timeout(ms(100))));
         match round % 4 {
             0 => drop(drive(&mut feed, eventually(|| server.accepted() > connections)).await),
             1 => drop(take_to(&mut feed, "x").await),
@@ -42,25 +35,45 @@ async fn a_hundred_feeds_one_after_the_other<M: Mode>() {
             }
         }
         drop(feed);
-        // The first round has opened what the runtime keeps.
-        if round == 1 {
-            settled(None).await;
-            before = open_files();
+        if round == WARM {
+            settled::<M>(&server).await;
+            before = Open::now();
         }
     }
-    settled(before).await;
-}
-
-/// Until no task is left, and no more files are open than that many.
-async fn settled(files: Option<usize>) {
-    eventually(|| tasks() == 0).await;
-    if let Some(limit) = files {
-        // The server's ends of the connections go with its threads.
-        eventually(|| open_files().is_none_or(|open| open <= limit)).await;
+    settled::<M>(&server).await;
+    if let Some(before) = before {
+        before.back().await;
     }
 }
 
-/// Where the system tells.
-fn open_files() -> Option<usize> {
-    std::fs::read_dir("/proc/self/fd").ok().map(Iterator::count)
+/// Until no task is left, and the server has seen every client go.
+async fn settled<M: Mode>(server: &Server) {
+    no_task_is_left::<M>().await;
+    let gone = || server.entries().iter().filter(|entry| entry.fact == Fact::Gone).count();
+    eventually(|| gone() == server.accepted()).await;
+}
+
+/// What the process holds, where the system tells.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    files: usize,
+    threads: usize,
+}
+
+impl Open {
+    fn now() -> Option<Self> {
+        let count = |path| Some(std::fs::read_dir(path).ok()?.count());
+        Some(Self { files: count("/proc/self/fd")?, threads: count("/proc/self/task")? })
+    }
+
+    /// Until there is no more than this. The server's ends of the connections go with its threads.
+    async fn back(self) {
+        let left = || Self::now().filter(|now| now.files > self.files || now.threads > self.threads);
+        let settled = async {
+            while left().is_some() {
+                sleep(ms(2)).await;
+            }
+        };
+        assert!(timeout(WAIT, settled).await.is_some(), "of {self:?} there are now {:?}", left());
+    }
 }

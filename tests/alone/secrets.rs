@@ -7,30 +7,19 @@ use std::sync::{Arc, Mutex, OnceLock};
 use http::HeaderValue;
 use http::header::COOKIE;
 use tidegate::{Attempt, BuildError, Config, ConnectRequest, Fault, Message, RetryPolicy, StopReason};
+use tidegate_tests::prelude::*;
+use tidegate_tests::server::{CLOSE, Server, frame};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use super::alone;
-use crate::common::server::{CLOSE, Server, frame};
-use crate::common::*;
-use crate::runtime;
+cases! {
+    both: [nothing_shows_a_secret],
+}
 
 /// In every secret.
 const SECRET: &str = "hunter2";
-
-#[test]
-fn spawned() {
-    let _alone = alone();
-    run(nothing_shows_a_secret::<Task>());
-}
-
-#[test]
-fn inline() {
-    let _alone = alone();
-    run(nothing_shows_a_secret::<NoTask>());
-}
 
 /// Everything that is shown.
 #[derive(Default)]
@@ -67,7 +56,7 @@ async fn nothing_shows_a_secret<M: Mode>() {
         .close_timeout(ms(100))
         .idle_timeout(ms(300))
         .telemetry_id("secrets");
-    let builder = runtime::feed(&url)
+    let builder = M::feed(&url)
         .config(config)
         .header("authorization", format!("Bearer {SECRET}-header"))
         .resolver(resolver)
@@ -88,7 +77,7 @@ async fn nothing_shows_a_secret<M: Mode>() {
     let StopReason::RetriesExhausted { last } = &reason else { panic!("{reason}") };
     output.show_error(last);
     notices.all().iter().for_each(|seen| output.show(&seen.notice));
-    builders(&mut output);
+    builders::<M>(&mut output);
 
     let (log, lines) = (log.take(), notices.lines());
     assert!(log.contains("secrets") && log.contains("retries_exhausted"), "no log: {log}");
@@ -131,7 +120,7 @@ fn telltale() -> Server {
 }
 
 /// What is said of what cannot be used.
-fn builders(output: &mut Output) {
+fn builders<M: Mode>(output: &mut Output) {
     let urls = [
         "http://host/?token=hunter2",
         "ws://user:hunter2@host/",
@@ -141,10 +130,10 @@ fn builders(output: &mut Output) {
         "//host/hunter2",
     ];
     for url in urls {
-        output.show_error(&runtime::feed(url).inline().unwrap_err());
+        output.show_error(&M::feed(url).inline().unwrap_err());
     }
-    output.show_error(&runtime::feed("ws://host").path("no slash hunter2").inline().unwrap_err());
-    let bad = runtime::feed("ws://host").header("authorization", "hunter2\n").inline().unwrap_err();
+    output.show_error(&M::feed("ws://host").path("no slash hunter2").inline().unwrap_err());
+    let bad = M::feed("ws://host").header("authorization", "hunter2\n").inline().unwrap_err();
     assert_eq!(bad, BuildError::Header { name: "authorization".to_owned() });
     output.show_error(&bad);
     output.show(&Message::from("hunter2"));

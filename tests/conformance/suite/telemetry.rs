@@ -1,11 +1,15 @@
 //! What a feed reports of itself (T1, T2).
 
 use tidegate::{Config, Overflow, RetryPolicy};
+use tidegate_tests::prelude::*;
+use tidegate_tests::server::{Server, frame};
 
-use crate::common::server::{Server, frame};
-use crate::common::*;
-
-cases! { every_connection_is_reported_once, figures }
+cases! {
+    both: [
+        every_connection_is_reported_once,
+        figures,
+    ],
+}
 
 /// T1, T2: a refusal, an end while Live, silence, a failed bootstrap, and the end.
 async fn every_connection_is_reported_once<M: Mode>() {
@@ -25,7 +29,7 @@ async fn every_connection_is_reported_once<M: Mode>() {
     });
     let notices = Notices::default();
     let config = Config::builder().retry(RetryPolicy::fixed(ms(5)).max_retries(9)).idle_timeout(ms(200));
-    let mut feed = M::start(to(&server).config(config).on_notice(notices.watch()));
+    let mut feed = M::start(M::to(&server).config(config).on_notice(notices.watch()));
     end(&mut feed).await.unwrap();
     let expected = [
         "connecting 1",
@@ -58,7 +62,7 @@ async fn figures<M: Mode>() {
         peer.flood((0..100).map(|number| frame(1, number.to_string().as_bytes())))?;
         peer.fin()
     });
-    let mut feed = M::start(to(&server).config(narrow(Overflow::Pause)));
+    let mut feed = M::start(M::to(&server).config(narrow(Overflow::Pause)));
     let handle = feed.handle();
     take_to(&mut feed, "interrupted 2: io").await;
     let stats = handle.stats();

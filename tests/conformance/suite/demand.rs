@@ -2,18 +2,19 @@
 
 use tidegate::driver::Source;
 use tidegate::{Delivery, Feed, Message, Overflow};
-
-use crate::common::server::{BINARY, Fact, Server, TEXT, frame};
-use crate::common::*;
+use tidegate_tests::prelude::*;
+use tidegate_tests::server::{BINARY, Fact, Server, TEXT, frame};
 
 cases! {
-    a_slow_consumer_stalls_the_server_and_loses_nothing,
-    the_oldest_are_dropped_and_counted,
-    the_newest_are_dropped_and_counted,
-    an_overflow_can_disconnect,
-    taking_many_at_once,
+    both: [
+        a_slow_consumer_stalls_the_server_and_loses_nothing,
+        the_oldest_are_dropped_and_counted,
+        the_newest_are_dropped_and_counted,
+        an_overflow_can_disconnect,
+        taking_many_at_once,
+    ],
+    spawned: [reading_stops_at_the_bound_in_bytes],
 }
-spawned_cases! { reading_stops_at_the_bound_in_bytes }
 
 /// After the first delivery, sends `count` numbered frames and says so.
 fn numbered(count: u32, size: usize) -> Server {
@@ -70,7 +71,7 @@ async fn a_slow_consumer_stalls_the_server_and_loses_nothing<M: Mode>() {
     const COUNT: u32 = 1000;
     let server = numbered(COUNT, 32 << 10);
     let notices = Notices::default();
-    let mut feed = M::start(to(&server).config(narrow(Overflow::Pause)).on_notice(notices.watch()));
+    let mut feed = M::start(M::to(&server).config(narrow(Overflow::Pause)).on_notice(notices.watch()));
     let handle = feed.handle();
     next(&mut feed).await;
     server.open("flood");
@@ -93,7 +94,7 @@ async fn reading_stops_at_the_bound_in_bytes<M: Mode>() {
     let server = numbered(500, 32 << 10);
     let notices = Notices::default();
     let config = quick().min_demand(1).max_demand(2).buffer_bytes(100_000);
-    let mut feed = M::start(to(&server).config(config).on_notice(notices.watch()));
+    let mut feed = M::start(M::to(&server).config(config).on_notice(notices.watch()));
     let handle = feed.handle();
     next(&mut feed).await;
     server.open("flood");
@@ -110,7 +111,7 @@ async fn dropping<M: Mode>(overflow: Overflow) -> Got {
     const COUNT: u64 = 3000;
     let server = numbered(3000, 8);
     let notices = Notices::default();
-    let mut feed = M::start(to(&server).config(narrow(overflow)).on_notice(notices.watch()));
+    let mut feed = M::start(M::to(&server).config(narrow(overflow)).on_notice(notices.watch()));
     let handle = feed.handle();
     next(&mut feed).await;
     server.open("flood");
@@ -152,7 +153,7 @@ async fn an_overflow_can_disconnect<M: Mode>() {
         }
         peer.be_silent()
     });
-    let mut feed = M::start(to(&server).config(narrow(Overflow::Disconnect)));
+    let mut feed = M::start(M::to(&server).config(narrow(Overflow::Disconnect)));
     next(&mut feed).await;
     server.open("flood");
     within(server.saw(1, Fact::Note("sent"))).await;
@@ -167,7 +168,7 @@ async fn an_overflow_can_disconnect<M: Mode>() {
 async fn taking_many_at_once<M: Mode>() {
     const COUNT: usize = 2000;
     let server = numbered(2000, 8);
-    let mut feed = M::start(to(&server).config(quick()));
+    let mut feed = M::start(M::to(&server).config(quick()));
     next(&mut feed).await;
     server.open("flood");
     let (mut into, mut largest) = (Vec::new(), 0);

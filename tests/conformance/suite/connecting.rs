@@ -1,5 +1,6 @@
 //! From the URL to an open connection, and how long that may take (C2-C5).
 
+use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -7,26 +8,29 @@ use std::time::Duration;
 use http::HeaderValue;
 use http::header::AUTHORIZATION;
 use tidegate::{Attempt, Config, ConnectRequest, Failure, RetryPolicy, StopReason};
-
-use crate::common::server::{Fact, Server, frame, switching};
-use crate::common::*;
+use tidegate_tests::needs::IPV6;
+use tidegate_tests::prelude::*;
+use tidegate_tests::server::{Fact, Server, frame, switching};
 
 cases! {
-    an_upgrade_that_is_never_answered,
-    an_upgrade_that_drips,
-    an_answer_split_from_its_first_frames,
-    every_attempt_asks_the_resolver,
-    a_resolver_that_hangs,
-    a_resolver_that_moves_the_feed,
-    a_server_that_closes_and_keeps_tcp_open,
-    a_server_that_answers_close_and_keeps_tcp_open,
+    both: [
+        an_upgrade_that_is_never_answered,
+        an_upgrade_that_drips,
+        an_answer_split_from_its_first_frames,
+        every_attempt_asks_the_resolver,
+        a_resolver_that_hangs,
+        a_resolver_that_moves_the_feed,
+        a_server_that_closes_and_keeps_tcp_open,
+        a_server_that_answers_close_and_keeps_tcp_open,
+        ipv6 needs [IPV6],
+    ],
 }
 
 /// C2, C3, R2, T2: each attempt costs `connect_timeout`, then the delay; its socket is gone.
 async fn timed_out_attempts<M: Mode>(server: Server) {
     let notices = Notices::default();
     let config = Config::builder().connect_timeout(ms(150)).retry(RetryPolicy::fixed(ms(50)).max_retries(2));
-    let mut feed = M::start(to(&server).config(config).on_notice(notices.watch()));
+    let mut feed = M::start(M::to(&server).config(config).on_notice(notices.watch()));
     assert_eq!(end(&mut feed).await, Some(StopReason::RetriesExhausted { last: Failure::ConnectTimeout }));
     let expected = [
         "connecting 1",
@@ -79,7 +83,7 @@ async fn an_answer_split_from_its_first_frames<M: Mode>() {
         }
         peer.fin()
     });
-    let mut feed = M::start(to(&server).config(quick()));
+    let mut feed = M::start(M::to(&server).config(quick()));
     for id in 1..=3 {
         let expected =
             [format!("live {id}"), "first".into(), "second".into(), format!("interrupted {id}: io")];
@@ -110,7 +114,7 @@ async fn every_attempt_asks_the_resolver<M: Mode>() {
             }
         }
     };
-    let mut feed = M::start(to(&server).config(quick()).resolver(resolver).on_notice(notices.watch()));
+    let mut feed = M::start(M::to(&server).config(quick()).resolver(resolver).on_notice(notices.watch()));
     let mut seen = Vec::new();
     for id in [1, 2, 4] {
         seen.extend(take_to(&mut feed, &format!("interrupted {id}: io")).await);
@@ -140,7 +144,7 @@ async fn a_resolver_that_hangs<M: Mode>() {
         Ok::<_, Failure>(attempt.request)
     };
     let config = quick().connect_timeout(ms(100));
-    let mut feed = M::start(to(&server).config(config).resolver(resolver).on_notice(notices.watch()));
+    let mut feed = M::start(M::to(&server).config(config).resolver(resolver).on_notice(notices.watch()));
     next(&mut feed).await;
     let times = notices.times("");
     assert_eq!(notices.lines()[..2], ["connecting 1", "failure 1: connect_timeout"]);
@@ -163,7 +167,7 @@ async fn a_resolver_that_moves_the_feed<M: Mode>() {
             if attempt.id.get() == 1 { Ok(attempt.request) } else { ConnectRequest::new(elsewhere.as_str()) };
         std::future::ready(request)
     };
-    let mut feed = M::start(to(&here).config(quick()).resolver(resolver));
+    let mut feed = M::start(M::to(&here).config(quick()).resolver(resolver));
     assert_eq!(take(&mut feed, 5).await, ["live 1", "here", "interrupted 1: io", "live 2", "there"]);
 }
 
@@ -177,7 +181,7 @@ async fn a_server_that_closes_and_keeps_tcp_open<M: Mode>() {
     });
     let notices = Notices::default();
     let config = quick().close_timeout(ms(150));
-    let mut feed = M::start(to(&server).config(config).on_notice(notices.watch()));
+    let mut feed = M::start(M::to(&server).config(config).on_notice(notices.watch()));
     take_to(&mut feed, "live 4").await;
     assert_eq!(server.saw_close(1).await, Some(1001));
     let closing = closing_spans(&notices);
@@ -201,11 +205,24 @@ async fn a_server_that_answers_close_and_keeps_tcp_open<M: Mode>() {
     });
     let notices = Notices::default();
     let config = quick().close_timeout(ms(150));
-    let mut feed = M::start(to(&server).config(config).on_notice(notices.watch()));
+    let mut feed = M::start(M::to(&server).config(config).on_notice(notices.watch()));
     next(&mut feed).await;
     feed.handle().shutdown();
     assert_eq!(end(&mut feed).await, None);
     let closed = within(server.saw_close(1)).await;
     assert_eq!(closed, Some(1000));
     within(server.saw(1, Fact::Gone)).await;
+}
+
+async fn ipv6<M: Mode>() {
+    let server = Server::start_at(Ipv6Addr::LOCALHOST.into(), |_, peer| {
+        peer.upgrade()?;
+        peer.text("x")?;
+        peer.serve()
+    });
+    assert!(server.url().starts_with("ws://[::1]:"), "{}", server.url());
+    let mut feed = M::start(M::to(&server).config(quick()));
+    assert_eq!(take(&mut feed, 2).await, ["live 1", "x"]);
+    let host = server.headers("host")[0].clone();
+    assert_eq!(host.map(|host| format!("ws://{host}/feed")), Some(server.url()));
 }

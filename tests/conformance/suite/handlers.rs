@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use tidegate::{Context, Fault, FrameHandler, Message, Step, Timestamp, Upgrade, from_fn};
-
-use crate::common::server::{Fact, Server};
-use crate::common::*;
+use tidegate_tests::prelude::*;
+use tidegate_tests::server::{Fact, Server};
 
 cases! {
-    a_heartbeat_of_the_applications_own,
-    a_session_belongs_to_one_connection,
-    answers_go_out_in_order,
-    a_new_connection_on_request,
-    faults,
+    both: [
+        a_heartbeat_of_the_applications_own,
+        a_session_belongs_to_one_connection,
+        answers_go_out_in_order,
+        a_new_connection_on_request,
+        faults,
+    ],
 }
 
 const BEAT: Duration = ms(40);
@@ -57,7 +58,7 @@ async fn a_heartbeat_of_the_applications_own<M: Mode>() {
         peer.fin()
     });
     let notices = Notices::default();
-    let mut feed = M::start(to(&server).config(quick()).handler(Beating).on_notice(notices.watch()));
+    let mut feed = M::start(M::to(&server).config(quick()).handler(Beating).on_notice(notices.watch()));
     for id in 1..=2 {
         let seen = take_to(&mut feed, &format!("interrupted {id}: io")).await;
         assert_eq!(seen[0], format!("live {id}"));
@@ -87,7 +88,7 @@ async fn a_session_belongs_to_one_connection<M: Mode>() {
             text => Step::Emit(vec![format!("{count} {text}")]),
         }
     });
-    let mut feed = M::start(to(&server).config(quick()).handler(handler));
+    let mut feed = M::start(M::to(&server).config(quick()).handler(handler));
     for id in 1..=3 {
         let (live, interrupted) = (format!("live {id}"), format!("interrupted {id}: io"));
         assert_eq!(take(&mut feed, 6).await, [&live, "1 a", "3 b", "4", "4 again", &interrupted]);
@@ -145,7 +146,7 @@ async fn answers_go_out_in_order<M: Mode>() {
         peer.text("all")?;
         peer.be_silent()
     });
-    let mut feed = M::start(to(&server).config(quick()).handler(Answering));
+    let mut feed = M::start(M::to(&server).config(quick()).handler(Answering));
     take_to(&mut feed, "all").await;
     let answers = (0..20).flat_map(|number| [format!("{number}: first"), format!("{number}: second")]);
     assert_eq!(server.texts(1)[..40], answers.collect::<Vec<_>>());
@@ -161,7 +162,7 @@ async fn a_new_connection_on_request<M: Mode>() {
     });
     let notices = Notices::default();
     let mut feed = M::start(
-        to(&server).config(quick().close_timeout(WAIT)).handler(Answering).on_notice(notices.watch()),
+        M::to(&server).config(quick().close_timeout(WAIT)).handler(Answering).on_notice(notices.watch()),
     );
     let expected = ["live 1", "x", "interrupted 1: reconnect", "live 2", "x", "interrupted 2: reconnect"];
     assert_eq!(take(&mut feed, 6).await, expected);
@@ -177,7 +178,7 @@ async fn faults<M: Mode>() {
         peer.text(if number == 1 { "weak" } else { "bad" })?;
         peer.serve()
     });
-    let mut feed = M::start(to(&server).config(quick()).handler(Answering));
+    let mut feed = M::start(M::to(&server).config(quick()).handler(Answering));
     let expected = ["live 1", "last", "interrupted 1: fault", "live 2", "last", "interrupted 2: fault"];
     assert_eq!(take(&mut feed, 6).await, expected);
     let reason = end(&mut feed).await.unwrap();

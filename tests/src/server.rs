@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,31 +12,39 @@ use event_listener::Event;
 use socket2::SockRef;
 use tungstenite::handshake::derive_accept_key;
 
-use super::WAIT;
+use crate::wait::WAIT;
 
-pub(crate) const TEXT: u8 = 1;
-pub(crate) const BINARY: u8 = 2;
-pub(crate) const CLOSE: u8 = 8;
-pub(crate) const PING: u8 = 9;
-pub(crate) const PONG: u8 = 10;
+/// The opcode of text.
+pub const TEXT: u8 = 1;
+/// The opcode of binary data.
+pub const BINARY: u8 = 2;
+/// The opcode of Close.
+pub const CLOSE: u8 = 8;
+/// The opcode of a ping.
+pub const PING: u8 = 9;
+/// The opcode of a pong.
+pub const PONG: u8 = 10;
 
 /// Listens on loopback until it is dropped.
-pub(crate) struct Server {
+pub struct Server {
     address: SocketAddr,
     board: Arc<Board>,
 }
 
 /// What the server saw of its clients.
 #[derive(Clone, Debug)]
-pub(crate) struct Entry {
+pub struct Entry {
     /// The connection, from 1 in the order of arrival.
-    pub(crate) peer: usize,
-    pub(crate) at: Instant,
-    pub(crate) fact: Fact,
+    pub peer: usize,
+    /// When.
+    pub at: Instant,
+    /// What.
+    pub fact: Fact,
 }
 
+/// What can be seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Fact {
+pub enum Fact {
     /// TCP is there.
     Accepted,
     /// The head of an upgrade.
@@ -68,8 +76,16 @@ struct State {
 
 impl Server {
     /// Runs `script` for each connection, in a thread of its own. An error ends the connection: usually the client went.
-    pub(crate) fn start(script: impl Fn(usize, &mut Peer) -> io::Result<()> + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    pub fn start(script: impl Fn(usize, &mut Peer) -> io::Result<()> + Send + Sync + 'static) -> Self {
+        Self::start_at(Ipv4Addr::LOCALHOST.into(), script)
+    }
+
+    /// The same at another address of this machine.
+    pub fn start_at(
+        address: IpAddr,
+        script: impl Fn(usize, &mut Peer) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind((address, 0)).unwrap();
         // What a client sends to a server that does not read stops early. Accepted sockets inherit it.
         SockRef::from(&listener).set_recv_buffer_size(64 << 10).unwrap();
         let address = listener.local_addr().unwrap();
@@ -88,18 +104,19 @@ impl Server {
         Self { address, board }
     }
 
-    pub(crate) fn url(&self) -> String {
+    /// Where a feed finds it.
+    pub fn url(&self) -> String {
         format!("ws://{}/feed", self.address)
     }
 
     /// Lets scripts past the gate of this name, those that come later too.
-    pub(crate) fn open(&self, gate: &'static str) {
+    pub fn open(&self, gate: &'static str) {
         self.board.lock().gates.insert(gate);
         self.board.opened.notify_all();
     }
 
     /// Waits until `look` finds in the entries what it wants.
-    pub(crate) async fn until<T>(&self, mut look: impl FnMut(&[Entry]) -> Option<T>) -> T {
+    pub async fn until<T>(&self, mut look: impl FnMut(&[Entry]) -> Option<T>) -> T {
         loop {
             let seen = self.board.seen.listen();
             if let Some(found) = look(&self.board.lock().entries) {
@@ -110,18 +127,18 @@ impl Server {
     }
 
     /// When this was seen of that connection, or will be.
-    pub(crate) async fn saw(&self, peer: usize, fact: Fact) -> Instant {
+    pub async fn saw(&self, peer: usize, fact: Fact) -> Instant {
         let wanted = |entry: &&Entry| entry.peer == peer && entry.fact == fact;
         self.until(|entries| entries.iter().find(wanted).map(|entry| entry.at)).await
     }
 
     /// The code of the Close frame of that connection, once it is there.
-    pub(crate) async fn saw_close(&self, peer: usize) -> Option<u16> {
+    pub async fn saw_close(&self, peer: usize) -> Option<u16> {
         self.until(|entries| entries.iter().filter(|entry| entry.peer == peer).find_map(close_code)).await
     }
 
     /// The texts that came on that connection so far.
-    pub(crate) fn texts(&self, peer: usize) -> Vec<String> {
+    pub fn texts(&self, peer: usize) -> Vec<String> {
         let text = |entry: Entry| match entry.fact {
             Fact::Frame(TEXT, payload) if entry.peer == peer => Some(String::from_utf8(payload).unwrap()),
             Fact::Accepted | Fact::Request(_) | Fact::Frame(..) | Fact::Gone | Fact::Note(_) => None,
@@ -130,7 +147,7 @@ impl Server {
     }
 
     /// The value of a header in each of the requests so far.
-    pub(crate) fn headers(&self, name: &str) -> Vec<Option<String>> {
+    pub fn headers(&self, name: &str) -> Vec<Option<String>> {
         let value = |entry: Entry| match entry.fact {
             Fact::Request(head) => Some(header(&head, name).map(str::to_owned)),
             Fact::Accepted | Fact::Frame(..) | Fact::Gone | Fact::Note(_) => None,
@@ -138,11 +155,13 @@ impl Server {
         self.entries().into_iter().filter_map(value).collect()
     }
 
-    pub(crate) fn accepted(&self) -> usize {
+    /// How many connections have come so far.
+    pub fn accepted(&self) -> usize {
         self.entries().iter().filter(|entry| entry.fact == Fact::Accepted).count()
     }
 
-    pub(crate) fn entries(&self) -> Vec<Entry> {
+    /// All that was seen so far.
+    pub fn entries(&self) -> Vec<Entry> {
         self.board.lock().entries.clone()
     }
 }
@@ -168,7 +187,7 @@ impl Board {
 }
 
 /// The server's end of one connection.
-pub(crate) struct Peer {
+pub struct Peer {
     number: usize,
     stream: TcpStream,
     board: Arc<Board>,
@@ -182,19 +201,20 @@ impl Peer {
         Self { number, stream, board }
     }
 
-    pub(crate) fn note(&self, what: &'static str) {
+    /// Tells the test.
+    pub fn note(&self, what: &'static str) {
         self.board.note(self.number, Fact::Note(what));
     }
 
     /// Waits until the test opens the gate.
-    pub(crate) fn wait(&self, gate: &'static str) -> io::Result<()> {
+    pub fn wait(&self, gate: &'static str) -> io::Result<()> {
         let shut = |state: &mut State| !state.over && !state.gates.contains(gate);
         let (state, _) = self.board.opened.wait_timeout_while(self.board.lock(), 3 * WAIT, shut).unwrap();
         if state.gates.contains(gate) { Ok(()) } else { Err(ErrorKind::TimedOut.into()) }
     }
 
     /// Reads the head of the upgrade.
-    pub(crate) fn request(&mut self) -> io::Result<String> {
+    pub fn request(&mut self) -> io::Result<String> {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             let mut byte = [0];
@@ -207,40 +227,43 @@ impl Peer {
     }
 
     /// Reads the request and answers as it should be.
-    pub(crate) fn upgrade(&mut self) -> io::Result<()> {
+    pub fn upgrade(&mut self) -> io::Result<()> {
         let head = self.request()?;
         self.raw(switching(&head).as_bytes())
     }
 
     /// Reads the request and refuses it: a status line's end, such as `503 Service Unavailable`, and header lines.
-    pub(crate) fn refuse(&mut self, status: &str, headers: &str) -> io::Result<()> {
+    pub fn refuse(&mut self, status: &str, headers: &str) -> io::Result<()> {
         self.request()?;
         self.raw(format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n{headers}\r\n").as_bytes())?;
         self.fin()
     }
 
-    pub(crate) fn raw(&mut self, bytes: &[u8]) -> io::Result<()> {
+    /// Sends bytes as they are.
+    pub fn raw(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes)
     }
 
     /// One byte at a time.
-    pub(crate) fn drip(&mut self, bytes: &[u8], every: Duration) -> io::Result<()> {
+    pub fn drip(&mut self, bytes: &[u8], every: Duration) -> io::Result<()> {
         bytes.iter().try_for_each(|byte| {
             thread::sleep(every);
             self.raw(&[*byte])
         })
     }
 
-    pub(crate) fn text(&mut self, text: &str) -> io::Result<()> {
+    /// Sends a text.
+    pub fn text(&mut self, text: &str) -> io::Result<()> {
         self.raw(&frame(TEXT, text.as_bytes()))
     }
 
-    pub(crate) fn close(&mut self, code: u16) -> io::Result<()> {
+    /// Sends a Close.
+    pub fn close(&mut self, code: u16) -> io::Result<()> {
         self.raw(&frame(CLOSE, &code.to_be_bytes()))
     }
 
     /// Sends frames back to back, and says when the client no longer takes them.
-    pub(crate) fn flood(&mut self, frames: impl Iterator<Item = Vec<u8>>) -> io::Result<()> {
+    pub fn flood(&mut self, frames: impl Iterator<Item = Vec<u8>>) -> io::Result<()> {
         self.stream.set_write_timeout(Some(Duration::from_millis(250)))?;
         let mut stalled = false;
         for frame in frames {
@@ -266,7 +289,7 @@ impl Peer {
     }
 
     /// The next frame: opcode and unmasked payload.
-    pub(crate) fn read(&mut self) -> io::Result<(u8, Vec<u8>)> {
+    pub fn read(&mut self) -> io::Result<(u8, Vec<u8>)> {
         let mut start = [0; 2];
         self.fill(&mut start)?;
         let mut long = [0; 8];
@@ -292,12 +315,12 @@ impl Peer {
     }
 
     /// Reads that many frames.
-    pub(crate) fn read_frames(&mut self, count: usize) -> io::Result<()> {
+    pub fn read_frames(&mut self, count: usize) -> io::Result<()> {
         (0..count).try_for_each(|_| self.read().map(drop))
     }
 
     /// Behaves until the end: answers pings and Close.
-    pub(crate) fn serve(&mut self) -> io::Result<()> {
+    pub fn serve(&mut self) -> io::Result<()> {
         loop {
             match self.read()? {
                 (PING, payload) => self.raw(&frame(PONG, &payload))?,
@@ -311,26 +334,26 @@ impl Peer {
     }
 
     /// Reads and answers nothing until the client has gone.
-    pub(crate) fn be_silent(&mut self) -> io::Result<()> {
+    pub fn be_silent(&mut self) -> io::Result<()> {
         loop {
             self.read()?;
         }
     }
 
     /// Reads up to the client's Close.
-    pub(crate) fn read_to_close(&mut self) -> io::Result<()> {
+    pub fn read_to_close(&mut self) -> io::Result<()> {
         while self.read()?.0 != CLOSE {}
         Ok(())
     }
 
     /// Ends this direction with a FIN, without a closing handshake, and waits for the client to go as well.
-    pub(crate) fn fin(&mut self) -> io::Result<()> {
+    pub fn fin(&mut self) -> io::Result<()> {
         self.stream.shutdown(Shutdown::Write)?;
         self.be_silent()
     }
 
     /// Ends the connection with a reset. What the client has not read yet is lost.
-    pub(crate) fn reset(&mut self) -> io::Result<()> {
+    pub fn reset(&mut self) -> io::Result<()> {
         SockRef::from(&self.stream).set_linger(Some(Duration::ZERO))
     }
 
@@ -340,7 +363,7 @@ impl Peer {
 }
 
 /// A final frame as a server sends it.
-pub(crate) fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
+pub fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![0x80 | opcode];
     match payload.len() {
         len @ 0..126 => frame.push(u8::try_from(len).unwrap()),
@@ -358,7 +381,7 @@ pub(crate) fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 /// The right answer to this request.
-pub(crate) fn switching(request: &str) -> String {
+pub fn switching(request: &str) -> String {
     let accept = derive_accept_key(header(request, "sec-websocket-key").unwrap_or_default().as_bytes());
     format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\

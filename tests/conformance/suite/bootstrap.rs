@@ -1,18 +1,19 @@
 //! What is owed between the upgrade and Live (B1-B5).
 
 use tidegate::{ConnectionId, Context, Fault, FrameHandler, Message, Phase, Readiness, SendError, Upgrade};
-
-use crate::common::server::{Fact, Server};
-use crate::common::*;
+use tidegate_tests::prelude::*;
+use tidegate_tests::server::{Fact, Server};
 
 cases! {
-    subscriptions_are_sent_again_in_order,
-    a_thousand_subscriptions,
-    held_back_until_acknowledged,
-    never_acknowledged,
-    a_subscription_that_is_refused,
-    a_bootstrap_that_fails_for_good,
-    lost_before_the_acknowledgement,
+    both: [
+        subscriptions_are_sent_again_in_order,
+        a_thousand_subscriptions,
+        held_back_until_acknowledged,
+        never_acknowledged,
+        a_subscription_that_is_refused,
+        a_bootstrap_that_fails_for_good,
+        lost_before_the_acknowledgement,
+    ],
 }
 
 /// Two subscriptions, and Live once both are acknowledged.
@@ -62,7 +63,7 @@ async fn subscriptions_are_sent_again_in_order<M: Mode>() {
         peer.fin()
     });
     let frames = |id: ConnectionId| Ok([format!("hello {id}"), "subscribe a".into(), "subscribe b".into()]);
-    let mut feed = M::start(to(&server).config(quick()).on_upgrade(frames));
+    let mut feed = M::start(M::to(&server).config(quick()).on_upgrade(frames));
     for id in 1..=4 {
         let expected = [format!("live {id}"), "trade".into(), format!("interrupted {id}: io")];
         assert_eq!(take(&mut feed, 3).await, expected);
@@ -80,7 +81,7 @@ async fn a_thousand_subscriptions<M: Mode>() {
         peer.serve()
     });
     let frames = |_| Ok((0..1000).map(|number| format!("subscribe {number}")));
-    let mut feed = M::start(to(&server).config(quick().send_buffer(2)).on_upgrade(frames));
+    let mut feed = M::start(M::to(&server).config(quick().send_buffer(2)).on_upgrade(frames));
     assert_eq!(take(&mut feed, 2).await, ["live 1", "all here"]);
     assert!(server.texts(1).into_iter().eq((0..1000).map(|number| format!("subscribe {number}"))));
 }
@@ -98,7 +99,7 @@ async fn held_back_until_acknowledged<M: Mode>() {
         peer.serve()
     });
     let notices = Notices::default();
-    let mut feed = M::start(to(&server).config(quick()).handler(Acknowledged).on_notice(notices.watch()));
+    let mut feed = M::start(M::to(&server).config(quick()).handler(Acknowledged).on_notice(notices.watch()));
     let handle = feed.handle();
     assert_eq!(next(&mut feed).await, "early");
     assert_eq!(handle.phase(), Phase::Bootstrapping);
@@ -123,7 +124,7 @@ async fn never_acknowledged<M: Mode>() {
     });
     let notices = Notices::default();
     let config = quick().bootstrap_timeout(ms(150));
-    let mut feed = M::start(to(&server).config(config).handler(Acknowledged).on_notice(notices.watch()));
+    let mut feed = M::start(M::to(&server).config(config).handler(Acknowledged).on_notice(notices.watch()));
     assert_eq!(next(&mut feed).await, "live 3");
     let expected = [
         "connecting 1",
@@ -152,7 +153,7 @@ async fn a_subscription_that_is_refused<M: Mode>() {
         peer.be_silent()
     });
     let notices = Notices::default();
-    let mut feed = M::start(to(&server).config(quick()).handler(Acknowledged).on_notice(notices.watch()));
+    let mut feed = M::start(M::to(&server).config(quick()).handler(Acknowledged).on_notice(notices.watch()));
     let expected = ["early", "interrupted 1: bootstrap_fault", "early", "live 2"];
     assert_eq!(take(&mut feed, 4).await, expected);
     assert_eq!(notices.times("success").len(), 1);
@@ -166,7 +167,7 @@ async fn a_bootstrap_that_fails_for_good<M: Mode>() {
         peer.be_silent()
     });
     let frames = |_| Err::<[&str; 0], _>(Fault::fatal("no credentials"));
-    let mut feed = M::start(to(&server).config(quick()).on_upgrade(frames));
+    let mut feed = M::start(M::to(&server).config(quick()).on_upgrade(frames));
     let reason = end(&mut feed).await.unwrap();
     assert_eq!((reason.kind(), reason.failure().unwrap().kind()), ("fatal", "bootstrap_fault"));
     within(server.saw(1, Fact::Gone)).await;
@@ -192,7 +193,7 @@ async fn lost_before_the_acknowledgement<M: Mode>() {
         }
     });
     let notices = Notices::default();
-    let mut feed = M::start(to(&server).config(quick()).handler(Acknowledged).on_notice(notices.watch()));
+    let mut feed = M::start(M::to(&server).config(quick()).handler(Acknowledged).on_notice(notices.watch()));
     assert_eq!(next(&mut feed).await, "live 4");
     let (failures, _): (Vec<_>, Vec<_>) =
         notices.lines().into_iter().partition(|line| line.starts_with("failure"));

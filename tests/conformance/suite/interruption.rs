@@ -2,17 +2,18 @@
 
 use futures_util::future::join_all;
 use tidegate::{Config, RetryPolicy};
-
-use crate::common::server::{Fact, Server, TEXT, frame};
-use crate::common::*;
+use tidegate_tests::prelude::*;
+use tidegate_tests::server::{Fact, Server, TEXT, frame};
 
 cases! {
-    an_end_within_a_frame,
-    a_reset_within_a_frame,
-    a_reset_that_overtakes_items,
-    a_close_between_items,
-    a_frame_that_breaks_the_protocol,
-    two_hundred_feeds_at_once,
+    both: [
+        an_end_within_a_frame,
+        a_reset_within_a_frame,
+        a_reset_that_overtakes_items,
+        a_close_between_items,
+        a_frame_that_breaks_the_protocol,
+        two_hundred_feeds_at_once,
+    ],
 }
 
 /// A FIN after each byte of a frame but the last: the half frame is nothing, the whole one before it is.
@@ -25,7 +26,7 @@ async fn an_end_within_a_frame<M: Mode>() {
         peer.raw(&torn[..(number - 1) % torn.len()])?;
         peer.fin()
     });
-    let mut feed = M::start(to(&server).config(quick()));
+    let mut feed = M::start(M::to(&server).config(quick()));
     for id in 1..=cuts {
         let expected = [format!("live {id}"), format!("whole {id}"), format!("interrupted {id}: io")];
         assert_eq!(take(&mut feed, 3).await, expected);
@@ -42,7 +43,7 @@ async fn a_reset_within_a_frame<M: Mode>() {
         peer.read()?;
         peer.reset()
     });
-    let mut feed = M::start(to(&server).config(quick()));
+    let mut feed = M::start(M::to(&server).config(quick()));
     let handle = feed.handle();
     for id in 1..=5 {
         assert_eq!(take(&mut feed, 2).await, [format!("live {id}"), format!("whole {id}")]);
@@ -63,7 +64,7 @@ async fn a_reset_that_overtakes_items<M: Mode>() {
         }
         if number < CONNECTIONS { peer.reset() } else { peer.serve() }
     });
-    let mut feed = M::start(to(&server).config(quick()));
+    let mut feed = M::start(M::to(&server).config(quick()));
     let seen = take_to(&mut feed, &format!("{CONNECTIONS} 299")).await;
     let (mut connection, mut next_item, mut open) = (0, 0, false);
     for line in seen {
@@ -98,7 +99,7 @@ async fn a_close_between_items<M: Mode>() {
         }
         peer.serve()
     });
-    let mut feed = M::start(to(&server).config(quick()));
+    let mut feed = M::start(M::to(&server).config(quick()));
     let expected = ["live 1", "before", "interrupted 1: closed", "live 2", "before"];
     assert_eq!(take(&mut feed, 5).await, expected);
     assert_eq!(server.saw_close(1).await, Some(4001));
@@ -117,7 +118,7 @@ async fn a_frame_that_breaks_the_protocol<M: Mode>() {
         peer.raw(bad[(number - 1) % bad.len()])?;
         peer.be_silent()
     });
-    let mut feed = M::start(to(&server).config(quick()));
+    let mut feed = M::start(M::to(&server).config(quick()));
     for id in 1..=bad.len() {
         let expected = [format!("live {id}"), "good".into(), format!("interrupted {id}: protocol")];
         assert_eq!(take(&mut feed, 3).await, expected);
@@ -139,7 +140,7 @@ async fn two_hundred_feeds_at_once<M: Mode>() {
     let feeds = (0..200).map(|number| {
         let config = Config::builder().retry(RetryPolicy::fixed(ms(5)).unlimited());
         let mut feed =
-            M::start(to(&server).config(config).on_upgrade(move |_| Ok([format!("feed-{number}")])));
+            M::start(M::to(&server).config(config).on_upgrade(move |_| Ok([format!("feed-{number}")])));
         async move {
             for id in 1..=3 {
                 let mut expected = vec![format!("live {id}")];

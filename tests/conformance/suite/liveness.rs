@@ -3,17 +3,18 @@
 use std::thread;
 
 use tidegate::{Step, from_fn};
-
-use crate::common::server::{Fact, PING, PONG, Server, frame};
-use crate::common::*;
+use tidegate_tests::prelude::*;
+use tidegate_tests::server::{Fact, PING, PONG, Server, frame};
 
 cases! {
-    silence_is_measured_from_the_last_frame,
-    every_frame_counts_as_heard,
-    a_ping_that_is_not_answered,
-    a_mute_feed_is_stale,
+    both: [
+        silence_is_measured_from_the_last_frame,
+        every_frame_counts_as_heard,
+        a_ping_that_is_not_answered,
+        a_mute_feed_is_stale,
+    ],
+    spawned: [a_pause_is_no_silence, a_pause_has_an_end],
 }
-spawned_cases! { a_pause_is_no_silence, a_pause_has_an_end }
 
 /// L1, L2: never early, and late by no more than the timer.
 async fn silence_is_measured_from_the_last_frame<M: Mode>() {
@@ -26,7 +27,7 @@ async fn silence_is_measured_from_the_last_frame<M: Mode>() {
     });
     let notices = Notices::default();
     let config = quick().idle_timeout(ms(200));
-    let mut feed = M::start(to(&server).config(config).on_notice(notices.watch()));
+    let mut feed = M::start(M::to(&server).config(config).on_notice(notices.watch()));
     for id in 1..=5 {
         let expected = [format!("live {id}"), "x".into(), format!("interrupted {id}: idle_timeout")];
         assert_eq!(take(&mut feed, 3).await, expected);
@@ -56,7 +57,7 @@ async fn every_frame_counts_as_heard<M: Mode>() {
         peer.text("still here")?;
         peer.be_silent()
     });
-    let mut feed = M::start(to(&server).config(quick().idle_timeout(ms(700))));
+    let mut feed = M::start(M::to(&server).config(quick().idle_timeout(ms(700))));
     assert_eq!(take(&mut feed, 2).await, ["live 1", "still here"]);
     assert_eq!(next(&mut feed).await, "interrupted 1: idle_timeout");
 }
@@ -77,7 +78,7 @@ async fn a_ping_that_is_not_answered<M: Mode>() {
     });
     let notices = Notices::default();
     let config = quick().ping_interval(ms(30)).pong_timeout(ms(500));
-    let mut feed = M::start(to(&server).config(config).on_notice(notices.watch()));
+    let mut feed = M::start(M::to(&server).config(config).on_notice(notices.watch()));
     let handle = feed.handle();
     let seen = take_to(&mut feed, "live 2").await;
     assert_eq!(seen, ["live 1", "interrupted 1: pong_timeout", "live 2"]);
@@ -105,7 +106,7 @@ async fn a_mute_feed_is_stale<M: Mode>() {
     });
     let notices = Notices::default();
     let config = quick().stale_after(ms(200)).idle_timeout(WAIT);
-    let mut feed = M::start(to(&server).config(config).handler(handler).on_notice(notices.watch()));
+    let mut feed = M::start(M::to(&server).config(config).handler(handler).on_notice(notices.watch()));
     for id in 1..=3 {
         let expected = [format!("live {id}"), "item".into(), format!("interrupted {id}: stale")];
         assert_eq!(take(&mut feed, 3).await, expected);
@@ -124,10 +125,10 @@ async fn a_pause_is_no_silence<M: Mode>() {
     });
     let notices = Notices::default();
     let config = narrow(tidegate::Overflow::Pause).idle_timeout(ms(150));
-    let mut feed = M::start(to(&server).config(config).on_notice(notices.watch()));
+    let mut feed = M::start(M::to(&server).config(config).on_notice(notices.watch()));
     within(notices.until("paused 1", 1)).await;
     // More than the timeout: the rule is about time.
-    crate::runtime::sleep(ms(400)).await;
+    sleep(ms(400)).await;
     assert!(notices.times("timeout").is_empty());
     let items: Vec<_> = (0..50).map(|number| number.to_string()).collect();
     assert_eq!(take(&mut feed, 51).await[1..], items);
@@ -143,7 +144,7 @@ async fn a_pause_has_an_end<M: Mode>() {
     });
     let notices = Notices::default();
     let config = narrow(tidegate::Overflow::Pause).max_pause(ms(150));
-    let mut feed = M::start(to(&server).config(config).on_notice(notices.watch()));
+    let mut feed = M::start(M::to(&server).config(config).on_notice(notices.watch()));
     within(notices.until("disconnected 1: overflow", 1)).await;
     let waited = notices.times("disconnected")[0].saturating_since(notices.times("paused")[0]);
     assert!(waited >= ms(150), "{waited:?}");

@@ -2,17 +2,18 @@
 
 use futures_util::future::join_all;
 use tidegate::{Message, SendError};
-
-use crate::common::server::{BINARY, Fact, PING, PONG, Server, frame};
-use crate::common::*;
+use tidegate_tests::prelude::*;
+use tidegate_tests::server::{BINARY, Fact, PING, PONG, Server, frame};
 
 cases! {
-    only_while_live_and_only_on_this_connection,
-    a_full_queue_gives_the_message_back,
-    more_at_once_than_the_queue_takes,
-    text_that_is_no_text,
+    both: [
+        only_while_live_and_only_on_this_connection,
+        a_full_queue_gives_the_message_back,
+        more_at_once_than_the_queue_takes,
+        text_that_is_no_text,
+    ],
+    spawned: [pings_are_answered_while_the_consumer_sleeps],
 }
-spawned_cases! { pings_are_answered_while_the_consumer_sleeps }
 
 /// O1.
 async fn only_while_live_and_only_on_this_connection<M: Mode>() {
@@ -25,7 +26,7 @@ async fn only_while_live_and_only_on_this_connection<M: Mode>() {
         peer.text("got it")?;
         peer.fin()
     });
-    let mut feed = M::start(to(&server).config(quick()));
+    let mut feed = M::start(M::to(&server).config(quick()));
     let handle = feed.handle();
     assert_eq!(handle.send("early").await, Err(SendError::NotLive("early".into())));
     assert_eq!(next(&mut feed).await, "live 1");
@@ -55,7 +56,7 @@ async fn a_full_queue_gives_the_message_back<M: Mode>() {
         peer.wait("read")?;
         peer.be_silent()
     });
-    let mut feed = M::start(to(&server).config(quick().send_buffer(2)));
+    let mut feed = M::start(M::to(&server).config(quick().send_buffer(2)));
     let handle = feed.handle();
     next(&mut feed).await;
     let mut accepted = 0_u8;
@@ -82,7 +83,7 @@ async fn a_full_queue_gives_the_message_back<M: Mode>() {
     let room = drive(&mut feed, async {
         // The queue is empty again as soon as the feed knows that all is flushed.
         while let Err(SendError::Full(_)) = handle.send("room").await {
-            crate::runtime::sleep(ms(1)).await;
+            sleep(ms(1)).await;
         }
     });
     room.await;
@@ -94,7 +95,7 @@ async fn more_at_once_than_the_queue_takes<M: Mode>() {
         peer.upgrade()?;
         peer.be_silent()
     });
-    let mut feed = M::start(to(&server).config(quick().send_buffer(2)));
+    let mut feed = M::start(M::to(&server).config(quick().send_buffer(2)));
     let handle = feed.handle();
     next(&mut feed).await;
     let sends = (0..10).map(|number| handle.send(number.to_string()));
@@ -119,7 +120,7 @@ async fn text_that_is_no_text<M: Mode>() {
         peer.upgrade()?;
         peer.serve()
     });
-    let mut feed = M::start(to(&server).config(quick()));
+    let mut feed = M::start(M::to(&server).config(quick()));
     let handle = feed.handle();
     next(&mut feed).await;
     let message = Message::Text(vec![0xff].into());
@@ -144,7 +145,7 @@ async fn pings_are_answered_while_the_consumer_sleeps<M: Mode>() {
         peer.note("all answered");
         peer.serve()
     });
-    let mut feed = M::start(to(&server).config(quick()));
+    let mut feed = M::start(M::to(&server).config(quick()));
     within(server.saw(1, Fact::Note("all answered"))).await;
     assert_eq!(take(&mut feed, 201).await[1..], ["item"; 200]);
 }

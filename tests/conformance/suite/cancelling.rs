@@ -8,15 +8,15 @@ use futures_util::StreamExt;
 use futures_util::future::join;
 use tidegate::driver::Source;
 use tidegate::{Delivery, Feed, Message, Phase};
-
-use crate::common::server::{Fact, Server, switching};
-use crate::common::*;
-use crate::runtime::sleep;
+use tidegate_tests::prelude::*;
+use tidegate_tests::server::{Fact, Server, switching};
 
 cases! {
-    no_future_of_the_stream_keeps_anything,
-    waiting_for_a_phase_can_be_given_up,
-    a_send_that_is_given_up_goes_out_once_or_not_at_all,
+    both: [
+        no_future_of_the_stream_keeps_anything,
+        waiting_for_a_phase_can_be_given_up,
+        a_send_that_is_given_up_goes_out_once_or_not_at_all,
+    ],
 }
 
 /// One poll with a future of its own, of another kind each time.
@@ -53,7 +53,7 @@ async fn no_future_of_the_stream_keeps_anything<M: Mode>() {
         peer.fin()
     });
     let config = quick().min_demand(1).max_demand(5).buffer(10);
-    let mut feed = M::start(to(&server).config(config).on_upgrade(|_| Ok(["a", "b"])));
+    let mut feed = M::start(M::to(&server).config(config).on_upgrade(|_| Ok(["a", "b"])));
     let (mut seen, mut round) = (Vec::new(), 0);
     let all = poll_fn(|cx| {
         while seen.len() < CONNECTIONS * 202 {
@@ -79,7 +79,7 @@ async fn waiting_for_a_phase_can_be_given_up<M: Mode>() {
         peer.wait("go")?;
         peer.fin()
     });
-    let mut feed = M::start(to(&server).config(quick()));
+    let mut feed = M::start(M::to(&server).config(quick()));
     let handle = feed.handle();
     next(&mut feed).await;
     let patient = handle.wait_for(|phase| phase == Phase::Waiting);
@@ -91,7 +91,7 @@ async fn waiting_for_a_phase_can_be_given_up<M: Mode>() {
                 Poll::Ready(first)
             });
             assert!(given_up.await.is_pending());
-            sleep(ms(0)).await;
+            sleep(ms(1)).await;
         }
         server.open("go");
     };
@@ -105,7 +105,7 @@ async fn a_send_that_is_given_up_goes_out_once_or_not_at_all<M: Mode>() {
         peer.upgrade()?;
         peer.be_silent()
     });
-    let mut feed = M::start(to(&server).config(quick()));
+    let mut feed = M::start(M::to(&server).config(quick()));
     let handle = feed.handle();
     next(&mut feed).await;
     let sends = async {

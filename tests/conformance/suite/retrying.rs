@@ -6,19 +6,20 @@ use std::time::{Duration, SystemTime};
 use tidegate::{
     Class, Classification, CloseFrame, Config, Failure, Jitter, RetryPolicy, RetryState, StopReason,
 };
-
-use crate::common::server::{Fact, Server};
-use crate::common::*;
+use tidegate_tests::prelude::*;
+use tidegate_tests::server::{Fact, Server};
 
 cases! {
-    retries_are_counted,
-    accepting_and_closing_is_still_backed_off,
-    a_stable_connection_ends_the_streak,
-    retry_after_is_a_lower_bound,
-    retry_after_as_a_date,
-    retry_after_is_capped,
-    which_status_is_fatal,
-    a_policy_of_ones_own,
+    both: [
+        retries_are_counted,
+        accepting_and_closing_is_still_backed_off,
+        a_stable_connection_ends_the_streak,
+        retry_after_is_a_lower_bound,
+        retry_after_as_a_date,
+        retry_after_is_capped,
+        which_status_is_fatal,
+        a_policy_of_ones_own,
+    ],
 }
 
 /// R2: 1 + `max_retries` attempts, then the end at once.
@@ -26,7 +27,7 @@ async fn retries_are_counted<M: Mode>() {
     let server = Server::start(|_, _| Ok(()));
     let notices = Notices::default();
     let config = Config::builder().retry(RetryPolicy::fixed(ms(40)).max_retries(3));
-    let mut feed = M::start(to(&server).config(config).on_notice(notices.watch()));
+    let mut feed = M::start(M::to(&server).config(config).on_notice(notices.watch()));
     let Some(StopReason::RetriesExhausted { last: Failure::Io { .. } }) = end(&mut feed).await else {
         panic!("{:?}", notices.lines());
     };
@@ -48,7 +49,7 @@ async fn accepting_and_closing_is_still_backed_off<M: Mode>() {
     let notices = Notices::default();
     let policy = RetryPolicy::exponential(ms(20), ms(80)).jitter(Jitter::None).max_retries(5);
     let config = Config::builder().retry(policy).close_timeout(ms(20));
-    let mut feed = M::start(to(&server).config(config).on_notice(notices.watch()));
+    let mut feed = M::start(M::to(&server).config(config).on_notice(notices.watch()));
     let last = Failure::Closed(Some(CloseFrame::new(1013)));
     assert_eq!(end(&mut feed).await, Some(StopReason::RetriesExhausted { last }));
     let expected = [(1, ms(20)), (2, ms(40)), (3, ms(80)), (4, ms(80)), (5, ms(80))];
@@ -73,7 +74,7 @@ async fn a_stable_connection_ends_the_streak<M: Mode>() {
     });
     let notices = Notices::default();
     let config = quick().stable_after(ms(250));
-    let mut feed = M::start(to(&server).config(config).on_notice(notices.watch()));
+    let mut feed = M::start(M::to(&server).config(config).on_notice(notices.watch()));
     take_to(&mut feed, "interrupted 5: io").await;
     let attempts: Vec<_> = notices.retries().into_iter().map(|(attempt, _)| attempt).take(5).collect();
     assert_eq!(attempts, [1, 2, 3, 1, 2]);
@@ -90,7 +91,7 @@ async fn wait_after<M: Mode>(status: &'static str, headers: String, max: Duratio
     });
     let notices = Notices::default();
     let config = quick().max_retry_after(max);
-    let mut feed = M::start(to(&server).config(config).on_notice(notices.watch()));
+    let mut feed = M::start(M::to(&server).config(config).on_notice(notices.watch()));
     assert_eq!(next(&mut feed).await, "live 2");
     let waited = spans(&notices.times("connecting"))[0];
     let (attempt, delay) = notices.retries()[0];
@@ -149,7 +150,7 @@ async fn which_status_is_fatal<M: Mode>() {
         let server = Server::start(move |_, peer| peer.refuse(status, ""));
         let config =
             Config::builder().retry(RetryPolicy::fixed(ms(5)).max_retries(1)).classification(classification);
-        let mut feed = M::start(to(&server).config(config));
+        let mut feed = M::start(M::to(&server).config(config));
         let reason = end(&mut feed).await.unwrap();
         let code = status[..3].parse().unwrap();
         assert_eq!(reason.failure(), Some(&Failure::Rejected { status: code, retry_after: None }));
@@ -168,7 +169,7 @@ async fn a_policy_of_ones_own<M: Mode>() {
         RetryState { delay: state.delay * 10, ..state }
     });
     let config = Config::builder().retry(policy.max_retries(2));
-    let mut feed = M::start(to(&server).config(config).on_notice(notices.watch()));
+    let mut feed = M::start(M::to(&server).config(config).on_notice(notices.watch()));
     assert_eq!(end(&mut feed).await.unwrap().kind(), "retries_exhausted");
     assert_eq!(notices.retries(), [(1, ms(10)), (2, ms(100))]);
 }

@@ -1,0 +1,39 @@
+//! Every case once, for any adapter; named after the rules of `docs/design.md` that it holds the feed to.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+mod bootstrap;
+mod cancelling;
+mod connecting;
+mod demand;
+mod handlers;
+mod interruption;
+mod liveness;
+mod retrying;
+mod sending;
+mod single;
+mod stopping;
+mod telemetry;
+
+use tidegate_tests::case::{Cases, Suite};
+use tidegate_tests::prelude::*;
+
+/// All of it.
+pub(crate) struct Conformance;
+
+impl Suite for Conformance {
+    fn cases<A: Adapter>(cases: &mut Cases) {
+        bootstrap::cases::<A>(cases);
+        cancelling::cases::<A>(cases);
+        connecting::cases::<A>(cases);
+        demand::cases::<A>(cases);
+        handlers::cases::<A>(cases);
+        interruption::cases::<A>(cases);
+        liveness::cases::<A>(cases);
+        retrying::cases::<A>(cases);
+        sending::cases::<A>(cases);
+        single::cases::<A>(cases);
+        stopping::cases::<A>(cases);
+        telemetry::cases::<A>(cases);
+    }
+}

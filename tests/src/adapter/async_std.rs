@@ -1,0 +1,53 @@
+//! The adapter for async-std.
+
+use std::time::Duration;
+
+use tidegate::{ConnectRequest, Failure, FeedBuilder};
+
+use super::{Adapter, World};
+use crate::Connector;
+
+/// On async-std, whose executor is global.
+pub struct AsyncStd;
+
+impl Adapter for AsyncStd {
+    const NAME: &'static str = "async-std";
+    type Rt = tidegate::async_std::Runtime;
+    type Transport = tidegate::async_std::Transport;
+    type World = AsyncStdWorld;
+
+    fn feed(url: &str) -> FeedBuilder<Self::Rt> {
+        tidegate::async_std::feed(url)
+    }
+
+    fn feed_with(connector: Connector, url: &str) -> FeedBuilder<Self::Rt> {
+        tidegate::async_std::feed_with(connector, url)
+    }
+
+    async fn connect_once(
+        request: ConnectRequest,
+        connector: Connector,
+        timeout: Duration,
+    ) -> Result<Self::Transport, Failure> {
+        tidegate::async_std::connect_once(request, &connector, timeout).await
+    }
+
+    fn world() -> AsyncStdWorld {
+        AsyncStdWorld
+    }
+}
+
+/// The one that all cases share.
+pub struct AsyncStdWorld;
+
+impl World for AsyncStdWorld {
+    const ENDS: bool = false;
+
+    fn run<T>(&self, work: impl Future<Output = T>) -> T {
+        async_std::task::block_on(work)
+    }
+
+    fn tasks() -> Option<usize> {
+        None
+    }
+}

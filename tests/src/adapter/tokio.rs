@@ -1,0 +1,54 @@
+//! The adapter for tokio.
+
+use std::time::Duration;
+
+use tidegate::{ConnectRequest, Failure, FeedBuilder};
+use tokio::runtime::{Builder, Handle, Runtime};
+
+use super::{Adapter, World};
+use crate::Connector;
+
+/// On tokio, with two worker threads.
+pub struct Tokio;
+
+impl Adapter for Tokio {
+    const NAME: &'static str = "tokio";
+    type Rt = tidegate::tokio::Runtime;
+    type Transport = tidegate::tokio::Transport;
+    type World = TokioWorld;
+
+    fn feed(url: &str) -> FeedBuilder<Self::Rt> {
+        tidegate::tokio::feed(url)
+    }
+
+    fn feed_with(connector: Connector, url: &str) -> FeedBuilder<Self::Rt> {
+        tidegate::tokio::feed_with(connector, url)
+    }
+
+    async fn connect_once(
+        request: ConnectRequest,
+        connector: Connector,
+        timeout: Duration,
+    ) -> Result<Self::Transport, Failure> {
+        tidegate::tokio::connect_once(request, &connector, timeout).await
+    }
+
+    fn world() -> TokioWorld {
+        TokioWorld(Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime"))
+    }
+}
+
+/// A runtime of its own.
+pub struct TokioWorld(Runtime);
+
+impl World for TokioWorld {
+    const ENDS: bool = true;
+
+    fn run<T>(&self, work: impl Future<Output = T>) -> T {
+        self.0.block_on(work)
+    }
+
+    fn tasks() -> Option<usize> {
+        Some(Handle::current().metrics().num_alive_tasks())
+    }
+}
