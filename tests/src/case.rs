@@ -135,6 +135,8 @@ impl Case {
 
 /// Runs one case in a world of its own.
 pub fn run<A: Adapter>(case: impl Future<Output = ()>) {
+    // Boxed: async-std moves it some twenty times on its way to the first poll, which is too much for a thread's stack.
+    let case = Box::pin(case);
     A::world().run(async { timeout(6 * WAIT, case).await.expect("the case hangs") });
 }
 

@@ -9,6 +9,8 @@
 //! | how a feed is run | `mode.rs` |
 //! | how cases are declared | `case.rs` |
 //! | what a case may need of the machine | `needs.rs` |
+//! | servers that no one here wrote | `peers.rs` |
+//! | certificates | `pki.rs` |
 //! | how cases run | `harness.rs` |
 //! | what is printed at the end | `report.rs` |
 #![forbid(unsafe_code)]
@@ -21,6 +23,8 @@ pub mod lines;
 pub mod mode;
 pub mod needs;
 pub mod notices;
+pub mod peers;
+pub mod pki;
 mod report;
 pub mod server;
 pub mod wait;

@@ -3,11 +3,31 @@
 use std::net::TcpListener;
 use std::sync::OnceLock;
 
+use crate::peers::{self, Available, Missing};
+
 /// IPv6 on the loopback interface.
 pub static IPV6: Need = Need::new("IPv6 loopback", || match TcpListener::bind("[::1]:0") {
     Ok(_) => Ok("::1".to_owned()),
     Err(error) => Err(format!("cannot listen on ::1: {error}")),
 });
+
+/// The WebSocket server of Python's `websockets`.
+pub static WEBSOCKETS: Need = Need::new("Python websockets", || peer(peers::websockets()));
+/// The WebSocket server of Python's `aiohttp`.
+pub static AIOHTTP: Need = Need::new("Python aiohttp", || peer(peers::aiohttp()));
+/// The WebSocket server of node's `ws`.
+pub static WS: Need = Need::new("node ws", || peer(peers::ws()));
+/// nginx, with TLS.
+pub static NGINX: Need = Need::new("nginx", || peer(peers::nginx()));
+/// tinyproxy: HTTP CONNECT.
+pub static TINYPROXY: Need = Need::new("tinyproxy", || peer(peers::tinyproxy()));
+/// microsocks: SOCKS5.
+pub static MICROSOCKS: Need = Need::new("microsocks", || peer(peers::microsocks()));
+
+fn peer(found: Result<Available, Missing>) -> Result<String, String> {
+    let version = |peer: Available| peer.version.unwrap_or_else(|| "tells no version".to_owned());
+    found.map(version).map_err(|missing| missing.why)
+}
 
 /// Something that is not to be had everywhere: a peer, a privilege.
 pub struct Need {
