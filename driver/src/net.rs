@@ -12,7 +12,7 @@
 //! | the order of steps, and redirects | `net/dial.rs` |
 //! | what applications can set | `net/builder.rs`, `net/connector.rs`, `net/limits.rs`, `net/tls.rs` |
 //! | options of TCP | `net/tcp.rs` |
-//! | which of several addresses is taken | `net/eyeballs.rs` |
+//! | the addresses of a host, and which is taken | `net/hosts.rs`, `net/eyeballs.rs` |
 //! | proxies, and those of the environment | `net/proxy.rs` |
 //! | TLS's configuration | `net/client_config.rs` |
 //! | the HTTP upgrade | `net/handshake.rs`, `net/head.rs` |
@@ -27,6 +27,7 @@ mod eyeballs;
 mod failure;
 mod handshake;
 mod head;
+mod hosts;
 mod limits;
 mod platform;
 mod proxy;

@@ -13,6 +13,7 @@ use tidegate_core::{Failure, ProxyProblem};
 
 use super::client_config::Tls;
 use super::dial::dial;
+use super::hosts::Hosts;
 use super::limits::{LimitError, Limits};
 use super::platform::Net;
 use super::proxy::{Environment, Proxy, ProxyError};
@@ -57,6 +58,7 @@ pub struct Connector {
     read_buffer_size: usize,
     tcp: TcpOptions,
     proxies: Proxies,
+    hosts: Hosts,
 }
 
 /// Which proxy to go through.
@@ -110,6 +112,15 @@ impl Connector {
         Self { proxies: Proxies::None, ..self }
     }
 
+    /// Takes these for the addresses of `host`, in this order of preference, in place of a lookup: for tests, and where
+    /// another source of names is at hand. Certificates and headers are still about `host`. Names that a proxy looks up are
+    /// not touched.
+    #[must_use]
+    pub fn resolve(mut self, host: &str, addresses: impl IntoIterator<Item = IpAddr>) -> Self {
+        self.hosts.insert(host, addresses);
+        self
+    }
+
     /// Lets the system probe a connection that has been silent for this long, and again as often (whole seconds; off by
     /// default). It finds a peer that is gone, not one that hangs: `idle_timeout` and `ping_interval` find both.
     #[must_use]
@@ -155,6 +166,10 @@ impl Connector {
         &self.tcp
     }
 
+    pub(crate) const fn hosts(&self) -> &Hosts {
+        &self.hosts
+    }
+
     pub(crate) async fn tls_config<N: Net>(&self) -> Result<Arc<ClientConfig>, Failure> {
         self.tls.config::<N>().await
     }
@@ -177,6 +192,7 @@ impl Default for Connector {
             read_buffer_size: 32 << 10,
             tcp: TcpOptions::default(),
             proxies: Proxies::Environment(Arc::new(Environment::read())),
+            hosts: Hosts::default(),
         }
     }
 }

@@ -6,6 +6,7 @@ use futures_rustls::rustls::pki_types::ServerName;
 use tidegate_core::Failure;
 
 use super::connector::Connector;
+use super::eyeballs::Unreachable;
 use super::handshake::{Answer, upgrade};
 use super::head::Prefixed;
 use super::platform::Net;
@@ -40,7 +41,7 @@ async fn open<N: Net>(
     let tcp = match connector.proxy_for(request)? {
         Some(proxy) => through::<N>(connector, proxy, request).await?,
         None => {
-            let tcp = eyeballs::connect::<N>(request.host(), request.port(), connector.tcp()).await;
+            let tcp = connect::<N>(connector, request.host(), request.port()).await;
             Prefixed::new(Bytes::new(), tcp.map_err(failure::of_tcp)?)
         }
     };
@@ -57,13 +58,18 @@ async fn through<N: Net>(
     request: &ConnectRequest,
 ) -> Result<Prefixed<N::Stream>, Failure> {
     let target = if proxy.wants_address() {
-        let address = eyeballs::preferred::<N>(request.host(), request.port()).await;
-        Target::Address(address.map_err(failure::of_tcp)?)
+        let addresses = connector.hosts().lookup::<N>(request.host(), request.port()).await;
+        Target::Address(addresses.map_err(failure::of_tcp)?[0])
     } else {
         Target::Name(request.host().to_owned(), request.port())
     };
-    let stream = eyeballs::connect::<N>(proxy.host(), proxy.port(), connector.tcp()).await;
+    let stream = connect::<N>(connector, proxy.host(), proxy.port()).await;
     proxy.tunnel(stream.map_err(failure::of_proxy)?, &target).await
+}
+
+async fn connect<N: Net>(connector: &Connector, host: &str, port: u16) -> Result<N::Stream, Unreachable> {
+    let addresses = connector.hosts().lookup::<N>(host, port).await?;
+    eyeballs::race::<N>(addresses, connector.tcp()).await
 }
 
 async fn secure<N: Net>(

@@ -1,8 +1,8 @@
-//! From a host's name to a TCP connection: all of its addresses race, each with a head start on the next (RFC 8305).
+//! From the addresses of a host to a TCP connection: they race, each with a head start on the next (RFC 8305).
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -24,40 +24,11 @@ pub(crate) enum Unreachable {
     Tcp(String),
 }
 
-/// Looks `host` up and connects to the first of its addresses that answers.
-pub(crate) async fn connect<N: Net>(
-    host: &str,
-    port: u16,
+/// Connects to the first of the addresses that answers.
+pub(crate) async fn race<N: Net>(
+    addresses: Vec<SocketAddr>,
     options: &TcpOptions,
 ) -> Result<N::Stream, Unreachable> {
-    let addresses = lookup::<N>(host, port).await?;
-    race::<N>(addresses, options).await
-}
-
-/// The address of `host` that the system prefers.
-pub(crate) async fn preferred<N: Net>(host: &str, port: u16) -> Result<SocketAddr, Unreachable> {
-    lookup::<N>(host, port).await?.first().copied().ok_or_else(no_addresses)
-}
-
-/// The addresses of `host`, in the system's order of preference.
-async fn lookup<N: Net>(host: &str, port: u16) -> Result<Vec<SocketAddr>, Unreachable> {
-    if let Ok(address) = host.parse::<IpAddr>() {
-        return Ok(vec![SocketAddr::new(address, port)]);
-    }
-    let host = host.to_owned();
-    N::unblock(move || (host, port).to_socket_addrs().map(Vec::from_iter))
-        .await
-        .map_err(|error| Unreachable::Lookup(error.to_string()))
-}
-
-fn no_addresses() -> Unreachable {
-    Unreachable::Lookup("the name has no addresses".to_owned())
-}
-
-async fn race<N: Net>(addresses: Vec<SocketAddr>, options: &TcpOptions) -> Result<N::Stream, Unreachable> {
-    if addresses.is_empty() {
-        return Err(no_addresses());
-    }
     let mut waiting = interleaved(addresses);
     waiting.retain(|address| options.can_reach(address));
     if waiting.is_empty() {

@@ -221,7 +221,8 @@ async fn tls_with_client_certificates() {
     for (peer, _upstream) in tls_peers(&local(&authority).require_clients_of(&clients)) {
         assert_echoes(&mut open(&peer.url("/echo"), &[], &with).await.unwrap()).await;
         let failure = open(&peer.url("/echo"), &[], &without).await.unwrap_err();
-        let expected = if peer.name() == "nginx" { &["rejected"][..] } else { &["tls", "io"] };
+        let expected =
+            if peer.name() == "nginx" { &["rejected"][..] } else { &["tls_client_certificate", "io"] };
         assert!(expected.contains(&failure.kind()), "{peer:?}: {failure}");
     }
 }
