@@ -30,6 +30,7 @@ use crate::wait::{WAIT, timeout};
 /// - `both`: once with a task, once without.
 /// - `spawned`: means something only where the feed runs while its consumer does not.
 /// - `single`: once for each adapter, for what has no mode, such as a connection without a feed.
+/// - `plain`: as `single`, but makes its runtime itself, and has no bound.
 /// - `worlds`: makes and drops its runtimes itself; for adapters whose runtime can be dropped.
 ///
 /// A case fails by a panic. Where what it `needs` is not to be had it is skipped, and the report says why.
@@ -53,6 +54,9 @@ macro_rules! cases {
     (@single $cases:ident $adapter:ident $case:ident $needs:tt) => {
         $crate::cases!(@add $cases $adapter Single $case $needs
             || $crate::case::run::<$adapter>($case::<$adapter>()));
+    };
+    (@plain $cases:ident $adapter:ident $case:ident $needs:tt) => {
+        $crate::cases!(@add $cases $adapter Single $case $needs $case::<$adapter>);
     };
     (@worlds $cases:ident $adapter:ident $case:ident $needs:tt) => {
         if <<$adapter as $crate::adapter::Adapter>::World as $crate::adapter::World>::ENDS {

@@ -23,6 +23,8 @@ pub const EXPECTED_PANIC: &str = "as it should";
 pub enum Concurrency {
     /// As many as the arguments say, or twice the number of processors.
     Any,
+    /// As many as the arguments say, or one for each processor: they are busy.
+    Processors,
     /// One, since a case looks at the whole process.
     One,
 }
@@ -40,6 +42,7 @@ pub fn main<S: Suite>(concurrency: Concurrency) -> ExitCode {
     let mut args = Arguments::from_iter(args.collect::<Vec<_>>());
     args.test_threads = match concurrency {
         Concurrency::Any => args.test_threads.or_else(twice_the_processors),
+        Concurrency::Processors => args.test_threads,
         Concurrency::One => Some(1),
     };
     panic::set_hook(Box::new(keep_panic));

@@ -10,6 +10,8 @@
 //! | how cases are declared | `case.rs` |
 //! | what a case may need of the machine | `needs.rs` |
 //! | servers that no one here wrote | `peers.rs` |
+//! | faults of the network, without root and with | `fault_proxy.rs`, `netns.rs` |
+//! | the Autobahn testsuite | `autobahn.rs` |
 //! | certificates | `pki.rs` |
 //! | how cases run | `harness.rs` |
 //! | what is printed at the end | `report.rs` |
@@ -17,15 +19,20 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 pub mod adapter;
+pub mod autobahn;
 pub mod case;
+pub mod fault_proxy;
 pub mod harness;
 pub mod lines;
 pub mod mode;
 pub mod needs;
+#[cfg(target_os = "linux")]
+pub mod netns;
 pub mod notices;
 pub mod peers;
 pub mod pki;
 mod report;
+pub mod requirement;
 pub mod server;
 pub mod wait;
 

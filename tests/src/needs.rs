@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 use std::sync::OnceLock;
 
+use crate::autobahn;
 use crate::peers::{self, Available, Missing};
 
 /// IPv6 on the loopback interface.
@@ -23,6 +24,13 @@ pub static NGINX: Need = Need::new("nginx", || peer(peers::nginx()));
 pub static TINYPROXY: Need = Need::new("tinyproxy", || peer(peers::tinyproxy()));
 /// microsocks: SOCKS5.
 pub static MICROSOCKS: Need = Need::new("microsocks", || peer(peers::microsocks()));
+
+/// The Autobahn testsuite.
+pub static WSTEST: Need = Need::new("Autobahn testsuite", || {
+    autobahn::find_wstest()
+        .map(|program| program.display().to_string())
+        .ok_or_else(|| "no wstest: see tests/src/autobahn/requirements.txt".to_owned())
+});
 
 fn peer(found: Result<Available, Missing>) -> Result<String, String> {
     let version = |peer: Available| peer.version.unwrap_or_else(|| "tells no version".to_owned());
