@@ -1,18 +1,23 @@
 //! SOCKS5 (RFC 1928), with user name and password (RFC 1929).
 
 use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 use futures_io::{AsyncRead, AsyncWrite};
+use futures_util::{AsyncReadExt, AsyncWriteExt};
 use tidegate_core::{Failure, ProxyProblem};
-use tokio_socks::io::AsyncSocket;
-use tokio_socks::tcp::Socks5Stream;
-use tokio_socks::{Error, IntoTargetAddr, TargetAddr};
 
 use super::{ProxyError, Target, failure};
 use crate::net::head::Prefixed;
+
+const VERSION: u8 = 5;
+const CONNECT: u8 = 1;
+const NO_AUTHENTICATION: u8 = 0;
+const USER_AND_PASSWORD: u8 = 2;
+const IPV4: u8 = 1;
+const NAME: u8 = 3;
+const IPV6: u8 = 4;
 
 /// User name and password, 1 to 255 bytes each: secrets.
 #[derive(Clone, PartialEq, Eq)]
@@ -32,86 +37,117 @@ impl Credentials {
 }
 
 pub(super) async fn tunnel<S: AsyncRead + AsyncWrite + Unpin>(
-    stream: S,
+    mut stream: S,
     target: &Target,
     credentials: Option<&Credentials>,
 ) -> Result<Prefixed<S>, Failure> {
-    let target = address(target).map_err(|_| {
-        failure(ProxyProblem::Failed, "the host's name is longer than the 255 bytes that SOCKS5 takes")
-    })?;
-    let socket = Flushing(stream);
-    let tunnel = match credentials {
-        None => Socks5Stream::connect_with_socket(socket, target).await,
-        Some(Credentials { user, password }) => {
-            Socks5Stream::connect_with_password_and_socket(socket, target, user, password).await
-        }
+    let request = request(target)?;
+    authenticate(&mut stream, credentials).await?;
+    send(&mut stream, &request).await?;
+    let [version, reply, reserved, kind] = read(&mut stream).await?;
+    if version != VERSION || reserved != 0 {
+        return Err(not_socks());
+    }
+    // A refusal is known by now; some proxies send no address with it.
+    granted(reply)?;
+    // The proxy's own end of the tunnel, which is of no use here, and a port.
+    let len = match kind {
+        IPV4 => 4,
+        IPV6 => 16,
+        NAME => read::<_, 1>(&mut stream).await?[0].into(),
+        _ => return Err(not_socks()),
     };
-    let Flushing(stream) = tunnel.map_err(|error| refusal(&error, credentials.is_some()))?.into_inner();
+    let mut address = vec![0; len + 2];
+    stream.read_exact(&mut address).await.map_err(broken)?;
     Ok(Prefixed::new(Bytes::new(), stream))
 }
 
-/// A name that is an address goes as one.
-fn address(target: &Target) -> Result<TargetAddr<'_>, Error> {
-    match target {
-        Target::Name(host, port) => (host.as_str(), *port).into_target_addr(),
-        Target::Address(address) => Ok(TargetAddr::Ip(*address)),
+/// RFC 1928 §3, RFC 1929 §2.
+async fn authenticate<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    credentials: Option<&Credentials>,
+) -> Result<(), Failure> {
+    let refused = |what| Err(failure(ProxyProblem::Credentials, what));
+    let methods: &[u8] =
+        if credentials.is_some() { &[NO_AUTHENTICATION, USER_AND_PASSWORD] } else { &[NO_AUTHENTICATION] };
+    let count = if credentials.is_some() { 2 } else { 1 };
+    send(stream, &[&[VERSION, count], methods].concat()).await?;
+    let [version, method] = read(stream).await?;
+    if version != VERSION {
+        return Err(not_socks());
+    }
+    match (method, credentials) {
+        (NO_AUTHENTICATION, _) => Ok(()),
+        (USER_AND_PASSWORD, Some(Credentials { user, password })) => {
+            let part = |part: &str| [&[length(part)], part.as_bytes()].concat();
+            send(stream, &[vec![1], part(user), part(password)].concat()).await?;
+            // The version of this exchange is not looked at: some proxies send that of SOCKS.
+            let [_, status] = read(stream).await?;
+            if status == 0 { Ok(()) } else { refused("it refuses the credentials it was given") }
+        }
+        (0xff, Some(_)) => refused("it takes neither a user name and a password nor none"),
+        (0xff | USER_AND_PASSWORD, None) => refused("it wants credentials"),
+        (_, _) => Err(not_socks()),
     }
 }
 
-fn refusal(error: &Error, authorized: bool) -> Failure {
-    let (problem, what) = match error {
-        Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            (ProxyProblem::Failed, "the connection was closed before the answer was complete")
-        }
-        Error::Io(error) => return failure(ProxyProblem::Failed, error.to_string()),
-        Error::PasswordAuthFailure(_) | Error::InvalidAuthValues(_) => {
-            (ProxyProblem::Credentials, "it refuses the credentials it was given")
-        }
-        Error::NoAcceptableAuthMethods if authorized => {
-            (ProxyProblem::Credentials, "it takes neither a user name and a password nor none")
-        }
-        Error::NoAcceptableAuthMethods | Error::AuthorizationRequired => {
-            (ProxyProblem::Credentials, "it wants credentials")
-        }
-        Error::ConnectionNotAllowedByRuleset => {
-            (ProxyProblem::Forbidden, "connection not allowed by its ruleset (SOCKS5 reply 2)")
-        }
-        Error::GeneralSocksServerFailure => {
-            (ProxyProblem::Failed, "general SOCKS server failure (SOCKS5 reply 1)")
-        }
-        Error::NetworkUnreachable => (ProxyProblem::Failed, "network unreachable (SOCKS5 reply 3)"),
-        Error::HostUnreachable => (ProxyProblem::Failed, "host unreachable (SOCKS5 reply 4)"),
-        Error::ConnectionRefused => (ProxyProblem::Failed, "connection refused (SOCKS5 reply 5)"),
-        Error::TtlExpired => (ProxyProblem::Failed, "TTL expired (SOCKS5 reply 6)"),
-        Error::CommandNotSupported => (ProxyProblem::Failed, "command not supported (SOCKS5 reply 7)"),
-        Error::AddressTypeNotSupported => {
-            (ProxyProblem::Failed, "address type not supported (SOCKS5 reply 8)")
-        }
-        // The first stands for a reply code of no known meaning as well; the last four are not of SOCKS5 at all.
-        Error::UnknownAuthMethod
-        | Error::InvalidResponseVersion
-        | Error::InvalidReservedByte
-        | Error::UnknownAddressType
-        | Error::InvalidTargetAddress(_)
-        | Error::ParseError(_)
-        | Error::UnknownError
-        | Error::ProxyServerUnreachable
-        | Error::IdentdAuthFailure
-        | Error::InvalidUserIdAuthFailure => (ProxyProblem::Failed, "what came back is not SOCKS5"),
+/// RFC 1928 §4. A name that is an address goes as one.
+fn request(target: &Target) -> Result<Vec<u8>, Failure> {
+    let (kind, address, port) = match target {
+        Target::Name(host, port) => match host.parse::<IpAddr>() {
+            Ok(ip) => return request(&Target::Address(SocketAddr::new(ip, *port))),
+            Err(_) if host.len() > 255 => {
+                let what = "the host's name is longer than the 255 bytes that SOCKS5 takes";
+                return Err(failure(ProxyProblem::Failed, what));
+            }
+            Err(_) => (NAME, [&[length(host)], host.as_bytes()].concat(), *port),
+        },
+        Target::Address(SocketAddr::V4(address)) => (IPV4, address.ip().octets().to_vec(), address.port()),
+        Target::Address(SocketAddr::V6(address)) => (IPV6, address.ip().octets().to_vec(), address.port()),
     };
-    failure(problem, what)
+    Ok([&[VERSION, CONNECT, 0, kind], address.as_slice(), &port.to_be_bytes()].concat())
 }
 
-/// Flushes before it reads: `tokio_socks` never does, and a stream with a buffer would wait for ever.
-struct Flushing<S>(S);
+/// RFC 1928 §6.
+fn granted(reply: u8) -> Result<(), Failure> {
+    let (problem, what) = match reply {
+        0 => return Ok(()),
+        1 => (ProxyProblem::Failed, "general SOCKS server failure"),
+        2 => (ProxyProblem::Forbidden, "connection not allowed by its ruleset"),
+        3 => (ProxyProblem::Failed, "network unreachable"),
+        4 => (ProxyProblem::Failed, "host unreachable"),
+        5 => (ProxyProblem::Failed, "connection refused"),
+        6 => (ProxyProblem::Failed, "TTL expired"),
+        7 => (ProxyProblem::Failed, "command not supported"),
+        8 => (ProxyProblem::Failed, "address type not supported"),
+        _ => (ProxyProblem::Failed, "it could not connect"),
+    };
+    Err(failure(problem, format!("{what} (SOCKS5 reply {reply})")))
+}
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncSocket for Flushing<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        ready!(Pin::new(&mut self.0).poll_flush(cx))?;
-        Pin::new(&mut self.0).poll_read(cx, buf)
-    }
+/// Of a text that is known to be short enough.
+fn length(text: &str) -> u8 {
+    u8::try_from(text.len()).unwrap_or(u8::MAX)
+}
 
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, buf)
+async fn send<S: AsyncWrite + Unpin>(stream: &mut S, bytes: &[u8]) -> Result<(), Failure> {
+    stream.write_all(bytes).await.map_err(broken)?;
+    stream.flush().await.map_err(broken)
+}
+
+async fn read<S: AsyncRead + Unpin, const N: usize>(stream: &mut S) -> Result<[u8; N], Failure> {
+    let mut bytes = [0; N];
+    stream.read_exact(&mut bytes).await.map_err(broken)?;
+    Ok(bytes)
+}
+
+fn broken(error: io::Error) -> Failure {
+    if error.kind() == io::ErrorKind::UnexpectedEof {
+        return failure(ProxyProblem::Failed, "the connection was closed before the answer was complete");
     }
+    failure(ProxyProblem::Failed, error.to_string())
+}
+
+fn not_socks() -> Failure {
+    failure(ProxyProblem::Failed, "what came back is not SOCKS5")
 }
