@@ -1,7 +1,7 @@
 //! The one loop that carries out what [`tidegate_core`] decides, for every runtime.
 //!
 //! Use it through an adapter such as `tidegate-tokio`, or implement [`Runtime`] for a runtime of your own and begin
-//! with [`FeedBuilder::new`].
+//! with [`FeedBuilder::new`]. A runtime that has sockets needs less: the feature `net` has the rest.
 //!
 //! | to change | open |
 //! |---|---|
@@ -15,6 +15,7 @@
 //! | what handles call | `control.rs` |
 //! | logs and metrics | `observe.rs` |
 //! | options of the builder | `builder.rs` |
+//! | what adapters share: addresses, proxies, TLS, upgrade, framing | `net.rs` (feature `net`) |
 #![forbid(unsafe_code)]
 
 mod builder;
