@@ -33,10 +33,7 @@ pub mod async_std;
 pub mod smol;
 
 pub use net::{AsyncIo, Spawner, connect_once};
-pub use tidegate_driver::net::{
-    Connector, LimitError, Limits, Proxy, ProxyError, TlsError, TlsOptions, rustls,
-};
-pub use tidegate_driver::{ConnectRequest, Scheme, UrlError, core};
+pub use tidegate_driver::net::names::*;
 
 /// The timer of a feed.
 pub type Alarm = tidegate_driver::net::SleepAlarm;

@@ -7,10 +7,9 @@ use smol::Executor;
 use tidegate_driver::FeedBuilder;
 use tidegate_driver::net::SocketRuntime;
 
-pub use crate::{
-    Alarm, ConnectRequest, Connector, LimitError, Limits, Proxy, ProxyError, Scheme, TlsError, TlsOptions,
-    Transport, UrlError, connect_once, core, rustls,
-};
+pub use tidegate_driver::net::names::*;
+
+pub use crate::{Alarm, Transport, connect_once};
 use crate::{AsyncIo, Spawner};
 
 /// smol as a runtime of feeds.

@@ -39,10 +39,7 @@ mod runtime;
 
 pub use feed::{connect_once, feed, feed_with};
 pub use runtime::{Alarm, Runtime};
-pub use tidegate_driver::net::{
-    Connector, LimitError, Limits, Proxy, ProxyError, TlsError, TlsOptions, rustls,
-};
-pub use tidegate_driver::{ConnectRequest, Scheme, UrlError, core};
+pub use tidegate_driver::net::names::*;
 
 /// One open WebSocket connection on a socket of tokio's; see [`tidegate_driver::net::Transport`].
 pub type Transport = tidegate_driver::net::Transport<tokio_util::compat::Compat<tokio::net::TcpStream>>;

@@ -50,3 +50,9 @@ pub use runtime::{SleepAlarm, SocketRuntime};
 pub use std_stream::{Interest, Readiness, StdStream};
 pub use tls::{TlsError, TlsOptions};
 pub use transport::Transport;
+
+/// What every adapter gives under its own name as well, so that one can be put in the place of another.
+pub mod names {
+    pub use super::{Connector, LimitError, Limits, Proxy, ProxyError, TlsError, TlsOptions, rustls};
+    pub use crate::{ConnectRequest, Scheme, UrlError, core};
+}
