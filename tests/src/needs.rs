@@ -1,6 +1,7 @@
 //! What a case may need of the machine: it is looked for once, and reported by name.
 
 use std::net::TcpListener;
+use std::process::Command;
 use std::sync::OnceLock;
 
 use crate::autobahn;
@@ -27,9 +28,11 @@ pub static MICROSOCKS: Need = Need::new("microsocks", || peer(peers::microsocks(
 
 /// The Autobahn testsuite.
 pub static WSTEST: Need = Need::new("Autobahn testsuite", || {
-    autobahn::find_wstest()
-        .map(|program| program.display().to_string())
-        .ok_or_else(|| "no wstest: see tests/src/autobahn/requirements.txt".to_owned())
+    let missing = "no wstest: see tests/src/autobahn/requirements.txt";
+    let program = autobahn::find_wstest().ok_or(missing)?;
+    let output = Command::new(&program).arg("--autobahnversion").output();
+    let output = output.map_err(|error| format!("{}: {error}", program.display()))?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().replace('\n', ", "))
 });
 
 fn peer(found: Result<Available, Missing>) -> Result<String, String> {
