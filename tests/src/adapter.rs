@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
+use tidegate::driver::net::Networked;
 use tidegate::driver::{Spawn, Transport};
 use tidegate::{ConnectRequest, Failure, FeedBuilder};
 
@@ -25,7 +26,7 @@ pub trait Adapter: 'static {
     /// In the names of cases, and over a column of the report.
     const NAME: &'static str;
     /// The runtime that feeds run on.
-    type Rt: Spawn<Alarm: 'static, Transport = Self::Transport> + Clone;
+    type Rt: Spawn<Alarm: 'static, Transport = Self::Transport> + Networked + Clone;
     /// One connection.
     type Transport: Transport + Debug + 'static;
     /// A whole runtime.
@@ -43,6 +44,9 @@ pub trait Adapter: 'static {
         connector: Connector,
         timeout: Duration,
     ) -> impl Future<Output = Result<Self::Transport, Failure>> + Send;
+
+    /// The subprotocol that the server chose.
+    fn subprotocol(connection: &Self::Transport) -> Option<&str>;
 
     /// A runtime to run in.
     fn world() -> Self::World;

@@ -13,6 +13,15 @@ pub static IPV6: Need = Need::new("IPv6 loopback", || match TcpListener::bind("[
     Err(error) => Err(format!("cannot listen on ::1: {error}")),
 });
 
+/// More addresses on the loopback interface than 127.0.0.1, as Linux has them. There a listener whose queue is full answers
+/// nothing, too.
+pub static LOOPBACK_NET: Need =
+    Need::new("loopback network", || match (cfg!(target_os = "linux"), TcpListener::bind("127.0.0.2:0")) {
+        (true, Ok(_)) => Ok("127.0.0.0/8".to_owned()),
+        (false, Ok(_)) => Err("this is not Linux".to_owned()),
+        (_, Err(error)) => Err(format!("cannot listen on 127.0.0.2: {error}")),
+    });
+
 /// The WebSocket server of Python's `websockets`.
 pub static WEBSOCKETS: Need = Need::new("Python websockets", || peer(peers::websockets()));
 /// The WebSocket server of Python's `aiohttp`.

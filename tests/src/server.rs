@@ -1,6 +1,8 @@
 //! A scripted server in threads of its own: it shares no runtime, and no code for frames, with what is under test. Byte by
 //! byte, so that it can misbehave as no real one would.
 
+mod wire;
+
 use std::collections::BTreeSet;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -13,6 +15,7 @@ use socket2::SockRef;
 use tungstenite::handshake::derive_accept_key;
 
 use crate::wait::WAIT;
+use wire::Wire;
 
 /// The opcode of text.
 pub const TEXT: u8 = 1;
@@ -85,7 +88,14 @@ impl Server {
         address: IpAddr,
         script: impl Fn(usize, &mut Peer) -> io::Result<()> + Send + Sync + 'static,
     ) -> Self {
-        let listener = TcpListener::bind((address, 0)).unwrap();
+        Self::listening_on(TcpListener::bind((address, 0)).unwrap(), script)
+    }
+
+    /// The same where somebody else has chosen the port.
+    pub fn listening_on(
+        listener: TcpListener,
+        script: impl Fn(usize, &mut Peer) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
         // What a client sends to a server that does not read stops early. Accepted sockets inherit it.
         SockRef::from(&listener).set_recv_buffer_size(64 << 10).unwrap();
         let address = listener.local_addr().unwrap();
@@ -102,6 +112,11 @@ impl Server {
             }
         });
         Self { address, board }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Where a feed finds it.
@@ -189,7 +204,7 @@ impl Board {
 /// The server's end of one connection.
 pub struct Peer {
     number: usize,
-    stream: TcpStream,
+    stream: Wire,
     board: Arc<Board>,
 }
 
@@ -198,7 +213,7 @@ impl Peer {
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(3 * WAIT)).unwrap();
         board.note(number, Fact::Accepted);
-        Self { number, stream, board }
+        Self { number, stream: Wire::new(stream), board }
     }
 
     /// Tells the test.
@@ -264,7 +279,7 @@ impl Peer {
 
     /// Sends frames back to back, and says when the client no longer takes them.
     pub fn flood(&mut self, frames: impl Iterator<Item = Vec<u8>>) -> io::Result<()> {
-        self.stream.set_write_timeout(Some(Duration::from_millis(250)))?;
+        self.stream.tcp.set_write_timeout(Some(Duration::from_millis(250)))?;
         let mut stalled = false;
         for frame in frames {
             let mut rest = &frame[..];
@@ -283,7 +298,7 @@ impl Peer {
                 }
             }
         }
-        self.stream.set_write_timeout(None)?;
+        self.stream.tcp.set_write_timeout(None)?;
         self.note("sent");
         Ok(())
     }
@@ -348,13 +363,13 @@ impl Peer {
 
     /// Ends this direction with a FIN, without a closing handshake, and waits for the client to go as well.
     pub fn fin(&mut self) -> io::Result<()> {
-        self.stream.shutdown(Shutdown::Write)?;
+        self.stream.tcp.shutdown(Shutdown::Write)?;
         self.be_silent()
     }
 
     /// Ends the connection with a reset. What the client has not read yet is lost.
     pub fn reset(&mut self) -> io::Result<()> {
-        SockRef::from(&self.stream).set_linger(Some(Duration::ZERO))
+        SockRef::from(&self.stream.tcp).set_linger(Some(Duration::ZERO))
     }
 
     fn fill(&mut self, buffer: &mut [u8]) -> io::Result<()> {

@@ -33,7 +33,7 @@ const DEFAULT_PORT: u16 = 1080;
 /// | URL | protocol | the name of the server is looked up |
 /// |---|---|---|
 /// | `http://host:port`, or `host:port` | HTTP CONNECT | by the proxy |
-/// | `socks5://host:port` | SOCKS5 | here |
+/// | `socks5://host:port` | SOCKS5 | here; the proxy is asked for the address that the system prefers |
 /// | `socks5h://host:port` | SOCKS5 | by the proxy |
 #[derive(Clone, PartialEq, Eq)]
 pub struct Proxy {
@@ -171,6 +171,15 @@ impl FromStr for Proxy {
     type Err = ProxyError;
 
     fn from_str(url: &str) -> Result<Self, ProxyError> {
+        Self::new(url)
+    }
+}
+
+/// What [`FeedBuilder::proxy`](crate::FeedBuilder::proxy) takes a URL by.
+impl TryFrom<&str> for Proxy {
+    type Error = ProxyError;
+
+    fn try_from(url: &str) -> Result<Self, ProxyError> {
         Self::new(url)
     }
 }

@@ -2,18 +2,25 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
+mod addresses;
 mod bootstrap;
 mod cancelling;
+mod client_certificates;
 mod connecting;
 mod demand;
 mod handlers;
 mod interruption;
 mod liveness;
+mod peers;
+mod proxies;
+mod proxy_environment;
 mod retrying;
 mod sending;
 mod single;
 mod stopping;
 mod telemetry;
+mod tls;
+mod tls_options;
 
 use tidegate_tests::case::{Cases, Suite};
 use tidegate_tests::prelude::*;
@@ -23,17 +30,24 @@ pub(crate) struct Conformance;
 
 impl Suite for Conformance {
     fn cases<A: Adapter>(cases: &mut Cases) {
+        addresses::cases::<A>(cases);
         bootstrap::cases::<A>(cases);
         cancelling::cases::<A>(cases);
+        client_certificates::cases::<A>(cases);
         connecting::cases::<A>(cases);
         demand::cases::<A>(cases);
         handlers::cases::<A>(cases);
         interruption::cases::<A>(cases);
         liveness::cases::<A>(cases);
+        peers::cases::<A>(cases);
+        proxies::cases::<A>(cases);
+        proxy_environment::cases::<A>(cases);
         retrying::cases::<A>(cases);
         sending::cases::<A>(cases);
         single::cases::<A>(cases);
         stopping::cases::<A>(cases);
         telemetry::cases::<A>(cases);
+        tls::cases::<A>(cases);
+        tls_options::cases::<A>(cases);
     }
 }

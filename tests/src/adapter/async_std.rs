@@ -32,6 +32,10 @@ impl Adapter for AsyncStd {
         tidegate::async_std::connect_once(request, &connector, timeout).await
     }
 
+    fn subprotocol(connection: &Self::Transport) -> Option<&str> {
+        connection.subprotocol()
+    }
+
     fn world() -> AsyncStdWorld {
         AsyncStdWorld
     }

@@ -43,6 +43,10 @@ impl Adapter for Smol {
         tidegate::smol::connect_once(request, &connector, timeout).await
     }
 
+    fn subprotocol(connection: &Self::Transport) -> Option<&str> {
+        connection.subprotocol()
+    }
+
     fn world() -> SmolWorld {
         SmolWorld(Arc::default())
     }

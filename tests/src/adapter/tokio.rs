@@ -33,6 +33,10 @@ impl Adapter for Tokio {
         tidegate::tokio::connect_once(request, &connector, timeout).await
     }
 
+    fn subprotocol(connection: &Self::Transport) -> Option<&str> {
+        connection.subprotocol()
+    }
+
     fn world() -> TokioWorld {
         TokioWorld(Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime"))
     }

@@ -33,8 +33,24 @@ impl Proxy {
     /// # Panics
     /// If it is here and does not start; with all that it wrote.
     pub fn http(credentials: Credentials<'_>) -> Result<Self, Missing> {
+        let line = |(user, password)| format!("BasicAuth {user} {password}\n");
+        Self::http_with(&credentials.map_or_else(String::new, line))
+    }
+
+    /// The same without credentials, and to this port only: any other it answers with 403.
+    ///
+    /// # Errors
+    /// If it is not here.
+    ///
+    /// # Panics
+    /// If it is here and does not start; with all that it wrote.
+    pub fn http_only_to(port: u16) -> Result<Self, Missing> {
+        Self::http_with(&format!("ConnectPort {port}\n"))
+    }
+
+    fn http_with(options: &str) -> Result<Self, Missing> {
         let found = detect::tinyproxy()?;
-        let peer = on_a_free_port(|port| start_tinyproxy(&found, port, credentials));
+        let peer = on_a_free_port(|port| start_tinyproxy(&found, port, options));
         Ok(Self { peer, tunnel: "Established connection to host", earlier: 0 })
     }
 
@@ -102,18 +118,12 @@ impl Proxy {
     }
 }
 
-pub(super) fn start_tinyproxy(
-    found: &Available,
-    port: u16,
-    credentials: Credentials<'_>,
-) -> Result<Peer, String> {
+pub(super) fn start_tinyproxy(found: &Available, port: u16, options: &str) -> Result<Peer, String> {
     let directory = TempDir::new().unwrap();
     let file = directory.path().join("tinyproxy.conf");
-    let credentials =
-        credentials.map_or_else(String::new, |(user, password)| format!("BasicAuth {user} {password}\n"));
     // Without a line for ConnectPort all ports are allowed.
     let rest = "Listen 127.0.0.1\nTimeout 3600\nMaxClients 256\nLogLevel Info\n";
-    std::fs::write(&file, format!("Port {port}\n{rest}{credentials}")).unwrap();
+    std::fs::write(&file, format!("Port {port}\n{rest}{options}")).unwrap();
     let process = Process::start(found.name, &found.launch, &["-d".into(), "-c".into(), file.into()]);
     process.wait_for("its main loop", |line| line.contains("Accepting connections"))?;
     Ok(Peer { name: found.name, scheme: "http", address: loopback(port), process, _directory: directory })

@@ -94,7 +94,7 @@ fn a_taken_port_is_told_as_such() {
     let tls = local(&Authority::new());
     let starts = [
         detect::nginx().map(|found| nginx::start(&found, address.port(), address, &tls)),
-        detect::tinyproxy().map(|found| proxy::start_tinyproxy(&found, address.port(), None)),
+        detect::tinyproxy().map(|found| proxy::start_tinyproxy(&found, address.port(), "")),
         detect::microsocks().map(|found| proxy::start_microsocks(&found, address.port(), None)),
     ];
     for started in starts.into_iter().filter_map(or_skip) {
