@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 mod leaks;
+mod many;
 mod secrets;
 
 use std::process::ExitCode;
@@ -16,6 +17,7 @@ struct Alone;
 impl Suite for Alone {
     fn cases<A: Adapter>(cases: &mut Cases) {
         leaks::cases::<A>(cases);
+        many::cases::<A>(cases);
         secrets::cases::<A>(cases);
     }
 }

@@ -9,6 +9,7 @@
 //! | how a feed is run | `mode.rs` |
 //! | how cases are declared | `case.rs` |
 //! | what a case may need of the machine | `needs.rs` |
+//! | single connections, without a feed | `once.rs` |
 //! | servers that no one here wrote | `peers.rs` |
 //! | faults of the network, without root and with | `fault_proxy.rs`, `netns.rs` |
 //! | the Autobahn testsuite | `autobahn.rs` |
@@ -29,6 +30,7 @@ pub mod needs;
 #[cfg(target_os = "linux")]
 pub mod netns;
 pub mod notices;
+pub mod once;
 pub mod peers;
 pub mod pki;
 mod report;

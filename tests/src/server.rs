@@ -1,6 +1,7 @@
 //! A scripted server in threads of its own: it shares no runtime, and no code for frames, with what is under test. Byte by
 //! byte, so that it can misbehave as no real one would.
 
+mod bytes;
 mod wire;
 
 use std::collections::BTreeSet;
@@ -12,21 +13,11 @@ use std::time::{Duration, Instant};
 
 use event_listener::Event;
 use socket2::SockRef;
-use tungstenite::handshake::derive_accept_key;
 
 use crate::wait::WAIT;
 use wire::Wire;
 
-/// The opcode of text.
-pub const TEXT: u8 = 1;
-/// The opcode of binary data.
-pub const BINARY: u8 = 2;
-/// The opcode of Close.
-pub const CLOSE: u8 = 8;
-/// The opcode of a ping.
-pub const PING: u8 = 9;
-/// The opcode of a pong.
-pub const PONG: u8 = 10;
+pub use bytes::{BINARY, CLOSE, PING, PONG, TEXT, frame, header, switching};
 
 /// Listens on loopback until it is dropped.
 pub struct Server {
@@ -124,6 +115,11 @@ impl Server {
         format!("ws://{}/feed", self.address)
     }
 
+    /// Where it listens.
+    pub const fn port(&self) -> u16 {
+        self.address.port()
+    }
+
     /// Lets scripts past the gate of this name, those that come later too.
     pub fn open(&self, gate: &'static str) {
         self.board.lock().gates.insert(gate);
@@ -170,6 +166,29 @@ impl Server {
         self.entries().into_iter().filter_map(value).collect()
     }
 
+    /// The frames that came on that connection so far: opcode and payload.
+    pub fn frames(&self, peer: usize) -> Vec<(u8, Vec<u8>)> {
+        let frame = |entry: Entry| match entry.fact {
+            Fact::Frame(opcode, payload) if entry.peer == peer => Some((opcode, payload)),
+            Fact::Accepted | Fact::Request(_) | Fact::Frame(..) | Fact::Gone | Fact::Note(_) => None,
+        };
+        self.entries().into_iter().filter_map(frame).collect()
+    }
+
+    /// Waits until that many frames have come on that connection, and gives them.
+    pub async fn saw_frames(&self, peer: usize, count: usize) -> Vec<(u8, Vec<u8>)> {
+        let is_frame = |entry: &&Entry| entry.peer == peer && matches!(entry.fact, Fact::Frame(..));
+        self.until(|entries| (entries.iter().filter(is_frame).count() >= count).then_some(())).await;
+        self.frames(peer)
+    }
+
+    /// Waits until every client that has come so far is gone.
+    pub async fn all_gone(&self) {
+        let count = |entries: &[Entry], fact| entries.iter().filter(|entry| entry.fact == fact).count();
+        let even = |entries: &[Entry]| count(entries, Fact::Gone) >= count(entries, Fact::Accepted);
+        self.until(|entries| even(entries).then_some(())).await;
+    }
+
     /// How many connections have come so far.
     pub fn accepted(&self) -> usize {
         self.entries().iter().filter(|entry| entry.fact == Fact::Accepted).count()
@@ -206,6 +225,8 @@ pub struct Peer {
     number: usize,
     stream: Wire,
     board: Arc<Board>,
+    /// The client has gone, and that has been noted.
+    gone: bool,
 }
 
 impl Peer {
@@ -213,7 +234,7 @@ impl Peer {
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(3 * WAIT)).unwrap();
         board.note(number, Fact::Accepted);
-        Self { number, stream: Wire::new(stream), board }
+        Self { number, stream: Wire::new(stream), board, gone: false }
     }
 
     /// Tells the test.
@@ -256,7 +277,7 @@ impl Peer {
 
     /// Sends bytes as they are.
     pub fn raw(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stream.write_all(bytes)
+        self.stream.write_all(bytes).inspect_err(|_| self.gone())
     }
 
     /// One byte at a time.
@@ -363,7 +384,7 @@ impl Peer {
 
     /// Ends this direction with a FIN, without a closing handshake, and waits for the client to go as well.
     pub fn fin(&mut self) -> io::Result<()> {
-        self.stream.tcp.shutdown(Shutdown::Write)?;
+        self.stream.tcp.shutdown(Shutdown::Write).inspect_err(|_| self.gone())?;
         self.be_silent()
     }
 
@@ -373,42 +394,15 @@ impl Peer {
     }
 
     fn fill(&mut self, buffer: &mut [u8]) -> io::Result<()> {
-        self.stream.read_exact(buffer).inspect_err(|_| self.board.note(self.number, Fact::Gone))
+        self.stream.read_exact(buffer).inspect_err(|_| self.gone())
     }
-}
 
-/// A final frame as a server sends it.
-pub fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
-    let mut frame = vec![0x80 | opcode];
-    match payload.len() {
-        len @ 0..126 => frame.push(u8::try_from(len).unwrap()),
-        len @ 126..65_536 => {
-            frame.push(126);
-            frame.extend(u16::try_from(len).unwrap().to_be_bytes());
-        }
-        len => {
-            frame.push(127);
-            frame.extend(u64::try_from(len).unwrap().to_be_bytes());
+    /// Once, however it was noticed.
+    fn gone(&mut self) {
+        if !std::mem::replace(&mut self.gone, true) {
+            self.board.note(self.number, Fact::Gone);
         }
     }
-    frame.extend(payload);
-    frame
-}
-
-/// The right answer to this request.
-pub fn switching(request: &str) -> String {
-    let accept = derive_accept_key(header(request, "sec-websocket-key").unwrap_or_default().as_bytes());
-    format!(
-        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Accept: {accept}\r\n\r\n"
-    )
-}
-
-fn header<'a>(request: &'a str, name: &str) -> Option<&'a str> {
-    request.lines().find_map(|line| {
-        let (found, value) = line.split_once(": ")?;
-        found.eq_ignore_ascii_case(name).then_some(value)
-    })
 }
 
 /// Of a Close frame: its code, if it has one.

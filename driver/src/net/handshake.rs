@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use async_tungstenite::tungstenite::handshake::client::generate_key;
 use async_tungstenite::tungstenite::handshake::derive_accept_key;
+use bytes::Bytes;
 use futures_io::{AsyncRead, AsyncWrite};
 use futures_util::AsyncWriteExt;
 use http::header::{
@@ -13,7 +14,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tidegate_core::Failure;
 
-use super::head::{Prefixed, read_head};
+use super::head::{HeadFault, Prefixed, read_head};
 use super::retry_after::retry_after;
 use super::{failure, redirect};
 use crate::request::ConnectRequest;
@@ -37,6 +38,9 @@ const MAX_HEAD: usize = 64 * 1024;
 /// The most headers of an answer.
 const MAX_HEADERS: usize = 128;
 
+/// The most interim answers before the one that counts, as in Go's client.
+const MAX_INTERIM: usize = 5;
+
 /// What the server answers.
 pub(crate) enum Answer<S> {
     /// The stream from the first byte behind the answer on, and the subprotocol that was chosen.
@@ -58,17 +62,43 @@ where
     };
     let written = written.await;
     // A server may refuse without reading all that it is sent: its answer says more than the broken pipe.
-    match (written, read_head(&mut stream, MAX_HEAD).await) {
-        (Err(error), Err(_)) => Err(failure::of_exchange(&error)),
-        (Ok(()), Err(fault)) => Err(failure::of_head(&fault)),
-        (_, Ok((head, rest))) => {
-            let rest = rest.into_prefix();
-            judge(request, &key, &head).map(|verdict| match verdict {
-                Verdict::Upgraded(subprotocol) => Answer::Upgraded(Prefixed::new(rest, stream), subprotocol),
-                Verdict::Redirect(location) => Answer::Redirect(location),
-            })
+    let (head, rest) = match (written, final_answer(&mut stream).await) {
+        (Err(error), Err(NoAnswer::Head(_))) => return Err(failure::of_exchange(&error)),
+        (Ok(()), Err(NoAnswer::Head(fault))) => return Err(failure::of_head(&fault)),
+        (_, Err(NoAnswer::Invalid(failure))) => return Err(failure),
+        (_, Ok(answer)) => answer,
+    };
+    judge(request, &key, &head).map(|verdict| match verdict {
+        Verdict::Upgraded(subprotocol) => Answer::Upgraded(Prefixed::new(rest, stream), subprotocol),
+        Verdict::Redirect(location) => Answer::Redirect(location),
+    })
+}
+
+/// Status and headers of an answer.
+type Head = (u16, HeaderMap);
+
+/// Why there is no answer that counts.
+enum NoAnswer {
+    Head(HeadFault),
+    Invalid(Failure),
+}
+
+/// The first answer that is not an interim one (RFC 9110 §15.2), and what came behind it. 101 is final: nothing of HTTP
+/// follows.
+async fn final_answer<S: AsyncRead + Unpin>(stream: &mut S) -> Result<(Head, Bytes), NoAnswer> {
+    let mut rest = Bytes::new();
+    for _ in 0..=MAX_INTERIM {
+        // What came behind the last is less than one read, so that the next takes all of it.
+        let read = read_head(Prefixed::new(rest, &mut *stream), MAX_HEAD).await;
+        let (head, behind) = read.map_err(NoAnswer::Head)?;
+        rest = behind.into_prefix();
+        let head = parse(&head).map_err(NoAnswer::Invalid)?;
+        if head.0 == 101 || !(100..200).contains(&head.0) {
+            return Ok((head, rest));
         }
     }
+    let detail = format!("it was announced more than {MAX_INTERIM} times, and did not come");
+    Err(NoAnswer::Invalid(Failure::Upgrade { detail }))
 }
 
 /// The request's head as it goes out.
@@ -132,18 +162,18 @@ enum Verdict {
     Redirect(HeaderValue),
 }
 
-fn judge(request: &ConnectRequest, key: &str, head: &[u8]) -> Result<Verdict, Failure> {
-    let (status, headers) = parse(head)?;
+fn judge(request: &ConnectRequest, key: &str, (status, headers): &Head) -> Result<Verdict, Failure> {
+    let status = *status;
     if status != 101 {
         if let (true, Some(location)) = (redirect::is_redirect(status), headers.get(LOCATION)) {
             return Ok(Verdict::Redirect(location.clone()));
         }
-        return Err(Failure::Rejected { status, retry_after: retry_after(&headers, SystemTime::now()) });
+        return Err(Failure::Rejected { status, retry_after: retry_after(headers, SystemTime::now()) });
     }
-    if !has_token(&headers, &UPGRADE, "websocket") {
+    if !has_token(headers, &UPGRADE, "websocket") {
         return Err(invalid("it switches to another protocol than websocket (Upgrade)"));
     }
-    if !has_token(&headers, &CONNECTION, "upgrade") {
+    if !has_token(headers, &CONNECTION, "upgrade") {
         return Err(invalid("it does not say that the connection is upgraded (Connection)"));
     }
     let accept = headers.get(SEC_WEBSOCKET_ACCEPT).map(|value| value.as_bytes().trim_ascii());
@@ -154,7 +184,7 @@ fn judge(request: &ConnectRequest, key: &str, head: &[u8]) -> Result<Verdict, Fa
     if headers.get_all(SEC_WEBSOCKET_EXTENSIONS).iter().any(|value| !value.is_empty()) {
         return Err(invalid("the server uses an extension that was not offered (Sec-WebSocket-Extensions)"));
     }
-    subprotocol(&offered(request.headers()), &headers).map(Verdict::Upgraded)
+    subprotocol(&offered(request.headers()), headers).map(Verdict::Upgraded)
 }
 
 /// The one that the server chose, if any was offered. Without a choice there is nothing to speak (as browsers have it).
@@ -173,7 +203,7 @@ fn subprotocol(offered: &[&[u8]], headers: &HeaderMap) -> Result<Option<String>,
 }
 
 /// Status and headers of a whole head.
-fn parse(head: &[u8]) -> Result<(u16, HeaderMap), Failure> {
+fn parse(head: &[u8]) -> Result<Head, Failure> {
     let mut lines = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut answer = httparse::Response::new(&mut lines);
     match answer.parse(head) {
@@ -273,7 +303,7 @@ mod tests {
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Accept: {accept}\r\n\r\n"
         );
-        match judge(&request, "KEY", edit(answer).as_bytes())? {
+        match judge(&request, "KEY", &parse(edit(answer).as_bytes())?)? {
             Verdict::Upgraded(subprotocol) => Ok(subprotocol),
             Verdict::Redirect(_) => panic!("no redirect was sent"),
         }

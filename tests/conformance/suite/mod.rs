@@ -4,16 +4,21 @@
 
 mod addresses;
 mod bootstrap;
+mod cancelled;
 mod cancelling;
 mod client_certificates;
+mod closing;
 mod connecting;
 mod demand;
+mod frames;
 mod handlers;
+mod handshake;
 mod interruption;
 mod liveness;
 mod peers;
 mod proxies;
 mod proxy_environment;
+mod redirects;
 mod retrying;
 mod sending;
 mod single;
@@ -21,6 +26,7 @@ mod stopping;
 mod telemetry;
 mod tls;
 mod tls_options;
+mod violations;
 
 use tidegate_tests::case::{Cases, Suite};
 use tidegate_tests::prelude::*;
@@ -32,16 +38,21 @@ impl Suite for Conformance {
     fn cases<A: Adapter>(cases: &mut Cases) {
         addresses::cases::<A>(cases);
         bootstrap::cases::<A>(cases);
+        cancelled::cases::<A>(cases);
         cancelling::cases::<A>(cases);
         client_certificates::cases::<A>(cases);
+        closing::cases::<A>(cases);
         connecting::cases::<A>(cases);
         demand::cases::<A>(cases);
+        frames::cases::<A>(cases);
         handlers::cases::<A>(cases);
+        handshake::cases::<A>(cases);
         interruption::cases::<A>(cases);
         liveness::cases::<A>(cases);
         peers::cases::<A>(cases);
         proxies::cases::<A>(cases);
         proxy_environment::cases::<A>(cases);
+        redirects::cases::<A>(cases);
         retrying::cases::<A>(cases);
         sending::cases::<A>(cases);
         single::cases::<A>(cases);
@@ -49,5 +60,6 @@ impl Suite for Conformance {
         telemetry::cases::<A>(cases);
         tls::cases::<A>(cases);
         tls_options::cases::<A>(cases);
+        violations::cases::<A>(cases);
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tidegate::rustls::{self, ServerConfig, ServerConnection};
 
-use super::{Fact, Peer, Server};
+use super::{Peer, Server};
 
 /// TCP, with TLS once that was asked for.
 pub(super) struct Wire {
@@ -95,7 +95,7 @@ impl Peer {
     /// Says nothing, and reads whatever comes until the client has gone.
     pub fn listen(&mut self) -> io::Result<()> {
         let drained = self.stream.drain();
-        self.board.note(self.number, Fact::Gone);
+        self.gone();
         drained
     }
 

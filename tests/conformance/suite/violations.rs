@@ -1,0 +1,359 @@
+//! Every rule of RFC 6455 that a server can break. What came before counts, the connection is dropped, and the feed goes
+//! on with another. Where the transport is more lenient than the RFC, the case says so.
+
+use std::iter::once;
+
+use futures_util::StreamExt;
+use tidegate::{Delivery, Failure, Frame};
+use tidegate_tests::once::{next as next_frame, pair, request};
+use tidegate_tests::prelude::*;
+use tidegate_tests::server::{BINARY, CLOSE, Fact, PING, PONG, Server, TEXT, frame};
+use tidegate_tests::{Connector, Limits};
+
+cases! {
+    both: [
+        reserved_bits,
+        reserved_opcodes,
+        masked_frames,
+        control_frames_in_pieces,
+        control_frames_over_125_bytes,
+        text_that_is_not_utf8,
+        messages_out_of_order,
+        close_frames_that_are_none,
+        close_codes_that_must_not_be_sent,
+        close_codes_that_may_be_sent,
+        lengths_over_the_limit,
+        a_message_over_the_limit_in_pieces,
+        lengths_that_are_not_minimal,
+    ],
+    single: [each_is_a_failure_of_the_protocol, a_length_that_is_only_claimed_costs_nothing],
+}
+
+/// What it is, and the bytes.
+type Violation = (String, Vec<u8>);
+
+/// The first byte of a frame of one byte, and what is wrong with it.
+fn first_bytes(what: &str, first: impl IntoIterator<Item = u8>) -> Vec<Violation> {
+    first.into_iter().map(|first| (format!("{what}: {first:#04x}"), vec![first, 1, b'x'])).collect()
+}
+
+/// §5.2: no extension was agreed on that would give them a meaning.
+fn of_reserved_bits() -> Vec<Violation> {
+    let opcodes = [TEXT, BINARY, PING, PONG];
+    let first = opcodes.into_iter().flat_map(|opcode| (1..8).map(move |bits| 0x80 | bits << 4 | opcode));
+    let close = (1..8).map(|bits| ("of a close".to_owned(), vec![0x80 | bits << 4 | CLOSE, 2, 0x03, 0xe8]));
+    let later = ("of a continuation".to_owned(), vec![TEXT, 1, b'x', 0xc0, 1, b'x']);
+    first_bytes("reserved bits", first).into_iter().chain(close).chain(once(later)).collect()
+}
+
+/// §5.2.
+fn of_reserved_opcodes() -> Vec<Violation> {
+    let reserved = (3..8).chain(11..16);
+    first_bytes("reserved opcode", reserved.flat_map(|opcode| [0x80 | opcode, opcode]))
+}
+
+/// §5.1: only clients mask.
+fn of_masks() -> Vec<Violation> {
+    let masked = |opcode| (format!("masked {opcode}"), vec![0x80 | opcode, 0x81, 1, 2, 3, 4, b'x' ^ 1]);
+    let empty = ("masked and empty".to_owned(), vec![0x81, 0x80, 1, 2, 3, 4]);
+    [TEXT, BINARY, PING, PONG, CLOSE].map(masked).into_iter().chain(once(empty)).collect()
+}
+
+/// §5.4.
+fn of_control_frames_in_pieces() -> Vec<Violation> {
+    let code = ("a close with a code".to_owned(), vec![CLOSE, 2, 0x03, 0xe8]);
+    first_bytes("a piece", [PING, PONG, CLOSE]).into_iter().chain(once(code)).collect()
+}
+
+/// §5.5.
+fn of_large_control_frames() -> Vec<Violation> {
+    let large = |opcode, len: usize| {
+        (
+            format!("{opcode} with {len} bytes"),
+            frame(opcode, &[&[0x03, 0xe8][..], &vec![b'x'; len - 2]].concat()),
+        )
+    };
+    let both = |opcode| [large(opcode, 126), large(opcode, 70_000)];
+    [PING, PONG, CLOSE].into_iter().flat_map(both).collect()
+}
+
+/// Bytes that are not UTF-8, wherever they come in a text (RFC 3629).
+const NOT_UTF8: [(&str, &[u8]); 12] = [
+    ("a lone continuation", b"\x80"),
+    ("a start and no continuation", b"\xc3("),
+    ("a start at the end", b"\xe2\x82"),
+    ("overlong, two bytes", b"\xc0\xaf"),
+    ("overlong, three bytes", b"\xe0\x80\xaf"),
+    ("overlong, four bytes", b"\xf0\x80\x80\xaf"),
+    ("an overlong NUL", b"\xc0\x80"),
+    ("a high surrogate", b"\xed\xa0\x80"),
+    ("a pair of surrogates", b"\xed\xa0\xbd\xed\xb8\x80"),
+    ("over U+10FFFF", b"\xf4\x90\x80\x80"),
+    ("five bytes", b"\xf8\x88\x80\x80\x80"),
+    ("no byte of UTF-8", b"\xfe"),
+];
+
+/// §8.1: in one frame, and cut after each byte.
+fn of_utf8() -> Vec<Violation> {
+    let of = |(what, bytes): (&str, &[u8])| {
+        let text = [b"gr\xc3\xbc\xc3\x9fe ", bytes].concat();
+        let cuts = (text.len() - bytes.len()..text.len()).map(|cut| {
+            let mut first = frame(TEXT, &text[..cut]);
+            first[0] = TEXT;
+            (format!("{what}, cut at {cut}"), [first, frame(0, &text[cut..])].concat())
+        });
+        once((what.to_owned(), frame(TEXT, &text))).chain(cuts).collect::<Vec<_>>()
+    };
+    NOT_UTF8.into_iter().flat_map(of).collect()
+}
+
+/// §5.4.
+fn of_fragments() -> Vec<Violation> {
+    let table: [(&str, &[u8]); 7] = [
+        ("a last piece of nothing", &[0x80, 1, b'x']),
+        ("a piece of nothing", &[0x00, 1, b'x']),
+        ("a piece after a whole message", &[0x81, 1, b'x', 0x80, 1, b'y']),
+        ("a text within a text", &[0x01, 1, b'x', 0x81, 1, b'y']),
+        ("binary within a text", &[0x01, 1, b'x', 0x82, 1, b'y']),
+        ("the start of a text within a text", &[0x01, 1, b'x', 0x01, 1, b'y']),
+        ("a text within binary, a ping between", &[0x02, 1, b'x', 0x89, 0, 0x81, 1, b'y']),
+    ];
+    table.map(|(what, bytes)| (what.to_owned(), bytes.to_vec())).into()
+}
+
+/// §5.5.1.
+fn of_closes() -> Vec<Violation> {
+    let reasons = NOT_UTF8
+        .map(|(what, bytes)| (format!("a reason: {what}"), frame(CLOSE, &[b"\x03\xe8bye ", bytes].concat())));
+    once(("half a code".to_owned(), vec![0x88, 1, 3])).chain(reasons).collect()
+}
+
+/// §5.2: the first bit of a long length is zero; all but the smallest are over the limits, too.
+fn of_lengths() -> Vec<Violation> {
+    let long = |len: u64| [&[0x82, 127][..], &len.to_be_bytes()].concat();
+    let table = [
+        (1 << 40, "1 TiB"),
+        (i64::MAX as u64, "2^63-1"),
+        (1 << 63, "the first bit alone"),
+        (1 << 63 | 5, "the first bit, and 5"),
+        (u64::MAX, "2^64-1"),
+        ((16 << 20) + 1, "one over the default limit"),
+    ];
+    table.map(|(len, what)| (what.to_owned(), long(len))).into()
+}
+
+/// Each on a connection of its own. `between` is what of the violation is still good.
+async fn each_ends_its_connection<M: Mode>(table: Vec<Violation>, kind: &str, between: &[(&str, &str)]) {
+    let (count, bytes) = (table.len(), table.clone());
+    let server = Server::start(move |number, peer| {
+        peer.upgrade()?;
+        peer.text(&format!("good {number}"))?;
+        let Some((_, bytes)) = bytes.get(number - 1) else { return peer.serve() };
+        // The client may have gone before it has all.
+        let _ = peer.raw(bytes);
+        peer.listen()
+    });
+    let config = quick().close_timeout(ms(10));
+    let config = config.retry(tidegate::RetryPolicy::fixed(ms(1)).unlimited());
+    let mut feed = M::start(M::to(&server).config(config));
+    for (id, (what, _)) in (1..).zip(&table) {
+        let mut expected = vec![format!("live {id}"), format!("good {id}")];
+        let good = between.iter().filter(|(violation, _)| violation == what);
+        expected.extend(good.map(|(_, item)| (*item).to_owned()));
+        expected.push(format!("interrupted {id}: {kind}"));
+        assert_eq!(take(&mut feed, expected.len()).await, expected, "{what}");
+        within(server.saw(id, Fact::Gone)).await;
+    }
+    let after = [format!("good {}", count + 1)];
+    take_to(&mut feed, &after[0]).await;
+    assert_eq!(server.accepted(), count + 1);
+}
+
+async fn reserved_bits<M: Mode>() {
+    // What the first piece of a text began has not been delivered.
+    each_ends_its_connection::<M>(of_reserved_bits(), "protocol", &[]).await;
+}
+
+async fn reserved_opcodes<M: Mode>() {
+    each_ends_its_connection::<M>(of_reserved_opcodes(), "protocol", &[]).await;
+}
+
+async fn masked_frames<M: Mode>() {
+    each_ends_its_connection::<M>(of_masks(), "protocol", &[]).await;
+}
+
+async fn control_frames_in_pieces<M: Mode>() {
+    each_ends_its_connection::<M>(of_control_frames_in_pieces(), "protocol", &[]).await;
+}
+
+/// The transport takes the whole frame before it says so; the frame limit bounds that.
+async fn control_frames_over_125_bytes<M: Mode>() {
+    each_ends_its_connection::<M>(of_large_control_frames(), "protocol", &[]).await;
+}
+
+async fn text_that_is_not_utf8<M: Mode>() {
+    each_ends_its_connection::<M>(of_utf8(), "protocol", &[]).await;
+}
+
+async fn messages_out_of_order<M: Mode>() {
+    let whole = [("a piece after a whole message", "x")];
+    each_ends_its_connection::<M>(of_fragments(), "protocol", &whole).await;
+}
+
+async fn close_frames_that_are_none<M: Mode>() {
+    each_ends_its_connection::<M>(of_closes(), "protocol", &[]).await;
+}
+
+async fn lengths_over_the_limit<M: Mode>() {
+    each_ends_its_connection::<M>(of_lengths(), "protocol", &[]).await;
+}
+
+/// How the feed's first connection ends if the server sends this Close, and which code it is answered with.
+async fn closed_with<M: Mode>(code: u16) -> (Option<(u16, String)>, Option<u16>) {
+    let server = Server::start(move |number, peer| {
+        peer.upgrade()?;
+        if number == 1 {
+            peer.raw(&frame(CLOSE, &[&code.to_be_bytes()[..], b"bye"].concat()))?;
+            return peer.fin();
+        }
+        peer.serve()
+    });
+    let mut feed = M::start(M::to(&server).config(quick()));
+    let found = loop {
+        match within(feed.recv()).await {
+            Some(Ok(Delivery::Interrupted { failure: Some(Failure::Closed(frame)), .. })) => {
+                break frame.map(|frame| (frame.code, frame.reason));
+            }
+            Some(Ok(Delivery::Live { .. })) => {}
+            other => panic!("{code}: {other:?}"),
+        }
+    };
+    let (answer, _) = drive(&mut feed, server.saw_close(1)).await;
+    (found, answer)
+}
+
+/// §7.4: lenient. The transport answers with 1002 as it should; but it puts that frame in place of the server's, so that
+/// the failure is `closed`, as if the server had said 1002, and not `protocol`. The feed goes on all the same.
+///
+/// 1014 (bad gateway) is no violation: it was registered after the RFC, and the transport does not know it.
+async fn close_codes_that_must_not_be_sent<M: Mode>() {
+    let codes = [0, 1, 999, 1004, 1005, 1006, 1014, 1015, 1016, 1100, 2000, 2999, 5000, 65_535];
+    for code in codes {
+        let (found, answer) = closed_with::<M>(code).await;
+        assert_eq!(found, Some((1002, "Protocol violation".to_owned())), "{code}");
+        assert_eq!(answer, Some(1002), "{code}");
+    }
+}
+
+async fn close_codes_that_may_be_sent<M: Mode>() {
+    let codes = [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 3000, 3999, 4000, 4999];
+    for code in codes {
+        let (found, answer) = closed_with::<M>(code).await;
+        assert_eq!((found, answer), (Some((code, "bye".to_owned())), Some(code)));
+    }
+}
+
+/// No frame is over its limit, all of them together are.
+async fn a_message_over_the_limit_in_pieces<M: Mode>() {
+    for opcode in [TEXT, BINARY] {
+        let server = Server::start(move |number, peer| {
+            peer.upgrade()?;
+            peer.text(&format!("good {number}"))?;
+            let piece = frame(0, &[b'x'; 10]);
+            peer.raw(&[&[opcode, 10], &piece[2..]].concat())?;
+            for _ in 0..1000 {
+                // Never the last one.
+                if peer.raw(&[&[0, 10], &piece[2..]].concat()).is_err() {
+                    break;
+                }
+            }
+            peer.listen()
+        });
+        let limits = Limits::default().max_frame_size(10).unwrap().max_message_size(95).unwrap();
+        let feed = <M::Adapter as Adapter>::feed_with(Connector::default().limits(limits), &server.url());
+        let mut feed = M::start(feed.config(quick()));
+        for id in 1..=3 {
+            let expected =
+                [format!("live {id}"), format!("good {id}"), format!("interrupted {id}: protocol")];
+            assert_eq!(take(&mut feed, 3).await, expected);
+            within(server.saw(id, Fact::Gone)).await;
+        }
+    }
+}
+
+/// §5.2: lenient. The fewest bytes must be used for a length; the transport takes any, and the message is what it is.
+async fn lengths_that_are_not_minimal<M: Mode>() {
+    let server = Server::start(|_, peer| {
+        peer.upgrade()?;
+        peer.raw(&[0x81, 126, 0, 1, b'a'])?;
+        peer.raw(&[0x81, 127, 0, 0, 0, 0, 0, 0, 0, 1, b'b'])?;
+        peer.raw(&[0x81, 126, 0, 0])?;
+        peer.raw(&[&[0x82, 127, 0, 0, 0, 0, 0, 0, 1, 0][..], &[0; 256]].concat())?;
+        peer.text("after")?;
+        peer.serve()
+    });
+    let mut feed = M::start(M::to(&server).config(quick()));
+    assert_eq!(take(&mut feed, 6).await, ["live 1", "a", "b", "", "256 bytes", "after"]);
+}
+
+/// Without a feed: the failure, and then the end. What was good before it comes out first.
+async fn each_is_a_failure_of_the_protocol<A: Adapter>() {
+    let all = [
+        of_reserved_bits(),
+        of_reserved_opcodes(),
+        of_masks(),
+        of_control_frames_in_pieces(),
+        of_large_control_frames(),
+        of_utf8(),
+        of_fragments(),
+        of_closes(),
+        of_lengths(),
+    ];
+    for (what, bytes) in all.concat() {
+        let (mut client, server) = pair::<A>(move |peer| {
+            peer.text("good")?;
+            let _ = peer.raw(&bytes);
+            peer.listen()
+        })
+        .await;
+        assert_eq!(next_frame::<A>(&mut client).await, Some(Ok(Frame::Text("good".into()))), "{what}");
+        let failure = loop {
+            match next_frame::<A>(&mut client).await {
+                Some(Ok(Frame::Text(_) | Frame::Ping(_))) => {}
+                Some(Err(failure)) => break failure,
+                other => panic!("{what}: {other:?}"),
+            }
+        };
+        assert_eq!(failure.kind(), "protocol", "{what}: {failure}");
+        assert_eq!(within(client.next()).await, None, "{what}");
+        drop(client);
+        within(server.saw(1, Fact::Gone)).await;
+    }
+}
+
+/// D3, §10.4: a TiB that was reserved would show in the most that the process ever had, or end it; nothing of the payload
+/// comes, so that the refusal is of the header alone.
+async fn a_length_that_is_only_claimed_costs_nothing<A: Adapter>() {
+    const TIB: u64 = 1 << 40;
+    let asked = |server: &Server| tidegate::ConnectRequest::new(server.url()).unwrap();
+    let server = Server::start(|_, peer| {
+        peer.upgrade()?;
+        peer.raw(&[&[0x82, 127][..], &TIB.to_be_bytes()].concat())?;
+        peer.listen()
+    });
+    let mut client = request::<A>(asked(&server), Connector::default()).await.unwrap();
+    let failure = next_frame::<A>(&mut client).await.unwrap().unwrap_err();
+    let detail = format!("a frame or message of {TIB} bytes is over the limit of {}", 16 << 20);
+    assert_eq!(failure, Failure::Protocol { detail });
+    // Where the system tells.
+    if let Some(peak) = peak_memory() {
+        assert!(peak < TIB, "{peak} bytes were reserved");
+    }
+}
+
+/// The most memory that was ever reserved in this process, in bytes.
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmPeak:"))?;
+    Some(line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024)
+}
