@@ -69,7 +69,7 @@ fn advice(reason: &StopReason) -> &'static str {
         }
         Failure::Proxy { problem: ProxyProblem::Unreachable, .. } => "Check the proxy's host and port.",
         Failure::Proxy { problem: ProxyProblem::Credentials, .. } => {
-            "Give the proxy's user name and password in its URL: http://user:password@host:port."
+            "Give the proxy's user name and password in its URL: scheme://user:password@host:port."
         }
         Failure::Proxy { problem: ProxyProblem::Forbidden | ProxyProblem::Failed, .. } => {
             "Ask the proxy's operator, or go without it: --proxy none."
@@ -91,15 +91,14 @@ fn advice(reason: &StopReason) -> &'static str {
     }
 }
 
+/// The failure says what may help; here is how, with this command.
 const fn advice_on_tls(problem: TlsProblem) -> &'static str {
     match problem {
-        TlsProblem::UnknownIssuer => "Give the authority's certificate with --ca, if it is one you trust.",
-        TlsProblem::WrongHost => {
-            "Check the host's name in the URL: it must be one that the certificate is for."
-        }
-        TlsProblem::Expired => "Have the server's certificate renewed, or set this machine's clock right.",
-        TlsProblem::NoCommonProtocol => "Check that the port is one for TLS; plain servers have ws:// URLs.",
-        TlsProblem::ClientCertificate => "Give the client's certificate with --cert and --key.",
+        TlsProblem::UnknownIssuer => "With this command that is --ca.",
+        TlsProblem::WrongHost => "Check the URL.",
+        TlsProblem::Expired => "--max-retries allows more attempts meanwhile.",
+        TlsProblem::NoCommonProtocol => "Check the URL's host and port.",
+        TlsProblem::ClientCertificate => "With this command that is --cert and --key.",
         TlsProblem::Other => {
             "Check the URL's host and port, and the certificates with --ca, --cert and --key."
         }

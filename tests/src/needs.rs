@@ -35,6 +35,19 @@ pub static TINYPROXY: Need = Need::new("tinyproxy", || peer(peers::tinyproxy()))
 /// microsocks: SOCKS5.
 pub static MICROSOCKS: Need = Need::new("microsocks", || peer(peers::microsocks()));
 
+/// Network namespaces, on Linux and with root: links that lose packets.
+pub static NETNS: Need = Need::new("network namespaces", namespaces);
+
+#[cfg(target_os = "linux")]
+fn namespaces() -> Result<String, String> {
+    crate::netns::unavailable().map_or_else(|| Ok("can be made".to_owned()), |why| Err(why.to_owned()))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn namespaces() -> Result<String, String> {
+    Err("Linux alone has them".to_owned())
+}
+
 /// The Autobahn testsuite.
 pub static WSTEST: Need = Need::new("Autobahn testsuite", || {
     let missing = "no wstest: see tests/src/autobahn/requirements.txt";

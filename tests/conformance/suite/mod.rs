@@ -10,10 +10,13 @@ mod client_certificates;
 mod closing;
 mod connecting;
 mod demand;
+mod faults;
 mod frames;
 mod handlers;
 mod handshake;
 mod interruption;
+#[cfg(target_os = "linux")]
+mod links;
 mod liveness;
 mod peers;
 mod proxies;
@@ -45,9 +48,12 @@ impl Suite for Conformance {
         connecting::cases::<A>(cases);
         demand::cases::<A>(cases);
         frames::cases::<A>(cases);
+        faults::cases::<A>(cases);
         handlers::cases::<A>(cases);
         handshake::cases::<A>(cases);
         interruption::cases::<A>(cases);
+        #[cfg(target_os = "linux")]
+        links::cases::<A>(cases);
         liveness::cases::<A>(cases);
         peers::cases::<A>(cases);
         proxies::cases::<A>(cases);

@@ -54,7 +54,7 @@ impl Server {
     /// Where a feed finds it over TLS, by this name or address.
     #[must_use]
     pub fn secure_url(&self, host: &str) -> String {
-        format!("wss://{host}:{}/feed", self.address.port())
+        format!("wss://{host}:{}/feed", self.port())
     }
 }
 

@@ -1,0 +1,200 @@
+//! Numbered items, and what must hold of them whatever the network does.
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tidegate::driver::Source;
+use tidegate::{ConfigBuilder, Feed, FeedHandle, Message};
+use tidegate_tests::fault_proxy::FaultProxy;
+use tidegate_tests::prelude::*;
+use tidegate_tests::server::{Server, switching};
+
+/// How often the server sends an item.
+pub(super) const EVERY: Duration = ms(5);
+
+/// How long an item is, in bytes.
+pub(super) const ITEM: usize = 60;
+
+/// A frame's head, and the item.
+const FRAME: usize = 2 + ITEM;
+
+/// Who is connected last, and how many items there have been.
+#[derive(Default)]
+struct Client {
+    newest: usize,
+    items: u64,
+}
+
+/// Numbers the items of each connection, and those of each client over all of its connections. An item goes out on a
+/// client's newest connection alone: what is missing between two connections was sent on the first of them.
+pub(super) fn numbered() -> Server {
+    let clients: Arc<Mutex<BTreeMap<String, Client>>> = Arc::default();
+    Server::start(move |number, peer| {
+        peer.upgrade()?;
+        let (_, name) = peer.read()?;
+        let name = String::from_utf8(name).map_err(|_| ErrorKind::InvalidData)?;
+        for item in 0.. {
+            let total = {
+                let mut clients = clients.lock().unwrap();
+                let client = clients.entry(name.clone()).or_default();
+                if client.newest > number {
+                    break;
+                }
+                client.newest = number;
+                client.items += 1;
+                client.items
+            };
+            let text = format!("{name} {number} {item} {total} ");
+            peer.text(&format!("{text:x<ITEM$}"))?;
+            peer.serve_for(EVERY)?;
+        }
+        peer.serve()
+    })
+}
+
+/// How many bytes a connection has brought with so many whole items.
+pub(super) fn bytes_before(item: usize) -> u64 {
+    (switching("").len() + item * FRAME) as u64
+}
+
+/// A feed of numbered items that is held to them at every step.
+pub(super) struct Followed<S: Source> {
+    feed: Feed<S>,
+    audit: Audit,
+}
+
+/// Starts one through the proxy.
+pub(super) fn follow<M: Mode>(
+    proxy: &FaultProxy,
+    name: &str,
+    config: ConfigBuilder,
+    notices: &Notices,
+) -> Followed<impl Source<Item = Message> + use<M>> {
+    let hello = name.to_owned();
+    let builder = M::feed(&proxy.url("/feed")).config(config).on_notice(notices.watch());
+    let feed = M::start(builder.on_upgrade(move |_| Ok([hello.clone()])));
+    Followed { feed, audit: Audit { name: name.to_owned(), ..Audit::default() } }
+}
+
+impl<S: Source<Item = Message>> Followed<S> {
+    /// Says what is being done, should something go wrong.
+    pub(super) fn step(&mut self, what: String) {
+        self.audit.step = what;
+    }
+
+    pub(super) fn handle(&self) -> FeedHandle {
+        self.feed.handle()
+    }
+
+    /// How often it has been Live.
+    pub(super) fn connections(&self) -> usize {
+        self.audit.connections
+    }
+
+    async fn next(&mut self) -> String {
+        let Some(received) = timeout(WAIT, self.feed.recv()).await else {
+            panic!("it hangs: {}", self.audit)
+        };
+        let line = line(&received.unwrap().unwrap());
+        self.audit.see(&line);
+        line
+    }
+
+    /// Takes so many items, on one connection.
+    pub(super) async fn items(&mut self, count: usize) {
+        let (before, enough) = (self.audit.interruptions, self.audit.items + count);
+        while self.audit.items < enough {
+            self.next().await;
+        }
+        assert_eq!(self.audit.interruptions, before, "interrupted: {}", self.audit);
+    }
+
+    /// Takes items until the connection has brought so many, however many connections that takes.
+    pub(super) async fn recover(&mut self, count: usize) {
+        while !self.audit.open || self.audit.on_connection < count {
+            self.next().await;
+        }
+    }
+
+    /// Takes items up to the end of the connection: how many it has brought in all, and why it ended.
+    pub(super) async fn interruption(&mut self) -> (usize, String) {
+        loop {
+            if let Some(end) = self.next().await.strip_prefix("interrupted ") {
+                let kind = end.split_once(": ").unwrap().1.to_owned();
+                return (self.audit.on_connection, kind);
+            }
+        }
+    }
+
+    /// Goes on while `work` does.
+    pub(super) async fn during<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let (done, lines) = drive(&mut self.feed, work).await;
+        lines.iter().for_each(|line| self.audit.see(line));
+        done
+    }
+}
+
+/// What has been seen of a feed. Whatever comes next must fit.
+#[derive(Debug, Default)]
+struct Audit {
+    name: String,
+    step: String,
+    open: bool,
+    connections: usize,
+    interruptions: usize,
+    items: usize,
+    on_connection: usize,
+    /// The server's number of the connection, and the item's number over all of them.
+    last: (usize, u64),
+}
+
+impl std::fmt::Display for Audit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{self:?}")
+    }
+}
+
+impl Audit {
+    fn see(&mut self, line: &str) {
+        let words: Vec<_> = line.split(' ').collect();
+        match words[0] {
+            "live" => {
+                assert!(!self.open, "{line} without an end before it: {self}");
+                (self.open, self.on_connection) = (true, 0);
+                self.connections += 1;
+            }
+            "interrupted" => {
+                assert!(self.open, "{line} without a connection: {self}");
+                self.open = false;
+                self.interruptions += 1;
+            }
+            "dropped" => panic!("{line}: {self}"),
+            name => {
+                assert_eq!(name, self.name, "another's item: {self}");
+                self.item(
+                    line,
+                    words[1].parse().unwrap(),
+                    words[2].parse().unwrap(),
+                    words[3].parse().unwrap(),
+                );
+            }
+        }
+    }
+
+    /// Within a connection each item, in order; from one to the next, a gap but no way back.
+    fn item(&mut self, line: &str, connection: usize, item: usize, total: u64) {
+        assert!(self.open, "{line} outside of a connection: {self}");
+        assert_eq!(item, self.on_connection, "lost, doubled or out of order: {line}: {self}");
+        let (last_connection, last_total) = self.last;
+        if item == 0 {
+            assert!(connection > last_connection && total > last_total, "from before: {line}: {self}");
+        } else {
+            assert_eq!((connection, total), (last_connection, last_total + 1), "a gap: {line}: {self}");
+        }
+        self.last = (connection, total);
+        self.on_connection += 1;
+        self.items += 1;
+    }
+}
