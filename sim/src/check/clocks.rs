@@ -1,0 +1,232 @@
+//! What must have happened by now: P1, C3, C5, B3, L1 to L5, R7, S1, and recovery once the faults are over.
+
+use std::time::Duration;
+
+use tidegate_driver::core::{BootstrapFailure, Failure, Frame, Notice, Overflow, Phase, Stats, Timestamp};
+
+use super::{Rules, Verdict, hold};
+use crate::entry::Entry;
+
+pub(super) struct Clocks {
+    rules: Rules,
+    phase: Phase,
+    phase_since: Timestamp,
+    opened: Timestamp,
+    heard: Timestamp,
+    ping: Option<Timestamp>,
+    paused: Option<Timestamp>,
+    read_while_paused: bool,
+    emitted: Timestamp,
+    items: u64,
+    retry_at: Timestamp,
+    shutdown: Option<Timestamp>,
+    live_by: Option<Timestamp>,
+    /// The last jump of the clock: nobody could look in between.
+    jump: (Timestamp, Timestamp),
+}
+
+impl Clocks {
+    pub(super) const fn new(rules: Rules) -> Self {
+        Self {
+            rules,
+            phase: Phase::Idle,
+            phase_since: Timestamp::ZERO,
+            opened: Timestamp::ZERO,
+            heard: Timestamp::ZERO,
+            ping: None,
+            paused: None,
+            read_while_paused: false,
+            emitted: Timestamp::ZERO,
+            items: 0,
+            retry_at: Timestamp::ZERO,
+            shutdown: None,
+            live_by: None,
+            jump: (Timestamp::ZERO, Timestamp::ZERO),
+        }
+    }
+
+    pub(super) fn see(&mut self, now: Timestamp, entry: &Entry) -> Verdict {
+        match entry {
+            Entry::Opened { .. } => {
+                self.opened = now;
+                self.heard = now;
+                self.ping = None;
+                self.paused = None;
+                self.read_while_paused = false;
+            }
+            Entry::Read { frame, .. } => {
+                self.heard = now;
+                self.read_while_paused |= self.paused.is_some_and(|since| since < now);
+                if matches!(frame, Frame::Pong(_)) {
+                    self.ping = None;
+                }
+            }
+            Entry::Sent { frame: Frame::Ping(_), .. } => self.ping = Some(now),
+            Entry::Notice(notice) => return self.notice(now, notice),
+            Entry::Shutdown | Entry::Abandoned => {
+                self.shutdown.get_or_insert(now);
+            }
+            Entry::Jumped { to } => self.jump = (now, *to),
+            Entry::Healed { bound } => self.live_by = Some(now.saturating_add(*bound)),
+            Entry::Quiet { phase, stats, alarm, waits: _ } => return self.quiet(now, *phase, stats, *alarm),
+            Entry::Connect { .. }
+            | Entry::DialFailed { .. }
+            | Entry::Gone { .. }
+            | Entry::Sent { .. }
+            | Entry::Flushed { .. }
+            | Entry::Broke { .. }
+            | Entry::Ordered { .. }
+            | Entry::Consumed(_)
+            | Entry::Ended { .. }
+            | Entry::Fault { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn notice(&mut self, now: Timestamp, notice: &Notice) -> Verdict {
+        match notice {
+            Notice::Success { .. } => self.emitted = now,
+            Notice::Failure { failure, .. } | Notice::Timeout { failure, .. } => {
+                self.on_time(now, failure)?;
+            }
+            Notice::Paused { .. } => self.paused = Some(now),
+            Notice::Resumed { .. } => {
+                self.paused = None;
+                self.read_while_paused = false;
+                self.heard = now;
+                self.opened = now;
+                self.emitted = now;
+                self.ping = self.ping.map(|_| now);
+            }
+            Notice::Retry { delay, .. } => self.retry_at = now.saturating_add(*delay),
+            Notice::Disconnected { failure, .. } => {
+                if let Some(failure) = failure {
+                    self.on_time(now, failure)?;
+                }
+            }
+            Notice::Status { .. }
+            | Notice::Pong { .. }
+            | Notice::Dropped { .. }
+            | Notice::Connecting { .. }
+            | Notice::Stopped { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// L2, C3, B3: not before its time, and not after it.
+    fn on_time(&self, now: Timestamp, failure: &Failure) -> Verdict {
+        let settings = &self.rules.settings;
+        if *failure == Failure::Overflow && settings.overflow != Overflow::Disconnect {
+            let spent = self.paused.zip(settings.max_pause);
+            let due = spent.is_some_and(|(since, most)| now >= since.saturating_add(most));
+            hold!(due, "D4, L5: {failure}, though reading may be held back");
+        }
+        let due = match failure {
+            Failure::IdleTimeout => settings.idle_timeout.map(|idle| self.heard.saturating_add(idle)),
+            Failure::ConnectTimeout => Some(self.phase_since.saturating_add(settings.connect_timeout)),
+            Failure::Bootstrap(BootstrapFailure::Timeout) => {
+                Some(self.opened.saturating_add(settings.bootstrap_timeout))
+            }
+            Failure::Resolve { .. }
+            | Failure::Lookup { .. }
+            | Failure::Tcp { .. }
+            | Failure::Proxy { .. }
+            | Failure::Tls { .. }
+            | Failure::Rejected { .. }
+            | Failure::Upgrade { .. }
+            | Failure::Bootstrap(_)
+            | Failure::Closed(_)
+            | Failure::Io { .. }
+            | Failure::Protocol { .. }
+            | Failure::PongTimeout
+            | Failure::Stale
+            | Failure::Fault(_)
+            | Failure::Reconnect
+            | Failure::Overflow => None,
+        };
+        let Some(due) = due else { return Ok(()) };
+        hold!(now >= due, "L2, C3, B3: {failure} {:?} early", due.saturating_since(now));
+        let late = now.saturating_since(self.seen(due));
+        hold!(!self.rules.prompt || late.is_zero(), "L2, C3, B3: {failure} {late:?} late");
+        Ok(())
+    }
+
+    /// When that which is due then can be seen: after a jump that goes over it.
+    fn seen(&self, due: Timestamp) -> Timestamp {
+        let (from, to) = self.jump;
+        if due > from && due < to { to } else { due }
+    }
+
+    fn quiet(&mut self, now: Timestamp, phase: Phase, stats: &Stats, alarm: Option<Timestamp>) -> Verdict {
+        if phase != self.phase {
+            self.phase = phase;
+            self.phase_since = now;
+        }
+        if stats.items != self.items {
+            self.items = stats.items;
+            self.emitted = now;
+        }
+        // What is read once the connection is closing goes nowhere.
+        let linked = matches!(phase, Phase::Bootstrapping | Phase::Live);
+        let read = linked && self.read_while_paused && self.paused.is_some();
+        hold!(!read, "D4: read while reading is held back");
+        // A stream that nobody polls sets no alarm after one has rung.
+        if self.rules.prompt {
+            self.has_deadline(phase, alarm)?;
+            self.not_overdue(now, phase)?;
+        }
+        Ok(())
+    }
+
+    /// P1.
+    fn has_deadline(&self, phase: Phase, alarm: Option<Timestamp>) -> Verdict {
+        let settings = &self.rules.settings;
+        let paused = self.paused.is_some();
+        let must = match phase {
+            Phase::Idle | Phase::Stopped => false,
+            Phase::Connecting | Phase::Closing | Phase::Waiting => true,
+            Phase::Bootstrapping if !paused => true,
+            Phase::Live if !paused => settings.detects_silence() || settings.stale_after.is_some(),
+            Phase::Bootstrapping | Phase::Live => settings.max_pause.is_some(),
+        };
+        hold!(!must || alarm.is_some(), "P1: nothing ends {phase}");
+        Ok(())
+    }
+
+    fn not_overdue(&self, now: Timestamp, phase: Phase) -> Verdict {
+        let settings = &self.rules.settings;
+        let over = |rule: &str, since: Timestamp, span: Option<Duration>| -> Verdict {
+            let Some(span) = span else { return Ok(()) };
+            let due = since.saturating_add(span);
+            hold!(now < due, "{rule}: {phase} {:?} longer than allowed", now.saturating_since(due));
+            Ok(())
+        };
+        match phase {
+            Phase::Connecting => over("C3", self.phase_since, Some(settings.connect_timeout))?,
+            Phase::Closing => over("C5", self.phase_since, Some(settings.close_timeout))?,
+            // A delay of nothing still takes a moment.
+            Phase::Waiting => hold!(now <= self.retry_at, "R7: waiting longer than the delay"),
+            Phase::Bootstrapping | Phase::Live => match self.paused {
+                Some(since) => over("L5", since, settings.max_pause)?,
+                None => {
+                    over("L2", self.heard, settings.idle_timeout)?;
+                    if let Some(sent) = self.ping {
+                        over("L3", sent, Some(settings.pong_timeout))?;
+                    }
+                    if phase == Phase::Live {
+                        over("L4", self.emitted, settings.stale_after)?;
+                    } else {
+                        over("B3", self.opened, Some(settings.bootstrap_timeout))?;
+                    }
+                }
+            },
+            Phase::Idle | Phase::Stopped => {}
+        }
+        if let Some(since) = self.shutdown.filter(|_| phase != Phase::Stopped) {
+            over("S1", since, Some(settings.close_timeout))?;
+        }
+        let late = self.live_by.is_some_and(|by| now > by) && self.shutdown.is_none();
+        hold!(!late || phase == Phase::Live, "recovery: {phase}, though the faults are long over");
+        Ok(())
+    }
+}

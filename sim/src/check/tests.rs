@@ -1,0 +1,272 @@
+//! The checker finds what it is there to find: each case is a run that no feed may give, but for its last entry fine.
+
+use std::time::Duration;
+
+use tidegate_driver::core::{
+    ConnectionId, Failure, Frame, Message, Notice, Overflow, Phase, Stats, StopReason, Timestamp,
+};
+
+use super::{BootstrapRule, Checker, Emission, Rules};
+use crate::entry::{Consumed, Entry};
+use crate::settings::{Backoff, Settings};
+
+const ID: ConnectionId = ConnectionId::new(1);
+
+fn rules() -> Rules {
+    Rules {
+        settings: Settings {
+            idle_timeout: Some(Duration::from_secs(4)),
+            stale_after: Some(Duration::from_secs(3)),
+            ping_interval: Some(Duration::from_secs(1)),
+            pong_timeout: Duration::from_secs(2),
+            max_pause: Some(Duration::from_secs(8)),
+            backoff: Backoff::Fixed(Duration::from_secs(5)),
+            max_retries: Some(1),
+            buffer: 4,
+            buffer_bytes: 100,
+            max_demand: 2,
+            min_demand: 1,
+            ..Settings::default()
+        },
+        prompt: true,
+        inline: false,
+        bootstrap: Some(BootstrapRule { frames: 1, acks: true }),
+        emission: Some(Emission { items: 1, weight: 10 }),
+    }
+}
+
+fn text(text: &str) -> Frame {
+    Message::from(text).into()
+}
+
+fn sent(line: &str) -> Entry {
+    Entry::Sent { id: 1, frame: text(line) }
+}
+
+fn read(line: &str) -> Entry {
+    Entry::Read { id: 1, frame: text(line) }
+}
+
+fn reset() -> Failure {
+    Failure::Io { detail: String::new() }
+}
+
+fn quiet(phase: Phase) -> Entry {
+    quiet_with(phase, Stats::default())
+}
+
+fn quiet_with(phase: Phase, stats: Stats) -> Entry {
+    Entry::Quiet { phase, stats, alarm: Some(Timestamp::ZERO), waits: false }
+}
+
+fn dialling() -> Vec<(u64, Entry)> {
+    vec![
+        (0, Entry::Notice(Notice::Connecting { id: ID })),
+        (0, Entry::Connect { id: 1 }),
+        (0, quiet(Phase::Connecting)),
+    ]
+}
+
+fn open() -> Vec<(u64, Entry)> {
+    [dialling(), vec![(0, Entry::Opened { id: 1 })]].concat()
+}
+
+fn acknowledged() -> Vec<(u64, Entry)> {
+    let more = vec![(0, sent("sub 0")), (0, Entry::Flushed { id: 1 }), (0, read("ack 0"))];
+    [open(), more].concat()
+}
+
+fn success() -> Entry {
+    Entry::Notice(Notice::Success { id: ID })
+}
+
+fn live() -> Vec<(u64, Entry)> {
+    let more =
+        vec![(0, success()), (0, Entry::Notice(Notice::Status { live: true })), (0, quiet(Phase::Live))];
+    [acknowledged(), more].concat()
+}
+
+fn lost() -> Vec<(u64, Entry)> {
+    let more = vec![
+        (1, Entry::Gone { id: 1 }),
+        (1, Entry::Notice(Notice::Status { live: false })),
+        (1, Entry::Notice(Notice::Disconnected { id: ID, failure: Some(reset()) })),
+        (1, Entry::Notice(retry(1, 5))),
+        (1, quiet(Phase::Waiting)),
+    ];
+    [live(), more].concat()
+}
+
+fn retry(attempt: u32, seconds: u64) -> Notice {
+    Notice::Retry { attempt, delay: Duration::from_secs(seconds) }
+}
+
+fn stopped() -> Notice {
+    Notice::Stopped { reason: StopReason::Shutdown }
+}
+
+/// Seconds, entries.
+fn judge(rules: &Rules, entries: &[(u64, Entry)]) -> Result<(), String> {
+    let mut checker = Checker::new(rules);
+    entries.iter().try_for_each(|(second, entry)| checker.see(Timestamp::from_millis(second * 1000), entry))
+}
+
+/// `before` is fine; `last` breaks `rule`.
+#[track_caller]
+fn breaks(rule: &str, before: Vec<(u64, Entry)>, at: u64, last: Entry) {
+    breaks_under(&rules(), rule, before, at, last);
+}
+
+#[track_caller]
+fn breaks_under(rules: &Rules, rule: &str, mut entries: Vec<(u64, Entry)>, at: u64, last: Entry) {
+    assert_eq!(judge(rules, &entries), Ok(()), "the run before it is fine");
+    entries.push((at, last));
+    let verdict = judge(rules, &entries).expect_err(rule);
+    assert!(verdict.starts_with(rule), "{verdict}");
+}
+
+#[test]
+fn connections() {
+    breaks("C1", dialling(), 1, Entry::Connect { id: 2 });
+    breaks("C1", open(), 1, Entry::Connect { id: 2 });
+    breaks("C1", dialling(), 1, Entry::Opened { id: 2 });
+    breaks("C2", lost(), 6, Entry::Connect { id: 1 });
+    breaks("C3", dialling(), 10, quiet(Phase::Connecting));
+    let early = Notice::Failure { id: ID, failure: Failure::ConnectTimeout };
+    breaks("L2, C3", dialling(), 9, Entry::Notice(early));
+    breaks(
+        "C5",
+        [live(), vec![(1, Entry::Sent { id: 1, frame: Frame::Close(None) })]].concat(),
+        1,
+        sent("x"),
+    );
+}
+
+#[test]
+fn sending() {
+    breaks("O1", lost(), 1, sent("x"));
+    breaks("B1", open(), 0, sent("sub 1"));
+    breaks("B1", open(), 0, success());
+    breaks("B2", [open(), vec![(0, sent("sub 0"))]].concat(), 0, success());
+    breaks("B2", [open(), vec![(0, sent("sub 0")), (0, Entry::Flushed { id: 1 })]].concat(), 0, success());
+    breaks("O1", live(), 1, sent("app 7"));
+    let ordered =
+        vec![(0, Entry::Ordered { number: 0 }), (0, Entry::Ordered { number: 1 }), (0, sent("app 1"))];
+    breaks("O1", [live(), ordered].concat(), 1, sent("app 0"));
+    // Accepted on the first connection, sent on the second.
+    let second = ConnectionId::new(2);
+    let later = vec![
+        (6, Entry::Notice(Notice::Connecting { id: second })),
+        (6, Entry::Connect { id: 2 }),
+        (6, Entry::Opened { id: 2 }),
+        (6, Entry::Sent { id: 2, frame: text("sub 0") }),
+    ];
+    let mut entries = lost();
+    entries.insert(live().len(), (0, Entry::Ordered { number: 0 }));
+    breaks("O1", [entries, later].concat(), 6, Entry::Sent { id: 2, frame: text("app 0") });
+}
+
+#[test]
+fn retries() {
+    breaks("R7", lost(), 5, Entry::Connect { id: 2 });
+    breaks("R7", lost(), 7, quiet(Phase::Waiting));
+    let failed = |failure| {
+        let notice = Notice::Failure { id: ID, failure };
+        [dialling(), vec![(1, Entry::DialFailed { id: 1, failure: reset() }), (1, Entry::Notice(notice))]]
+            .concat()
+    };
+    let rejected =
+        |status, after| Failure::Rejected { status, retry_after: Some(Duration::from_secs(after)) };
+    breaks(
+        "R2",
+        [failed(reset()), vec![(1, Entry::Notice(retry(1, 5)))]].concat(),
+        9,
+        Entry::Notice(retry(2, 5)),
+    );
+    breaks("R4", failed(reset()), 1, Entry::Notice(retry(2, 5)));
+    breaks("R3", failed(reset()), 1, Entry::Notice(retry(1, 6)));
+    breaks("R5", failed(rejected(503, 9)), 1, Entry::Notice(retry(1, 5)));
+    breaks("R6", failed(rejected(404, 9)), 1, Entry::Notice(retry(1, 5)));
+    let exhausted = StopReason::RetriesExhausted { last: reset() };
+    breaks("R2", failed(reset()), 1, Entry::Notice(Notice::Stopped { reason: exhausted }));
+    let fatal = StopReason::Fatal { failure: reset() };
+    breaks("R6", failed(reset()), 1, Entry::Notice(Notice::Stopped { reason: fatal }));
+}
+
+#[test]
+fn notices() {
+    breaks("T2", live(), 0, success());
+    breaks("T2", live(), 0, Entry::Notice(Notice::Failure { id: ID, failure: reset() }));
+    breaks("T2", lost(), 1, Entry::Notice(Notice::Disconnected { id: ID, failure: None }));
+    breaks("T2", dialling(), 1, Entry::Notice(Notice::Connecting { id: ConnectionId::new(2) }));
+    let idle = Some(Failure::IdleTimeout);
+    breaks("T2", live(), 4, Entry::Notice(Notice::Disconnected { id: ID, failure: idle }));
+    breaks("T1", live(), 0, Entry::Notice(Notice::Status { live: true }));
+    breaks("T1", live(), 0, quiet(Phase::Waiting));
+}
+
+#[test]
+fn clocks() {
+    let timeout = || Entry::Notice(Notice::Timeout { id: ID, failure: Failure::IdleTimeout });
+    breaks("L2", live(), 3, timeout());
+    breaks("L2", live(), 5, timeout());
+    breaks("L2", live(), 4, quiet(Phase::Live));
+    let ping = (1, Entry::Sent { id: 1, frame: Frame::Ping(Default::default()) });
+    let heard = (2, read("data 0"));
+    breaks("L3", [live(), vec![ping, heard.clone()]].concat(), 3, quiet(Phase::Live));
+    breaks("L4", [live(), vec![heard]].concat(), 3, quiet(Phase::Live));
+    breaks(
+        "P1",
+        live(),
+        1,
+        Entry::Quiet { phase: Phase::Live, stats: Stats::default(), alarm: None, waits: false },
+    );
+    let paused = [live(), vec![(1, Entry::Notice(Notice::Paused { id: ID }))]].concat();
+    breaks("L5", paused.clone(), 9, quiet(Phase::Live));
+    breaks("D4", [paused, vec![(2, read("data 0"))]].concat(), 2, quiet(Phase::Live));
+    let shutdown = [lost(), vec![(2, Entry::Shutdown)]].concat();
+    breaks("S1", shutdown, 3, quiet(Phase::Waiting));
+    let bound = Duration::from_secs(2);
+    breaks("recovery", [lost(), vec![(1, Entry::Healed { bound })]].concat(), 4, quiet(Phase::Waiting));
+    let bootstrapping = [open(), vec![(0, quiet(Phase::Bootstrapping)), (9, read("data 0"))]].concat();
+    breaks("B3", bootstrapping, 10, quiet(Phase::Bootstrapping));
+}
+
+#[test]
+fn stream() {
+    let consumed = |consumed| (0, Entry::Consumed(consumed));
+    breaks("D2", vec![consumed(Consumed::Live { id: 1 })], 0, consumed(Consumed::Live { id: 1 }).1);
+    breaks("D2", vec![consumed(Consumed::Live { id: 2 })], 0, consumed(Consumed::Interrupted { id: 1 }).1);
+    breaks("D4", vec![], 0, consumed(Consumed::Dropped { count: 1 }).1);
+    breaks("D3", live(), 0, quiet_with(Phase::Live, Stats { items: 5, queued: 5, ..Stats::default() }));
+    let heavy = Stats { items: 3, queued: 3, queued_bytes: 110, ..Stats::default() };
+    breaks("D3", live(), 0, quiet_with(Phase::Live, heavy));
+    breaks("D2", live(), 0, quiet_with(Phase::Live, Stats { items: 1, ..Stats::default() }));
+    let overflow = Notice::Disconnected { id: ID, failure: Some(Failure::Overflow) };
+    breaks("D4", live(), 0, Entry::Notice(overflow));
+    let stats = Stats { items: 1, queued: 1, demand: 1, ..Stats::default() };
+    let forgotten = Entry::Quiet { phase: Phase::Live, stats, alarm: Some(Timestamp::ZERO), waits: true };
+    breaks("D1", live(), 0, forgotten);
+    breaks("D1", live(), 0, quiet_with(Phase::Live, Stats { items: 3, delivered: 3, ..Stats::default() }));
+    let one = [live(), vec![consumed(Consumed::Item)]].concat();
+    breaks("D2", one, 0, quiet(Phase::Live));
+    let mut drops = rules();
+    drops.settings.overflow = Overflow::DropOldest;
+    let told = [live(), vec![consumed(Consumed::Dropped { count: 1 })]].concat();
+    breaks_under(&drops, "D4", told, 0, quiet(Phase::Live));
+}
+
+#[test]
+fn stopping() {
+    let over = [lost(), vec![(1, Entry::Notice(stopped()))]].concat();
+    breaks("S2", over.clone(), 9, Entry::Connect { id: 2 });
+    breaks("S2", over.clone(), 9, Entry::Notice(stopped()));
+    breaks("S2", over.clone(), 9, sent("x"));
+    breaks("S2", over.clone(), 9, Entry::Notice(retry(2, 5)));
+    breaks("S3", over.clone(), 9, Entry::Ended { reason: Some(StopReason::Shutdown) });
+    breaks("S3", lost(), 1, Entry::Ended { reason: None });
+    let ended = [over, vec![(1, Entry::Ended { reason: None })]].concat();
+    breaks("S3", ended.clone(), 1, Entry::Consumed(Consumed::Item));
+    breaks("S3", ended.clone(), 1, Entry::Ended { reason: None });
+    breaks("S2", ended, 1, quiet_with(Phase::Stopped, Stats { items: 1, queued: 1, ..Stats::default() }));
+}

@@ -1,0 +1,144 @@
+//! What can be seen of a run from outside, one entry at a time: the checker judges it, the trace shows it.
+
+use std::fmt;
+use std::time::Duration;
+
+use tidegate_driver::core::{Delivery, Failure, Frame, Notice, Phase, Stats, StopReason, Timestamp};
+
+use crate::fault::FaultKind;
+
+/// Something that happened.
+#[derive(Clone, Debug)]
+pub(crate) enum Entry {
+    /// The feed asked for a connection.
+    Connect {
+        id: u64,
+    },
+    /// The upgrade is complete.
+    Opened {
+        id: u64,
+    },
+    /// The attempt came to nothing.
+    DialFailed {
+        id: u64,
+        failure: Failure,
+    },
+    /// The feed dropped the attempt, or the connection.
+    Gone {
+        id: u64,
+    },
+    /// The feed gave the transport a frame.
+    Sent {
+        id: u64,
+        frame: Frame,
+    },
+    /// All that was sent is with the operating system.
+    Flushed {
+        id: u64,
+    },
+    /// The feed took a frame from the transport.
+    Read {
+        id: u64,
+        frame: Frame,
+    },
+    /// The feed was told that the connection broke.
+    Broke {
+        id: u64,
+        failure: Failure,
+    },
+    Notice(Notice),
+    /// The application asked for a message to be sent.
+    Ordered {
+        number: u64,
+    },
+    /// The consumer was given something.
+    Consumed(Consumed),
+    /// The consumer's stream ended.
+    Ended {
+        reason: Option<StopReason>,
+    },
+    /// The application asked for the end.
+    Shutdown,
+    /// The consumer was dropped.
+    Abandoned,
+    Fault {
+        id: u64,
+        kind: FaultKind,
+    },
+    /// The clock jumped forward from here to there.
+    Jumped {
+        to: Timestamp,
+    },
+    /// From now on nothing goes wrong; the feed must be Live this much later.
+    Healed {
+        bound: Duration,
+    },
+    /// Nothing can run until something happens outside.
+    Quiet {
+        phase: Phase,
+        stats: Stats,
+        alarm: Option<Timestamp>,
+        /// The consumer waits for a delivery.
+        waits: bool,
+    },
+}
+
+/// A delivery without its item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Consumed {
+    Live { id: u64 },
+    Item,
+    Interrupted { id: u64 },
+    Dropped { count: u64 },
+}
+
+impl<T> From<&Delivery<T>> for Consumed {
+    fn from(delivery: &Delivery<T>) -> Self {
+        match delivery {
+            Delivery::Live { id } => Self::Live { id: id.get() },
+            Delivery::Item(_) => Self::Item,
+            Delivery::Interrupted { id, .. } => Self::Interrupted { id: id.get() },
+            Delivery::Dropped { count } => Self::Dropped { count: *count },
+        }
+    }
+}
+
+impl fmt::Display for Entry {
+    /// One line; payloads are shown by their length, as everywhere.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connect { id } => write!(f, "{id} connect"),
+            Self::Opened { id } => write!(f, "{id} opened"),
+            Self::DialFailed { id, failure } => write!(f, "{id} attempt failed: {failure}"),
+            Self::Gone { id } => write!(f, "{id} dropped by the feed"),
+            Self::Sent { id, frame } => write!(f, "{id} sent {frame:?}"),
+            Self::Flushed { id } => write!(f, "{id} flushed"),
+            Self::Read { id, frame } => write!(f, "{id} read {frame:?}"),
+            Self::Broke { id, failure } => write!(f, "{id} broke: {failure}"),
+            Self::Notice(notice) => write!(f, "notice {notice:?}"),
+            Self::Ordered { number } => write!(f, "application sends {number}"),
+            Self::Consumed(consumed) => write!(f, "consumer got {consumed:?}"),
+            Self::Ended { reason: None } => f.write_str("consumer's stream ended"),
+            Self::Ended { reason: Some(reason) } => write!(f, "consumer's stream ended: {reason}"),
+            Self::Shutdown => f.write_str("application shuts down"),
+            Self::Abandoned => f.write_str("application drops the feed"),
+            Self::Fault { id, kind } => write!(f, "{id} FAULT {kind}"),
+            Self::Jumped { to } => write!(f, "CLOCK jumps to {}", Moment(*to)),
+            Self::Healed { bound } => write!(f, "FAULTS end; live within {bound:?}"),
+            Self::Quiet { phase, stats, alarm, waits: _ } => {
+                write!(f, "quiet in {phase}, {} queued", stats.queued)?;
+                alarm.map_or(Ok(()), |at| write!(f, ", alarm at {}", Moment(at)))
+            }
+        }
+    }
+}
+
+/// Virtual seconds.
+pub(crate) struct Moment(pub(crate) Timestamp);
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let nanos = self.0.as_nanos();
+        write!(f, "{}.{:09}", nanos / 1_000_000_000, nanos % 1_000_000_000)
+    }
+}
