@@ -56,11 +56,11 @@ pub(crate) struct QueueConfig {
     pub(crate) overflow: Overflow,
 }
 
-/// The verdict on an item handed in.
+/// The verdict on what a frame emits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Push {
-    /// It is in the queue, or a drop policy saw to it.
-    Done,
+pub(crate) enum Admission {
+    /// The items may be pushed; if there is no room, the policy sees to each of them.
+    Granted,
     /// There is no room, and the policy is to end the connection.
     Overflow,
 }
@@ -119,20 +119,30 @@ impl<T> Queue<T> {
         self.credit = self.credit.saturating_add(count);
     }
 
-    /// An item from the handler, with its weight in bytes.
-    pub(crate) fn push(&mut self, item: T, weight: usize) -> Push {
+    /// Whether what one frame emits may be pushed. Asked once for all of it, because it is the consumer that is judged: a
+    /// snapshot larger than the bound must not end a connection whose queue is empty (D3).
+    pub(crate) fn admit(&mut self) -> Admission {
         self.continuity = Continuity::Begun;
+        match self.config.overflow {
+            Overflow::Disconnect if self.is_full() => Admission::Overflow,
+            Overflow::Disconnect | Overflow::Pause | Overflow::DropOldest | Overflow::DropNewest => {
+                Admission::Granted
+            }
+        }
+    }
+
+    /// An item that was admitted, with its weight in bytes.
+    pub(crate) fn push(&mut self, item: T, weight: usize) {
         if self.is_full() {
             match self.config.overflow {
-                Overflow::Pause => {}
+                Overflow::Pause | Overflow::Disconnect => {}
                 Overflow::DropOldest => self.drop_oldest(),
                 Overflow::DropNewest => {
                     self.dropped = self.dropped.saturating_add(1);
                     let mark = self.last_mark();
                     mark.dropped = mark.dropped.saturating_add(1);
-                    return Push::Done;
+                    return;
                 }
-                Overflow::Disconnect => return Push::Overflow,
             }
         }
         let weight = u32::try_from(weight).unwrap_or(u32::MAX);
@@ -141,7 +151,6 @@ impl<T> Queue<T> {
         if self.config.overflow == Overflow::Pause && self.is_full() {
             self.reading = Reading::HeldBack;
         }
-        Push::Done
     }
 
     /// A connection turned Live.

@@ -219,6 +219,18 @@ fn d4_disconnect_ends_the_connection_and_keeps_what_is_queued() {
     assert_eq!(bench.request(9).deliveries(), expected);
 }
 
+/// D3: the bound is judged between frames: a snapshot that is larger finds an empty queue.
+#[test]
+fn d4_disconnect_judges_the_consumer_and_not_the_size_of_a_message() {
+    let mut bench = bench(2, Overflow::Disconnect);
+    bench.request(100);
+    for _ in 0..3 {
+        bench.text("item:a item:b item:c item:d");
+        assert_eq!(bench.deliveries(), [item("a"), item("b"), item("c"), item("d")]);
+    }
+    bench.assert_phase(Phase::Live);
+}
+
 #[test]
 fn d4_one_notice_tells_of_all_drops_that_were_not_taken_yet() {
     let mut bench = bench(1, Overflow::DropNewest);

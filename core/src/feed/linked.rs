@@ -2,7 +2,7 @@
 
 use crate::action::{Action, Notice};
 use crate::bootstrap::Bootstrap;
-use crate::demand::Push;
+use crate::demand::Admission;
 use crate::event::Event;
 use crate::failure::{BootstrapFailure, Failure, Fault};
 use crate::feed::Feed;
@@ -188,7 +188,7 @@ impl<H: FrameHandler> Feed<H> {
             };
             return self.close(id, Some(CloseFrame::new(CloseFrame::NORMAL)), Then::Retry(failure));
         }
-        if queued == Push::Overflow {
+        if queued == Admission::Overflow {
             return self.abort(id, Failure::Overflow);
         }
         if asks.reconnect {
@@ -210,24 +210,26 @@ impl<H: FrameHandler> Feed<H> {
         }
     }
 
-    fn queue_items(&mut self) -> Push {
+    fn queue_items(&mut self) -> Admission {
         if self.effects.items.is_empty() {
-            return Push::Done;
+            return Admission::Granted;
         }
         if let Some(link) = self.state.link_mut() {
             link.liveness.emitted(self.now);
         }
+        self.stats.items += self.effects.items.len() as u64;
+        let admission = self.queue.admit();
+        if admission == Admission::Overflow {
+            self.effects.items.clear();
+            return admission;
+        }
         let dropped_before = self.queue.dropped();
-        let mut verdict = Push::Done;
         for item in self.effects.items.drain(..) {
             let weight = self.handler.weight(&item);
-            self.stats.items += 1;
-            if self.queue.push(item, weight) == Push::Overflow {
-                verdict = Push::Overflow;
-            }
+            self.queue.push(item, weight);
         }
         self.notify_dropped(self.queue.dropped() - dropped_before);
-        verdict
+        admission
     }
 
     /// One notice for all that is dropped before it is taken: a flood must not become a flood of notices.

@@ -500,7 +500,8 @@ impl Model {
         let (items, bytes) = (self.setup.buffer as u64, self.setup.buffer_bytes as u64);
         let (queued, weight) = (after.stats.queued, after.stats.queued_bytes);
         let pause = self.setup.overflow == Overflow::Pause;
-        let extra = if pause { MAX_EMIT } else { 1 };
+        let whole_frames = matches!(self.setup.overflow, Overflow::Pause | Overflow::Disconnect);
+        let extra = if whole_frames { MAX_EMIT } else { 1 };
         hold!(queued < items + extra, "D3: {queued} items queued");
         hold!(weight < bytes + extra * MAX_WEIGHT, "D3: {weight} bytes queued");
         if queued > before.stats.queued && pause && (queued >= items || weight >= bytes) {
