@@ -17,6 +17,7 @@ pub enum Readiness {
 }
 
 /// What a bootstrapping connection still owes.
+#[derive(Debug)]
 pub(crate) struct Bootstrap {
     owed: Owed,
     clock: Clock,
@@ -24,6 +25,7 @@ pub(crate) struct Bootstrap {
     last_frame: Ticket,
 }
 
+#[derive(Debug)]
 enum Owed {
     FlushAndWord,
     Flush,
@@ -32,6 +34,7 @@ enum Owed {
 }
 
 /// The bootstrap clock stands still while reading is held back: acknowledgements cannot come then (L5).
+#[derive(Debug)]
 enum Clock {
     Since(Timestamp),
     HeldBack,

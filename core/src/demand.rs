@@ -1,6 +1,7 @@
 //! The bounded queue between handler and consumer: credit, watermarks, overflow, and marks of broken continuity (D1-D5).
 
 use alloc::collections::VecDeque;
+use core::fmt;
 
 use crate::failure::Failure;
 use crate::frame::ConnectionId;
@@ -86,14 +87,14 @@ struct Weighed<T> {
 }
 
 /// Whether the queue lets reading go on; it changes at the bound and at half of it (D4).
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reading {
     On,
     HeldBack,
 }
 
 /// Whether something of the present connection has been put in-band, so that its end must be as well.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Continuity {
     Begun,
     Broken,
@@ -257,7 +258,32 @@ impl<T> Queue<T> {
     }
 }
 
+/// Shows the weight alone: what an item holds is the application's own.
+impl<T> fmt::Debug for Weighed<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.weight.fmt(f)
+    }
+}
+
+impl<T> fmt::Debug for Queue<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { config, items, marks, head, bytes, credit, dropped, reading, continuity } = self;
+        f.debug_struct("Queue")
+            .field("config", config)
+            .field("items", items)
+            .field("marks", marks)
+            .field("head", head)
+            .field("bytes", bytes)
+            .field("credit", credit)
+            .field("dropped", dropped)
+            .field("reading", reading)
+            .field("continuity", continuity)
+            .finish()
+    }
+}
+
 /// What happened between two items.
+#[derive(Debug)]
 struct Mark {
     before: u64,
     interrupted: Option<Interruption>,
@@ -265,11 +291,13 @@ struct Mark {
     dropped: u64,
 }
 
+#[derive(Debug)]
 struct Interruption {
     id: ConnectionId,
     failure: Option<Failure>,
 }
 
+#[derive(Debug)]
 struct Opening {
     id: ConnectionId,
     /// Whether nothing of the connection has been in-band before.

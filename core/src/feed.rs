@@ -4,6 +4,7 @@ mod ending;
 mod linked;
 
 use alloc::collections::VecDeque;
+use core::fmt;
 use core::time::Duration;
 
 use fastrand::Rng;
@@ -304,5 +305,24 @@ impl<H: FrameHandler> Feed<H> {
 
     fn count_stale(&mut self) {
         self.stats.stale_events += 1;
+    }
+}
+
+/// Shows where the machine stands: everything that decides what it does next, but for what is the application's own
+/// (the handler, its session, what items hold). Payloads are shown by their length.
+impl<H: FrameHandler> fmt::Debug for Feed<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The effects are empty between two calls.
+        let Self { settings: _, handler: _, state, retry, rng, queue, effects: _, actions, now, stats } =
+            self;
+        f.debug_struct("Feed")
+            .field("now", now)
+            .field("state", state)
+            .field("retry", retry)
+            .field("rng", rng)
+            .field("queue", queue)
+            .field("actions", actions)
+            .field("stats", stats)
+            .finish_non_exhaustive()
     }
 }

@@ -19,6 +19,7 @@ pub(crate) enum Pulse {
 
 /// The clocks of one connection. They store when something last happened; deadlines follow from that, so a frame
 /// re-arms nothing (L6).
+#[derive(Debug)]
 pub(crate) struct Liveness {
     config: LivenessConfig,
     last_heard: Timestamp,
@@ -28,6 +29,7 @@ pub(crate) struct Liveness {
 }
 
 /// Where the ping cycle stands.
+#[derive(Debug)]
 enum Pings {
     Off,
     Due { at: Timestamp, number: u64, every: Duration, timeout: Duration },
@@ -35,11 +37,13 @@ enum Pings {
 }
 
 /// Since when no item has come; a connection that is not Live yet owes none.
+#[derive(Debug)]
 enum Emission {
     NotYetLive,
     Since(Timestamp),
 }
 
+#[derive(Debug)]
 enum Reading {
     On,
     HeldBack { since: Timestamp },

@@ -1,5 +1,7 @@
 //! The phases of a feed, the data that is valid in each, and the moves between them.
 
+use core::fmt;
+
 use crate::bootstrap::Bootstrap;
 use crate::failure::{Failure, StopReason};
 use crate::frame::ConnectionId;
@@ -53,8 +55,8 @@ impl Phase {
     }
 }
 
-impl core::fmt::Display for Phase {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
 }
@@ -108,6 +110,7 @@ pub(crate) enum State<S> {
 }
 
 /// What follows a closing handshake.
+#[derive(Debug)]
 pub(crate) enum Then {
     /// The retry path: the connection ended for this reason (R1).
     Retry(Failure),
@@ -186,5 +189,41 @@ impl<S> State<S> {
             Self::Bootstrapping { link, bootstrap } => link.deadline().min(bootstrap.deadline()),
             Self::Live { link, .. } => link.deadline(),
         }
+    }
+}
+
+impl<S> fmt::Debug for State<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Idle => f.write_str("Idle"),
+            Self::Connecting { id, deadline } => {
+                f.debug_struct("Connecting").field("id", id).field("deadline", deadline).finish()
+            }
+            Self::Bootstrapping { link, bootstrap } => {
+                f.debug_struct("Bootstrapping").field("link", link).field("bootstrap", bootstrap).finish()
+            }
+            Self::Live { link, since } => {
+                f.debug_struct("Live").field("link", link).field("since", since).finish()
+            }
+            Self::Closing { id, deadline, then } => {
+                let mut out = f.debug_struct("Closing");
+                out.field("id", id).field("deadline", deadline).field("then", then).finish()
+            }
+            Self::Waiting { until } => f.debug_struct("Waiting").field("until", until).finish(),
+            Self::Stopped { reason } => f.debug_struct("Stopped").field("reason", reason).finish(),
+        }
+    }
+}
+
+/// All but the session, which is the application's own.
+impl<S> fmt::Debug for Link<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, session: _, liveness, outbox, wake } = self;
+        f.debug_struct("Link")
+            .field("id", id)
+            .field("liveness", liveness)
+            .field("outbox", outbox)
+            .field("wake", wake)
+            .finish_non_exhaustive()
     }
 }

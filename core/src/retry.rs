@@ -206,6 +206,7 @@ pub(crate) enum Next {
 }
 
 /// The streak: what a policy has given out since the last stable connection.
+#[derive(Debug)]
 pub(crate) struct Retry {
     policy: RetryPolicy,
     classification: Classification,

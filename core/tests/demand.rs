@@ -368,3 +368,13 @@ fn a_paused_feed_polled_without_demand_stays_paused() {
     assert!(!bench.feed.wants_frames());
     bench.assert_no_deadline();
 }
+
+#[test]
+fn a_feed_shows_its_state_and_no_payload() {
+    let mut bench = Bench::plain(patient());
+    bench.connect();
+    bench.text("s3cret");
+    let shown = format!("{:?}", bench.feed);
+    assert!(shown.contains("Live") && shown.contains("bytes: 6"), "{shown}");
+    assert!(!shown.contains("s3cret"), "{shown}");
+}

@@ -79,7 +79,8 @@ fn endings() -> Vec<Ending> {
             bench.lost();
         }),
         ("overflow", plain().buffer(1).overflow(Overflow::Disconnect), |bench| {
-            up(bench).text("item:a item:b");
+            up(bench).text("item:a");
+            bench.text("item:b");
         }),
     ]
 }

@@ -1,0 +1,201 @@
+//! The environment: what may happen in a state, free, calm or silent, and what is left of the bounds afterwards.
+
+use tidegate_core::{Phase, Readiness};
+
+use crate::check::{Mode, State};
+use crate::handler::Script;
+use crate::op::{Op, Refusal, Stray, Who};
+use crate::view::View;
+use crate::world::{LATE, Millis, World};
+
+impl World {
+    /// Everything that can happen, within the bounds.
+    pub(crate) fn free(&self, state: &State, ops: &mut Vec<Op>) {
+        let (view, budget) = (&state.view, &state.budget);
+        match view.phase {
+            Phase::Idle => ops.push(Op::Start),
+            Phase::Connecting => {
+                ops.push(Op::Connected);
+                ops.extend([Refusal::Tcp, Refusal::Busy, Refusal::NotFound].map(Op::Refused));
+            }
+            Phase::Bootstrapping | Phase::Live | Phase::Closing => self.connected(state, ops),
+            Phase::Waiting | Phase::Stopped => {}
+        }
+        if !state.is_over() {
+            ops.extend([Op::Calm, Op::Silence]);
+            passing_free(state, ops);
+            if !state.rules.was_shut_down() {
+                ops.push(Op::Shutdown);
+            }
+            if budget.panics > 0 {
+                ops.push(Op::Panicked);
+            }
+        }
+        if budget.sends > 0 {
+            ops.push(Op::Send(budget.sends));
+        }
+        if state.rules.has_waiting_sends() {
+            ops.push(Op::Drain);
+        }
+        if budget.requests > 0 {
+            // One item, and more than there can be at a time.
+            ops.extend([Op::Request(1), Op::Request(4)]);
+        }
+        ops.push(Op::Take);
+        if budget.early > 0 && view.due_in.is_none_or(|due_in| due_in > 0) {
+            ops.push(Op::Tick);
+        }
+        if budget.idle > 0 {
+            self.unheeded(view, ops);
+        }
+    }
+
+    /// What may come on a connection.
+    fn connected(&self, state: &State, ops: &mut Vec<Op>) {
+        let (view, budget) = (&state.view, &state.budget);
+        ops.extend([Op::Flushed, Op::Lost]);
+        if view.wants_frames && budget.data > 0 {
+            ops.extend(Script::ALL.into_iter().filter(|script| self.tries(*script, view)).map(Op::Data));
+        }
+        if view.is_held_back() && budget.rude > 0 {
+            ops.push(Op::Data(Script::One));
+        }
+        if budget.control > 0 {
+            ops.extend([Op::Ping, Op::PeerClose]);
+            if let Some(number) = state.rules.ping() {
+                ops.extend([Op::Pong(number), Op::Pong(number + 1)]);
+            }
+        }
+    }
+
+    /// Whether a message has to do with what this world is about: others belong to other worlds.
+    fn tries(&self, script: Script, view: &View) -> bool {
+        match script {
+            Script::One => true,
+            Script::Two => self.budget.requests > 0,
+            Script::Skip => self.clocks.stale.is_some(),
+            Script::Ready => self.readiness == Readiness::WhenDeclared && view.phase == Phase::Bootstrapping,
+            Script::Reply => self.budget.sends > 0,
+            Script::Wake => self.wakes,
+            Script::Reconnect | Script::Fault | Script::Fatal => self.budget.requests == 0,
+        }
+    }
+
+    /// What the machine must not heed.
+    fn unheeded(&self, view: &View, ops: &mut Vec<Op>) {
+        for stray in Stray::ALL {
+            ops.push(Op::Stray(Who::Later, stray));
+            if view.stats.attempts > 0 {
+                ops.push(Op::Stray(Who::Earlier, stray));
+            }
+            if view.stats.attempts > 0 && stray.is_impossible_in(view.phase) {
+                ops.push(Op::Stray(Who::Current, stray));
+            }
+        }
+        if view.phase != Phase::Idle {
+            ops.push(Op::Start);
+        }
+    }
+
+    /// What a network without faults, a willing peer and a willing consumer do.
+    pub(crate) fn calm(&self, state: &State, ops: &mut Vec<Op>) {
+        let view = &state.view;
+        match view.phase {
+            Phase::Idle => ops.push(Op::Start),
+            Phase::Connecting => ops.push(Op::Connected),
+            Phase::Bootstrapping => {
+                let (flush, word) = state.rules.owes();
+                ops.push(if flush {
+                    Op::Flushed
+                } else if word && view.wants_frames {
+                    Op::Data(Script::Ready)
+                } else if view.stats.demand == 0 {
+                    Op::Request(2)
+                } else {
+                    Op::Take
+                });
+            }
+            Phase::Closing => {
+                ops.push(Op::Lost);
+                passing(state, ops);
+            }
+            Phase::Waiting => passing(state, ops),
+            Phase::Live | Phase::Stopped => {}
+        }
+    }
+}
+
+/// Time passes as far as the deadline, and the feed is told.
+pub(crate) fn passing(state: &State, ops: &mut Vec<Op>) {
+    match state.view.due_in {
+        Some(due_in) if due_in > 0 => ops.push(Op::Due),
+        Some(_) => ops.push(Op::Tick),
+        None => {}
+    }
+}
+
+/// The same, or less far, within the bounds. The last attempt is not followed by another.
+fn passing_free(state: &State, ops: &mut Vec<Op>) {
+    let (view, budget) = (&state.view, &state.budget);
+    if view.phase == Phase::Waiting && budget.attempts == 0 {
+        return;
+    }
+    passing(state, ops);
+    if budget.detours > 0 && view.phase != Phase::Idle {
+        ops.push(Op::Late);
+        if view.due_in.is_some_and(|due_in| due_in >= 2) {
+            ops.push(Op::Half);
+        }
+    }
+}
+
+impl State {
+    /// How far time moves.
+    pub(crate) fn moved(&self, op: Op) -> Millis {
+        let due_in = self.view.due_in.and_then(|due_in| Millis::try_from(due_in).ok()).unwrap_or(0);
+        if op == Op::Half {
+            due_in / 2
+        } else if op == Op::Due {
+            due_in
+        } else if op == Op::Late {
+            due_in + LATE
+        } else {
+            0
+        }
+    }
+
+    /// Takes the operation off what may still happen.
+    pub(crate) fn spend(&mut self, op: Op) {
+        if self.mode != Mode::Free {
+            self.steps += 1;
+            return;
+        }
+        let (view, budget) = (&self.view, &mut self.budget);
+        let early = view.due_in.is_none_or(|due_in| due_in > 0);
+        let left = match op {
+            Op::Calm => return self.mode = Mode::Calm,
+            Op::Silence => return self.mode = Mode::Silent,
+            Op::Start if view.phase == Phase::Idle => &mut budget.attempts,
+            Op::Tick if view.phase == Phase::Waiting && !early => &mut budget.attempts,
+            Op::Tick if !early => return,
+            Op::Tick => &mut budget.early,
+            Op::Start | Op::Stray(..) => &mut budget.idle,
+            Op::Data(_) if view.is_held_back() => &mut budget.rude,
+            Op::Data(_) => &mut budget.data,
+            Op::Ping | Op::Pong(_) | Op::PeerClose => &mut budget.control,
+            Op::Send(_) => &mut budget.sends,
+            Op::Request(_) => &mut budget.requests,
+            Op::Panicked => &mut budget.panics,
+            Op::Half | Op::Late => &mut budget.detours,
+            Op::Connected
+            | Op::Refused(_)
+            | Op::Flushed
+            | Op::Lost
+            | Op::Due
+            | Op::Shutdown
+            | Op::Drain
+            | Op::Take => return,
+        };
+        *left = left.saturating_sub(1);
+    }
+}

@@ -1,0 +1,28 @@
+//! Model checking of the state machine: the real [`tidegate_core::Feed`], and everything that can happen to it, in every
+//! order, within small bounds.
+//!
+//! Each [`World`] is a configuration and bounds. From each state every possible event is tried, and whatever it leads to
+//! that was not seen before is tried further. The rules of `docs/design.md` are judged after every step ([`Rule`]); from
+//! every state on two environments are followed to their end: a calm one, in which the feed must recover, and a silent
+//! one, in which it must not hang.
+//!
+//! A feed cannot be cloned (it holds closures), so a state is the list of what was done to it, and each step replays that
+//! on a fresh feed: P3, which is checked on the way, makes it the same one. `view.rs` says when two states are the same.
+//!
+//! `cargo test -p tidegate-model` checks the small bounds; `cargo run --release -p tidegate-model -- 1` wider ones.
+
+mod check;
+mod environment;
+mod handler;
+mod op;
+mod rules;
+#[cfg(test)]
+mod soundness;
+mod view;
+mod world;
+
+pub use check::State;
+pub use handler::Script;
+pub use op::{Op, Refusal, Stray, Who};
+pub use rules::Rule;
+pub use world::{Budget, Clocks, World, worlds};

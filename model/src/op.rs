@@ -1,0 +1,220 @@
+//! What can happen to a feed, and what comes of it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tidegate_core::{Action, ConnectionId, Delivery, Event, Failure, Feed, Frame, Phase, Timestamp};
+
+use crate::handler::{Item, Numbers, Script};
+use crate::world::{Millis, RETRY_AFTER};
+
+/// One thing that happens. Connections are named relative to the current one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Op {
+    /// The event of the same name, about the current connection if it names one.
+    Start,
+    /// The upgrade is complete.
+    Connected,
+    /// The attempt failed.
+    Refused(Refusal),
+    /// A data frame.
+    Data(Script),
+    /// A ping of the peer.
+    Ping,
+    /// A pong with this number; only one of them answers.
+    Pong(u8),
+    /// A Close frame of the peer.
+    PeerClose,
+    /// All frames taken are with the operating system.
+    Flushed,
+    /// The connection is gone.
+    Lost,
+    /// An event that the machine must not heed (C2).
+    Stray(Who, Stray),
+    /// Time moves half way to the deadline.
+    Half,
+    /// Time moves to the deadline.
+    Due,
+    /// Time moves past the deadline: the machine was asleep.
+    Late,
+    /// `Event::Tick`, due or early.
+    Tick,
+    /// The application shuts the feed down.
+    Shutdown,
+    /// The handler panicked.
+    Panicked,
+    /// The application sends the message with this number; the action is not taken yet.
+    Send(u8),
+    /// The actions that wait are taken.
+    Drain,
+    /// The consumer wants so many items more.
+    Request(u8),
+    /// The consumer takes one delivery.
+    Take,
+    /// From here on nothing fails any more.
+    Calm,
+    /// From here on nothing comes any more: only time passes.
+    Silence,
+}
+
+/// How an attempt fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// Worth a retry.
+    Tcp,
+    /// Worth a retry, but not before a time (R5).
+    Busy,
+    /// Not worth one (R6).
+    NotFound,
+}
+
+/// Whose event it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Who {
+    /// Of the connection before the current one.
+    Earlier,
+    /// Of the current one, or of the last if there is none; it cannot happen in this phase.
+    Current,
+    /// Of one that has not been dialled.
+    Later,
+}
+
+/// Which event it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stray {
+    /// `Event::Connected`.
+    Connected,
+    /// `Event::ConnectFailed`, with a fatal failure.
+    ConnectFailed,
+    /// `Event::Frame` with data.
+    Data,
+    /// `Event::Frame` with a Close.
+    Close,
+    /// `Event::Flushed`.
+    Flushed,
+    /// `Event::Lost`.
+    Lost,
+}
+
+impl Stray {
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Connected, Self::ConnectFailed, Self::Data, Self::Close, Self::Flushed, Self::Lost];
+
+    /// Whether it has no place in a phase even if it names the current connection.
+    pub(crate) const fn is_impossible_in(self, phase: Phase) -> bool {
+        let dials = matches!(self, Self::Connected | Self::ConnectFailed);
+        match phase {
+            Phase::Connecting => !dials,
+            Phase::Bootstrapping | Phase::Live | Phase::Closing => dials,
+            Phase::Idle | Phase::Waiting | Phase::Stopped => true,
+        }
+    }
+}
+
+/// What comes of an operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Output {
+    Action(Action),
+    Delivery(Delivery<Item>),
+    Accepted(bool),
+}
+
+/// Does it to the feed. What follows depends on the feed, the operation and the time alone, so that a list of
+/// operations and times can be replayed (P3).
+pub(crate) fn apply(feed: &mut Feed<Numbers>, op: Op, now: Millis) -> Vec<Output> {
+    let at = Timestamp::from_millis(now.into());
+    let mut outputs = Vec::new();
+    match op {
+        Op::Half | Op::Due | Op::Late | Op::Calm | Op::Silence => return outputs,
+        Op::Send(number) => {
+            let id = feed.connection().map_or(0, ConnectionId::get);
+            return vec![Output::Accepted(feed.send(format!("s {number} {id}")).is_ok())];
+        }
+        Op::Request(count) => {
+            feed.request(count.into());
+            return outputs;
+        }
+        Op::Take => outputs.extend(feed.poll_delivery(at).map(Output::Delivery)),
+        Op::Drain => {}
+        Op::Start
+        | Op::Connected
+        | Op::Refused(_)
+        | Op::Data(_)
+        | Op::Ping
+        | Op::Pong(_)
+        | Op::PeerClose
+        | Op::Flushed
+        | Op::Lost
+        | Op::Stray(..)
+        | Op::Tick
+        | Op::Shutdown
+        | Op::Panicked => {
+            if let Some(event) = event(op, feed.stats().attempts) {
+                feed.handle(event, at);
+            }
+        }
+    }
+    outputs.extend(std::iter::from_fn(|| feed.poll_action()).map(Output::Action));
+    outputs
+}
+
+fn event(op: Op, last: u64) -> Option<Event> {
+    let id = ConnectionId::new(last);
+    let frame = |frame| Event::Frame { id, frame };
+    Some(match op {
+        Op::Start => Event::Start,
+        Op::Connected => Event::Connected { id },
+        Op::Refused(refusal) => Event::ConnectFailed { id, failure: refused(refusal) },
+        Op::Data(script) => frame(data(script)),
+        Op::Ping => frame(Frame::Ping(Bytes::new())),
+        Op::Pong(number) => frame(Frame::Pong(Bytes::copy_from_slice(&u64::from(number).to_be_bytes()))),
+        Op::PeerClose => frame(Frame::Close(None)),
+        Op::Flushed => Event::Flushed { id },
+        Op::Lost => Event::Lost { id, failure: reset() },
+        Op::Stray(who, stray) => {
+            let id = ConnectionId::new(match who {
+                Who::Earlier => last.saturating_sub(1),
+                Who::Current => last,
+                Who::Later => last + 1,
+            });
+            match stray {
+                Stray::Connected => Event::Connected { id },
+                Stray::ConnectFailed => Event::ConnectFailed { id, failure: refused(Refusal::NotFound) },
+                Stray::Data => Event::Frame { id, frame: data(Script::One) },
+                Stray::Close => Event::Frame { id, frame: Frame::Close(None) },
+                Stray::Flushed => Event::Flushed { id },
+                Stray::Lost => Event::Lost { id, failure: reset() },
+            }
+        }
+        Op::Tick => Event::Tick,
+        Op::Shutdown => Event::Shutdown,
+        Op::Panicked => Event::HandlerPanicked,
+        Op::Half
+        | Op::Due
+        | Op::Late
+        | Op::Calm
+        | Op::Silence
+        | Op::Send(_)
+        | Op::Drain
+        | Op::Request(_)
+        | Op::Take => return None,
+    })
+}
+
+fn data(script: Script) -> Frame {
+    Frame::Binary(Bytes::copy_from_slice(&[script as u8]))
+}
+
+fn reset() -> Failure {
+    Failure::Io { detail: "reset".into() }
+}
+
+fn refused(refusal: Refusal) -> Failure {
+    match refusal {
+        Refusal::Tcp => Failure::Tcp { detail: "refused".into() },
+        Refusal::Busy => {
+            Failure::Rejected { status: 503, retry_after: Some(Duration::from_millis(RETRY_AFTER.into())) }
+        }
+        Refusal::NotFound => Failure::Rejected { status: 404, retry_after: None },
+    }
+}
