@@ -18,6 +18,7 @@
 //! | the HTTP upgrade | `net/handshake.rs`, `net/head.rs` |
 //! | frames | `net/transport.rs` |
 //! | how errors are told | `net/failure.rs` |
+//! | what the fuzz targets reach | `net/fuzzing.rs` |
 
 mod builder;
 mod client_config;
@@ -25,6 +26,8 @@ mod connector;
 mod dial;
 mod eyeballs;
 mod failure;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod handshake;
 mod head;
 mod hosts;

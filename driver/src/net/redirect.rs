@@ -5,7 +5,7 @@ use http::{HeaderName, HeaderValue};
 use iri_string::types::{UriAbsoluteStr, UriReferenceStr};
 use tidegate_core::Failure;
 
-use crate::request::{ConnectRequest, Scheme};
+use crate::request::{ConnectRequest, Scheme, UrlError};
 
 /// Redirects that are followed in one attempt; one more fails it.
 pub(crate) const MOST: usize = 5;
@@ -20,8 +20,7 @@ pub(crate) const fn is_redirect(status: u16) -> bool {
 /// The request that `location` asks for in place of `request`.
 pub(crate) fn follow(request: &ConnectRequest, location: &HeaderValue) -> Result<ConnectRequest, Failure> {
     let url = resolve(request, location).ok_or_else(|| failure("its Location is not a valid URL"))?;
-    let target = ConnectRequest::new(url)
-        .map_err(|error| failure(&format!("its Location cannot be connected to: {error}")))?;
+    let target = ConnectRequest::new(url).map_err(|error| unusable(&error))?;
     if request.scheme() == Scheme::Wss && target.scheme() == Scheme::Ws {
         return Err(failure("it leads from wss to ws, which would give up TLS"));
     }
@@ -58,6 +57,14 @@ fn origin(request: &ConnectRequest) -> (Scheme, String, u16) {
 
 fn failure(why: &str) -> Failure {
     Failure::Upgrade { detail: format!("the server redirects, and {why}") }
+}
+
+/// Why the new URL cannot be connected to, without the peer's own words (T3).
+fn unusable(error: &UrlError) -> Failure {
+    if let UrlError::Scheme { .. } = error {
+        return failure("its Location has another scheme than http, https, ws and wss");
+    }
+    failure(&format!("its Location cannot be connected to: {error}"))
 }
 
 /// A redirect after the last that is followed.
@@ -100,7 +107,8 @@ mod tests {
         let table = [
             ("wss://a.test/", "ws://a.test/", "would give up TLS"),
             ("wss://a.test/", "http://a.test/", "would give up TLS"),
-            ("ws://a.test/", "ftp://hunter2.test/", "\"ftp\""),
+            ("ws://a.test/", "ftp://hunter2.test/", "another scheme"),
+            ("ws://a.test/", "hunter2://a.test/", "another scheme"),
             ("ws://a.test/", "http://user:hunter2@a.test/", "user name or password"),
             ("ws://a.test/", "http://a.test/hunter2 x", "not a valid URL"),
             ("ws://a.test/", "http://", "cannot be connected to"),

@@ -107,7 +107,9 @@ impl Stream {
 
     fn check(&self, phase: Phase, stats: &Stats) -> Verdict {
         if let Some(Emission { items, weight }) = self.emission {
-            let extra = if self.overflow == Overflow::Pause { items } else { 1 };
+            // These policies take a frame whole.
+            let whole_frames = matches!(self.overflow, Overflow::Pause | Overflow::Disconnect);
+            let extra = if whole_frames { items } else { 1 };
             hold!(stats.queued < self.buffer + extra, "D3: {} items queued", stats.queued);
             let bytes = self.buffer_bytes + extra * weight;
             hold!(stats.queued_bytes < bytes, "D3: {} bytes queued", stats.queued_bytes);

@@ -1,0 +1,63 @@
+//! What the fuzz targets reach: the exchanges with a peer over a stream of their own, with no socket below.
+//!
+//! Built with `--cfg fuzzing` alone, which cargo-fuzz sets: no part of the interface.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use bytes::Bytes;
+use futures_io::{AsyncRead, AsyncWrite};
+use tidegate_core::Failure;
+
+use super::connector::Connector;
+use super::handshake::{self, Answer};
+use super::head::Prefixed;
+use super::proxy::{Proxy, Target};
+use super::redirect;
+use super::socket::Socket;
+use super::transport::Transport;
+use crate::request::ConnectRequest;
+
+/// Where one request led.
+#[derive(Debug)]
+pub enum Led<S> {
+    /// To an open connection.
+    Open(Transport<S>),
+    /// To another place, with what is to be sent there.
+    Elsewhere(ConnectRequest),
+}
+
+/// A connection that has been upgraded: all that `stream` gives are frames.
+pub async fn open<S: AsyncRead + AsyncWrite + Unpin>(connector: &Connector, stream: S) -> Transport<S> {
+    let socket = Prefixed::new(Bytes::new(), Socket::Plain(Prefixed::new(Bytes::new(), stream)));
+    Transport::new(socket, connector.websocket_config(), None).await
+}
+
+/// One round of an attempt, as it goes once TCP is connected: through the proxy if there is one, then the upgrade.
+///
+/// # Errors
+/// As with an attempt.
+pub async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
+    connector: &Connector,
+    request: &ConnectRequest,
+    stream: S,
+) -> Result<Led<S>, Failure> {
+    let stream = match connector.proxy_for(request)? {
+        Some(proxy) => proxy.tunnel(stream, &target(proxy, request)).await?,
+        None => Prefixed::new(Bytes::new(), stream),
+    };
+    match handshake::upgrade(request, Socket::Plain(stream)).await? {
+        Answer::Upgraded(socket, subprotocol) => {
+            Ok(Led::Open(Transport::new(socket, connector.websocket_config(), subprotocol).await))
+        }
+        Answer::Redirect(location) => redirect::follow(request, &location).map(Led::Elsewhere),
+    }
+}
+
+/// No name is looked up: a made-up address stands for what the lookup would give.
+fn target(proxy: &Proxy, request: &ConnectRequest) -> Target {
+    if proxy.wants_address() {
+        Target::Address(SocketAddr::from((Ipv4Addr::LOCALHOST, request.port())))
+    } else {
+        Target::Name(request.host().to_owned(), request.port())
+    }
+}

@@ -1,0 +1,155 @@
+//! Any bytes from a server, through the real framing into a Live feed.
+//!
+//! The first byte says how they come in pieces, the second what is taken meanwhile. After the first failure nothing more
+//! reaches the feed; until then every frame is valid, and memory is bounded (D3).
+
+#![no_main]
+
+use std::pin::pin;
+
+use futures_util::{FutureExt, SinkExt, StreamExt};
+use libfuzzer_sys::fuzz_target;
+use tidegate_core::{
+    Action, Config, ConnectionId, Delivery, Event, Failure, Feed, Frame, Message, PassThrough, Phase,
+    Timestamp,
+};
+use tidegate_driver::net::{Connector, Limits, fuzzing};
+use tidegate_fuzz::peer::Peer;
+
+/// Small, so that an input can go past them.
+const MAX_FRAME: usize = 2048;
+const MAX_MESSAGE: usize = 4096;
+const BUFFER_BYTES: usize = 1024;
+const BUFFER: usize = 8;
+
+/// The longest payload of a control frame (RFC 6455 §5.5).
+const MAX_CONTROL: usize = 125;
+
+fuzz_target!(|bytes: &[u8]| {
+    let [piece, taking, says @ ..] = bytes else { return };
+    let served = serve(Peer::new(says, (*piece).into()), *taking).now_or_never();
+    assert!(served.is_some(), "the peer is always ready, and so must the transport be");
+});
+
+async fn serve(peer: Peer, taking: u8) {
+    let limits = Limits::default().max_frame_size(MAX_FRAME).expect("in bounds");
+    let connector = Connector::default()
+        .limits(limits.max_message_size(MAX_MESSAGE).expect("in bounds"))
+        .read_buffer_size(1 << 10)
+        .expect("in bounds");
+    let mut transport = pin!(fuzzing::open(&connector, peer).await);
+    let mut feed = Live::new();
+    let mut closed = false;
+    for count in 0_u64.. {
+        let item = transport.next().await;
+        match item {
+            Some(Ok(frame)) => {
+                check(&frame);
+                assert!(!closed, "a frame behind Close");
+                closed = matches!(frame, Frame::Close(_));
+                feed.hand_over(frame, count, taking);
+            }
+            Some(Err(failure)) => return feed.lost(failure, closed),
+            None => {
+                assert!(closed, "an end without Close must be a failure");
+                return feed.lost(Failure::Io { detail: String::new() }, closed);
+            }
+        }
+        for frame in feed.to_send() {
+            if transport.send(frame).await.is_err() {
+                break;
+            }
+        }
+    }
+}
+
+/// RFC 6455 §5.5, §5.6, §7.4.
+fn check(frame: &Frame) {
+    match frame {
+        Frame::Text(payload) => {
+            assert!(std::str::from_utf8(payload).is_ok(), "text that is not UTF-8");
+            assert!(payload.len() <= MAX_MESSAGE, "a message of {} bytes", payload.len());
+        }
+        Frame::Binary(payload) => assert!(payload.len() <= MAX_MESSAGE, "{} bytes", payload.len()),
+        Frame::Ping(payload) | Frame::Pong(payload) => assert!(payload.len() <= MAX_CONTROL),
+        Frame::Close(Some(close)) => {
+            assert!(close.reason.len() + 2 <= MAX_CONTROL);
+            assert!(close.code >= 1000, "code {}", close.code);
+        }
+        Frame::Close(None) => {}
+    }
+}
+
+/// A feed that was Live when the bytes began.
+struct Live {
+    feed: Feed<PassThrough>,
+    id: ConnectionId,
+    now: u64,
+}
+
+impl Live {
+    fn new() -> Self {
+        let config = Config::builder().buffer(BUFFER).buffer_bytes(BUFFER_BYTES).build().expect("valid");
+        let mut this = Self { feed: Feed::new(config, PassThrough, 0), id: ConnectionId::new(1), now: 0 };
+        this.handle(Event::Start);
+        this.handle(Event::Connected { id: this.id });
+        this.handle(Event::Flushed { id: this.id });
+        while this.feed.poll_action().is_some() {}
+        assert_eq!(this.feed.phase(), Phase::Live);
+        this
+    }
+
+    fn handle(&mut self, event: Event) {
+        self.now += 1;
+        self.feed.handle(event, Timestamp::from_millis(self.now));
+    }
+
+    /// As the driver does: no frame while reading is held back, so that the consumer has to take something first.
+    fn hand_over(&mut self, frame: Frame, count: u64, taking: u8) {
+        let linked = self.feed.phase() == Phase::Live;
+        if linked && !self.feed.wants_frames() || count.is_multiple_of(u64::from(taking) + 1) {
+            self.feed.request(BUFFER as u64);
+            self.take();
+        }
+        self.handle(Event::Frame { id: self.id, frame });
+        let stats = self.feed.stats();
+        assert!(stats.queued <= BUFFER as u64, "D3: {} items", stats.queued);
+        assert!(self.feed.queued_bytes() <= (BUFFER_BYTES + MAX_MESSAGE) as u64, "D3: {stats:?}");
+    }
+
+    fn take(&mut self) {
+        let now = Timestamp::from_millis(self.now);
+        while let Some(delivery) = self.feed.poll_delivery(now) {
+            if let Delivery::Item(Message::Text(text)) = delivery {
+                assert!(std::str::from_utf8(&text).is_ok());
+            }
+        }
+    }
+
+    fn to_send(&mut self) -> Vec<Frame> {
+        let actions = std::iter::from_fn(|| self.feed.poll_action());
+        actions
+            .filter_map(|action| match action {
+                Action::Send { frame, .. } => Some(frame),
+                Action::Close { frame, .. } => Some(Frame::Close(frame)),
+                Action::Connect { .. } => panic!("C1: the connection is still open"),
+                Action::Abort { .. } | Action::Notify(_) => None,
+            })
+            .collect()
+    }
+
+    /// The end: no item comes after it that was not queued before.
+    fn lost(mut self, failure: Failure, closed: bool) {
+        assert!(failure.to_string().len() < 200, "{failure}");
+        assert!(!closed || !matches!(failure, Failure::Protocol { .. }), "after Close nothing matters");
+        let items = self.feed.stats().items;
+        self.handle(Event::Lost { id: self.id, failure });
+        assert_eq!(self.feed.phase(), Phase::Waiting);
+        self.handle(Event::Frame { id: self.id, frame: Frame::Text(bytes::Bytes::from_static(b"late")) });
+        assert_eq!(self.feed.stats().items, items, "an item behind the end");
+        self.feed.request(u64::MAX);
+        self.take();
+        let stats = self.feed.stats();
+        assert_eq!((stats.delivered, stats.queued), (items, 0), "D2");
+    }
+}
