@@ -46,7 +46,8 @@ pub enum Overflow {
     DropOldest,
     /// Drop the newest items.
     DropNewest,
-    /// End the connection with [`Failure::Overflow`].
+    /// End the connection with [`Failure::Overflow`] at the first message that finds the queue full; one that finds room may
+    /// emit any number of items.
     Disconnect,
 }
 
