@@ -226,7 +226,7 @@ impl<T> Drop for Spawned<T> {
 /// Deliveries from the stream itself: polling it drives the connection, with no task at all. While it is not polled,
 /// nothing happens: no ping is answered, no deadline is kept, and what a [`FeedHandle`] sends is neither sent nor
 /// refused, so do not await a handle where the stream is not polled meanwhile. Dropping it drops the connection without
-/// a closing handshake.
+/// a closing handshake; the notices of a shutdown are given all the same (T2).
 pub struct Inline<R: Runtime, H: FrameHandler> {
     engine: Engine<R, H>,
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tidegate_core::{
-    Action, ConnectionId, Deadline, Event, Feed, Frame, FrameHandler, Phase, StopReason, Timestamp,
+    Action, ConnectionId, Deadline, Event, Failure, Feed, Frame, FrameHandler, Phase, StopReason, Timestamp,
 };
 
 use crate::control::Control;
@@ -260,6 +260,16 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
         }
     }
 
+    /// Nobody drives the feed any more: a shutdown, without a handshake.
+    fn cut_short(&mut self, now: Timestamp) {
+        self.tell(Event::Shutdown, now);
+        if let Some(id) = self.feed.connection() {
+            let failure = Failure::Io { detail: "dropped".to_owned() };
+            self.tell(Event::Lost { id, failure }, now);
+        }
+        self.actions(now);
+    }
+
     /// Moves the alarm if it must ring earlier than it would, or has rung; and registers with it.
     fn park(&mut self, cx: &mut Context<'_>, turn: &Turn) -> Poll<StopReason> {
         if turn.frames_left == 0 && self.feed.wants_frames() {
@@ -282,9 +292,13 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
     }
 }
 
-/// Whatever ends the loop, in a task or in a stream: no handle waits for it any longer (H5).
+/// Whatever ends the loop, in a task or in a stream: whoever watches is told as by a shutdown (T1, T2), and no handle waits
+/// for it any longer (H5).
 impl<R: Runtime, H: FrameHandler> Drop for Engine<R, H> {
     fn drop(&mut self) {
+        if self.feed.stopped().is_none() {
+            self.cut_short(self.runtime.now());
+        }
         self.control.close();
     }
 }

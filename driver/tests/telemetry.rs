@@ -6,8 +6,13 @@ mod common;
 use std::sync::{Arc, Mutex};
 
 use common::{Dial, InStream, InTask, Mode, Rig, SECOND, World, builder, in_both_modes, reset};
+use tidegate_driver::core::PassThrough;
 
-in_both_modes!(the_observer_sees_every_notice);
+in_both_modes!(
+    the_observer_sees_every_notice,
+    dropping_a_feed_is_told_like_a_shutdown,
+    a_runtime_that_goes_away_is_told_like_a_shutdown
+);
 
 /// T2.
 fn the_observer_sees_every_notice<M: Mode>() {
@@ -25,6 +30,38 @@ fn the_observer_sees_every_notice<M: Mode>() {
     let attempt = ["connecting", "failure", "retry"];
     let connection = ["connecting", "success", "status", "status", "disconnected", "retry", "stopped"];
     assert_eq!(*names.lock().unwrap(), [&attempt[..], &connection[..]].concat());
+}
+
+/// T1, T2: a gauge must not say for ever that a feed is live which nobody holds any more.
+fn dropping_a_feed_is_told_like_a_shutdown<M: Mode>() {
+    let world = World::default();
+    let (rig, names) = watched::<M>(&world);
+    drop(rig.feed);
+    world.run();
+    world.advance(SECOND);
+    world.run();
+    assert_eq!(*names.lock().unwrap(), ["status", "disconnected", "stopped"]);
+}
+
+/// The task is dropped by its runtime, and the stream where that is what drives the feed.
+fn a_runtime_that_goes_away_is_told_like_a_shutdown<M: Mode>() {
+    let world = World::default();
+    let (rig, names) = watched::<M>(&world);
+    world.drop_tasks();
+    if M::IN_STREAM {
+        drop(rig.feed);
+    }
+    assert_eq!(*names.lock().unwrap(), ["status", "disconnected", "stopped"]);
+}
+
+/// A live feed, and the notices from now on.
+fn watched<M: Mode>(world: &World) -> (Rig<M::Source<PassThrough>>, Arc<Mutex<Vec<&'static str>>>) {
+    let names = Arc::new(Mutex::new(Vec::new()));
+    let seen = names.clone();
+    let builder = builder(world).on_notice(move |notice, _| seen.lock().unwrap().push(notice.name()));
+    let rig = Rig::new::<M, _>(world, builder);
+    names.lock().unwrap().clear();
+    (rig, names)
 }
 
 #[cfg(feature = "metrics")]

@@ -30,7 +30,6 @@ pub(crate) struct Rules {
     pub(crate) settings: Settings,
     /// Whether the feed is polled whenever it is woken: an inline feed under a slow consumer is not, and may be late.
     pub(crate) prompt: bool,
-    pub(crate) inline: bool,
     /// What the handler of the campaign owes on each connection.
     pub(crate) bootstrap: Option<BootstrapRule>,
     /// What the handler of the campaign emits.
@@ -67,7 +66,7 @@ impl Checker {
         Self {
             connections: connections::Connections::new(rules.bootstrap),
             retries: retries::Retries::new(rules.settings.clone()),
-            told: told::Told::new(rules.inline),
+            told: told::Told::default(),
             stream: stream::Stream::new(rules),
             clocks: clocks::Clocks::new(rules.clone()),
         }

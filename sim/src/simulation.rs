@@ -210,7 +210,6 @@ where
         let rules = Rules {
             settings: self.settings.clone(),
             prompt: !self.inline || self.pace == Pace::Prompt,
-            inline: self.inline,
             bootstrap: self.bootstrap,
             emission: self.emission,
         };

@@ -29,7 +29,6 @@ fn rules() -> Rules {
             ..Settings::default()
         },
         prompt: true,
-        inline: false,
         bootstrap: Some(BootstrapRule { frames: 1, acks: true }),
         emission: Some(Emission { items: 1, weight: 10 }),
     }

@@ -8,8 +8,6 @@ use crate::entry::Entry;
 /// What has been told of the present connection or attempt.
 #[derive(Debug, Default)]
 pub(super) struct Told {
-    /// An inline feed that is dropped says nothing more.
-    inline: bool,
     id: u64,
     success: u32,
     failure: u32,
@@ -20,17 +18,9 @@ pub(super) struct Told {
 }
 
 impl Told {
-    pub(super) fn new(inline: bool) -> Self {
-        Self { inline, ..Self::default() }
-    }
-
     pub(super) fn see(&mut self, entry: &Entry) -> Verdict {
         match entry {
-            Entry::Shutdown => self.excused = true,
-            Entry::Abandoned => {
-                self.excused = true;
-                self.status &= !self.inline;
-            }
+            Entry::Shutdown | Entry::Abandoned => self.excused = true,
             Entry::Notice(notice) => return self.notice(notice),
             Entry::Quiet { phase, .. } => {
                 let live = *phase == Phase::Live;
@@ -61,8 +51,8 @@ impl Told {
         match notice {
             Notice::Connecting { id } => {
                 self.check_over()?;
-                let Self { inline, status, excused, .. } = *self;
-                *self = Self { inline, id: id.get(), status, excused, ..Self::default() };
+                let Self { status, excused, .. } = *self;
+                *self = Self { id: id.get(), status, excused, ..Self::default() };
             }
             Notice::Success { id } => {
                 self.is_current(id.get())?;
