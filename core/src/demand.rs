@@ -3,6 +3,7 @@
 use alloc::collections::VecDeque;
 use core::fmt;
 
+use crate::bugs::bug;
 use crate::failure::Failure;
 use crate::frame::ConnectionId;
 
@@ -150,6 +151,9 @@ impl<T> Queue<T> {
         let weight = u32::try_from(weight).unwrap_or(u32::MAX);
         self.bytes += u64::from(weight);
         self.items.push_back(Weighed { item, weight });
+        if bug!(OrderLost) && self.items.len() == 3 {
+            self.items.swap(1, 2);
+        }
         if self.config.overflow == Overflow::Pause && self.is_full() {
             self.reading = Reading::HeldBack;
         }
@@ -164,7 +168,7 @@ impl<T> Queue<T> {
 
     /// A connection is over.
     pub(crate) fn mark_interrupted(&mut self, id: ConnectionId, failure: Option<&Failure>) {
-        if self.continuity == Continuity::Broken {
+        if self.continuity == Continuity::Broken || bug!(InterruptionUntold) {
             return;
         }
         self.continuity = Continuity::Broken;
@@ -185,7 +189,7 @@ impl<T> Queue<T> {
             }
             return delivery;
         }
-        let credit = self.credit.checked_sub(1)?;
+        let credit = bug!(DemandIgnored: self.credit.saturating_sub(1), not self.credit.checked_sub(1)?);
         let item = self.pop_item()?;
         self.credit = credit;
         Some(Delivery::Item(item))
@@ -213,14 +217,17 @@ impl<T> Queue<T> {
     }
 
     fn is_full(&self) -> bool {
-        self.items.len() >= self.config.items || self.bytes >= self.config.bytes as u64
+        let items = self.config.items + bug!(QueueOffByOne: 1, not 0);
+        self.items.len() >= items || self.bytes >= self.config.bytes as u64 && !bug!(BytesUnbounded)
     }
 
     fn pop_item(&mut self) -> Option<T> {
         let Weighed { item, weight } = self.items.pop_front()?;
         self.head += 1;
         self.bytes -= u64::from(weight);
-        if self.items.len() <= self.config.items / 2 && self.bytes <= self.config.bytes as u64 / 2 {
+        let half_empty =
+            self.items.len() <= self.config.items / 2 && self.bytes <= self.config.bytes as u64 / 2;
+        if half_empty && !bug!(NeverResumed) {
             self.reading = Reading::On;
         }
         Some(item)
@@ -232,7 +239,7 @@ impl<T> Queue<T> {
         while self.is_full() && !self.items.is_empty() {
             self.fold_front(&mut fold);
             self.pop_item();
-            fold.dropped += 1;
+            fold.dropped += u64::from(!bug!(DropUntold));
             self.dropped = self.dropped.saturating_add(1);
         }
         self.fold_front(&mut fold);

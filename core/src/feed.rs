@@ -10,6 +10,7 @@ use core::time::Duration;
 use fastrand::Rng;
 
 use crate::action::{Action, Notice};
+use crate::bugs::bug;
 use crate::config::Config;
 use crate::demand::{Delivery, Queue};
 use crate::event::Event;
@@ -267,6 +268,7 @@ impl<H: FrameHandler> Feed<H> {
     fn on_waiting(&mut self, until: Timestamp, event: &Event) {
         match event {
             Event::Tick if until <= self.now => self.connect(),
+            Event::Shutdown if bug!(ShutdownWaits) => {}
             Event::Shutdown => self.stop(StopReason::Shutdown),
             Event::Tick | Event::Start | Event::HandlerPanicked => {}
             Event::Connected { .. }
@@ -280,7 +282,8 @@ impl<H: FrameHandler> Feed<H> {
     fn connect(&mut self) {
         self.stats.attempts += 1;
         let id = ConnectionId::new(self.stats.attempts);
-        let deadline = self.now.saturating_add(self.settings.connect_timeout);
+        let timeout = bug!(NoUpgradeDeadline: Duration::MAX, not self.settings.connect_timeout);
+        let deadline = self.now.saturating_add(timeout);
         self.notify(Notice::Connecting { id });
         self.actions.push_back(Action::Connect { id });
         self.enter(State::Connecting { id, deadline });

@@ -120,6 +120,7 @@
 //! | the queue, its bounds, overflow, marks, demand | `demand.rs` | D1-D5 |
 //! | the bound on what goes out | `outbox.rs` | O3 |
 //! | an option, its default, its check, the words of its error | `config.rs`, `config/error.rs` | |
+//! | what the simulator must be able to find | `bugs.rs` | |
 //! | frames, messages, ids; time and deadlines; figures | `frame.rs`; `time.rs`; `stats.rs` | C2, P2 |
 #![no_std]
 #![forbid(unsafe_code)]
@@ -128,6 +129,11 @@ extern crate alloc;
 
 mod action;
 mod bootstrap;
+#[cfg(not(tidegate_bugs))]
+mod bugs;
+#[cfg(tidegate_bugs)]
+#[doc(hidden)]
+pub mod bugs;
 mod config;
 mod demand;
 mod event;

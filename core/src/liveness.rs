@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use crate::bugs::bug;
 use crate::config::LivenessConfig;
 use crate::failure::Failure;
 use crate::time::{Deadline, Timestamp};
@@ -80,7 +81,7 @@ impl Liveness {
     /// A pong came in; the round-trip time if it answers the ping that is out (L3).
     pub(crate) fn pong(&mut self, payload: &[u8], now: Timestamp) -> Option<Duration> {
         let Pings::Awaiting { number, sent, every, timeout, .. } = self.pings else { return None };
-        if payload != number.to_be_bytes() {
+        if payload != number.to_be_bytes() || bug!(PongNotCounted) {
             return None;
         }
         let at = sent.saturating_add(every).max(now.next());
@@ -113,6 +114,8 @@ impl Liveness {
 
     pub(crate) fn deadline(&self) -> Deadline {
         match self.reading {
+            Reading::HeldBack { .. } if bug!(ClocksRunWhilePaused) => self.idle_deadline(),
+            Reading::HeldBack { .. } if bug!(NoPauseDeadline) => Deadline::Never,
             Reading::HeldBack { since } => Deadline::after(since, self.config.max_pause),
             Reading::On => self.idle_deadline().min(self.ping_deadline()).min(self.stale_deadline()),
         }
@@ -143,12 +146,15 @@ impl Liveness {
     }
 
     fn idle_deadline(&self) -> Deadline {
-        Deadline::after(self.last_heard, self.config.idle_timeout)
+        let rounding = bug!(IdleRoundedUp: Duration::from_secs(1), not Duration::ZERO);
+        Deadline::after(self.last_heard.saturating_add(rounding), self.config.idle_timeout)
     }
 
     fn ping_deadline(&self) -> Deadline {
         match self.pings {
             Pings::Off => Deadline::Never,
+            Pings::Due { .. } if bug!(NoPing) => Deadline::Never,
+            Pings::Awaiting { .. } if bug!(PongTimeoutForgotten) => Deadline::Never,
             Pings::Due { at, .. } => Deadline::At(at),
             Pings::Awaiting { since, timeout, .. } => Deadline::At(since.saturating_add(timeout)),
         }

@@ -6,6 +6,7 @@ use core::time::Duration;
 
 use fastrand::Rng;
 
+use crate::bugs::bug;
 use crate::failure::{BootstrapFailure, Failure, Severity};
 use crate::time::Timestamp;
 
@@ -237,10 +238,14 @@ impl Retry {
     }
 
     pub(crate) fn next(&mut self, failure: &Failure, rng: &mut Rng, now: Timestamp) -> Next {
-        if self.classification.classify(failure) == Class::Fatal {
+        let class = self.classification.classify(failure);
+        let refused = matches!(failure, Failure::Rejected { .. }) && bug!(AnyStatusIsFatal);
+        if class == Class::Fatal && !bug!(FatalIsRetried) || refused {
             return Next::Fatal;
         }
         let retries_left = match self.state.retries_left {
+            Some(1) if bug!(OneRetryFewer) => return Next::Exhausted,
+            Some(0) if bug!(OneRetryMore) && Some(self.attempt) == self.state.max_retries => Some(0),
             Some(0) => return Next::Exhausted,
             Some(left) => Some(left - 1),
             None => None,
@@ -258,7 +263,10 @@ impl Retry {
         let Failure::Rejected { status: 429 | 503, retry_after: Some(after) } = failure else {
             return Duration::ZERO;
         };
-        (*after).min(self.max_retry_after)
+        if bug!(RetryAfterIgnored) {
+            return Duration::ZERO;
+        }
+        (*after).min(bug!(RetryAfterWithoutCap: Duration::MAX, not self.max_retry_after))
     }
 }
 
@@ -286,7 +294,8 @@ impl RetryPolicy {
                 spent.delay
             }
             Backoff::Exponential { cap, jitter, .. } => {
-                *state = RetryState { delay: spent.delay.saturating_mul(2).min(*cap), ..spent };
+                let cap = bug!(DelayBeyondCap: Duration::MAX, not *cap);
+                *state = RetryState { delay: spent.delay.saturating_mul(2).min(cap), ..spent };
                 // After the cap, so that a fleet stays spread out at the cap (R3).
                 jitter.spread(spent.delay, rng)
             }

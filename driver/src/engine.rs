@@ -8,6 +8,7 @@ use tidegate_core::{
     Action, ConnectionId, Deadline, Event, Failure, Feed, Frame, FrameHandler, Phase, StopReason, Timestamp,
 };
 
+use crate::bugs::bug;
 use crate::control::Control;
 use crate::link::{Dialled, Link};
 use crate::observe::Observer;
@@ -30,6 +31,8 @@ pub(crate) struct Engine<R: Runtime, H: FrameHandler> {
     alarm: R::Alarm,
     /// When the alarm rings next.
     rings: Deadline,
+    #[cfg(tidegate_bugs)]
+    leftovers: crate::bugs::Leftovers,
 }
 
 // Nothing in it is pinned structurally.
@@ -69,6 +72,8 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
             published,
             alarm,
             rings: Deadline::Never,
+            #[cfg(tidegate_bugs)]
+            leftovers: Default::default(),
         }
     }
 
@@ -171,6 +176,7 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
             return false;
         }
         match line.poll_write(cx) {
+            Poll::Ready(Ok(())) if bug!(FlushForgotten) => {}
             Poll::Ready(Ok(())) => self.tell(Event::Flushed { id }, turn.now),
             // What has arrived by now is still to be read; the loss is reported after it.
             Poll::Ready(Err(failure)) => {
@@ -184,7 +190,9 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
 
     fn read(&mut self, id: ConnectionId, cx: &mut Context<'_>, turn: &mut Turn) -> bool {
         let mut moved = false;
-        while turn.readable && turn.frames_left > 0 && self.feed.wants_frames() {
+        #[cfg(tidegate_bugs)]
+        self.inherit(id, turn.now);
+        while turn.readable && turn.frames_left > 0 && (self.feed.wants_frames() || bug!(ReadsWhilePaused)) {
             let Link::Up { line, .. } = &mut self.link else { break };
             match line.poll_read(cx) {
                 Poll::Ready(Ok(frame)) => {
@@ -192,7 +200,7 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
                     self.take(id, frame, turn.now);
                 }
                 Poll::Ready(Err(failure)) => {
-                    self.link = Link::Down;
+                    self.take_down();
                     self.tell(Event::Lost { id, failure }, turn.now);
                 }
                 Poll::Pending => {
@@ -233,8 +241,8 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
                 Action::Send { id, frame } => self.queue(id, frame),
                 Action::Close { id, frame } => self.queue(id, Frame::Close(frame)),
                 Action::Abort { id } => {
-                    if self.link.id() == Some(id) {
-                        self.link = Link::Down;
+                    if self.link.id() == Some(id) && !bug!(AbortIsIgnored) {
+                        self.take_down();
                     }
                 }
                 Action::Notify(notice) => {
@@ -249,6 +257,23 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
             self.link = Link::Down;
         }
         moved
+    }
+
+    /// A bug's inheritance from an earlier connection.
+    #[cfg(tidegate_bugs)]
+    fn inherit(&mut self, id: ConnectionId, now: Timestamp) {
+        let left = std::mem::take(&mut self.leftovers);
+        left.unsent.into_iter().for_each(|frame| self.queue(id, frame));
+        left.read.into_iter().for_each(|frame| self.take(id, frame, now));
+    }
+
+    /// The connection is gone, with all that belongs to it.
+    fn take_down(&mut self) {
+        #[cfg(tidegate_bugs)]
+        {
+            self.leftovers = self.link.salvage();
+        }
+        self.link = Link::Down;
     }
 
     /// What was accepted on one connection is never sent on another (O1).
@@ -279,6 +304,7 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
         let deadline = self.feed.deadline();
         if let Deadline::At(at) = deadline
             && deadline < self.rings
+            && !(bug!(AlarmNotMoved) && self.rings != Deadline::Never)
         {
             self.alarm.set(at);
             self.rings = deadline;

@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use atomic_waker::AtomicWaker;
 use tidegate_core::{Delivery, Feed, FrameHandler, StopReason, Timestamp};
 
+use crate::bugs::bug;
 use crate::control::Control;
 use crate::engine::{Engine, Outlet};
 use crate::runtime::Runtime;
@@ -133,7 +134,7 @@ impl<T> Handover<T> {
         };
         let moved = shelf.ready.len() > before;
         drop(shelf);
-        if moved {
+        if moved && !bug!(ConsumerNotWoken) {
             self.consumer.wake();
         }
         Exchanged { moved, all }

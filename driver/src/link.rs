@@ -104,6 +104,12 @@ impl<T: Transport> Line<T> {
         }
     }
 
+    /// What a bug takes over to the next connection.
+    #[cfg(tidegate_bugs)]
+    pub(crate) fn unsent(&mut self) -> Vec<Frame> {
+        self.outgoing.drain(..).filter(|frame| matches!(frame, Frame::Text(_))).collect()
+    }
+
     /// Reading is about to stop for a while: an automatic pong may be waiting for the next read (O2).
     pub(crate) fn flush_pongs(&mut self) {
         if let Written::Flushed = self.written {

@@ -54,8 +54,10 @@ fn a_runtime_that_goes_away_is_told_like_a_shutdown<M: Mode>() {
     assert_eq!(*names.lock().unwrap(), ["status", "disconnected", "stopped"]);
 }
 
+type Names = Arc<Mutex<Vec<&'static str>>>;
+
 /// A live feed, and the notices from now on.
-fn watched<M: Mode>(world: &World) -> (Rig<M::Source<PassThrough>>, Arc<Mutex<Vec<&'static str>>>) {
+fn watched<M: Mode>(world: &World) -> (Rig<M::Source<PassThrough>>, Names) {
     let names = Arc::new(Mutex::new(Vec::new()));
     let seen = names.clone();
     let builder = builder(world).on_notice(move |notice, _| seen.lock().unwrap().push(notice.name()));

@@ -1,6 +1,9 @@
 //! How attempts and connections end: one path for all of them (R1), and the end of the feed itself.
 
+use core::time::Duration;
+
 use crate::action::{Action, Notice};
+use crate::bugs::bug;
 use crate::failure::{Failure, StopReason};
 use crate::feed::Feed;
 use crate::frame::{CloseFrame, ConnectionId};
@@ -33,7 +36,12 @@ impl<H: FrameHandler> Feed<H> {
             Then::ShutDown => None,
         });
         self.actions.push_back(Action::Close { id, frame });
-        let deadline = self.now.saturating_add(self.settings.close_timeout);
+        if bug!(DuplicateConnect) {
+            self.stats.attempts += 1;
+            self.actions.push_back(Action::Connect { id: ConnectionId::new(self.stats.attempts) });
+        }
+        let timeout = bug!(NoCloseDeadline: Duration::MAX, not self.settings.close_timeout);
+        let deadline = self.now.saturating_add(timeout);
         self.enter(State::Closing { id, deadline, then });
     }
 
@@ -85,9 +93,19 @@ impl<H: FrameHandler> Feed<H> {
     fn end_streak_if_stable(&mut self) {
         if let State::Live { since, .. } = &self.state
             && self.now.saturating_since(*since) >= self.settings.stable_after
+            && !bug!(StreakNeverReset)
         {
             self.retry.reset();
         }
+    }
+
+    /// A bug's way back: past the one path for all (R1).
+    #[cfg(tidegate_bugs)]
+    pub(super) fn redial(&mut self, failure: &Failure) {
+        self.report_end(Some(failure));
+        self.forget_sends();
+        self.enter(State::Waiting { until: self.now });
+        self.connect();
     }
 
     fn retry_or_stop(&mut self, next: Next, failure: Failure) {
@@ -117,7 +135,9 @@ impl<H: FrameHandler> Feed<H> {
             State::Live { link, .. } => {
                 let id = link.id;
                 self.queue.mark_interrupted(id, failure);
-                self.notify(Notice::Status { live: false });
+                if !bug!(StatusStaysUp) {
+                    self.notify(Notice::Status { live: false });
+                }
                 self.notify(match failure.cloned() {
                     Some(failure) if failure.is_timeout() => Notice::Timeout { id, failure },
                     failure => Notice::Disconnected { id, failure },

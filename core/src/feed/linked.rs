@@ -1,7 +1,10 @@
 //! Bootstrapping and Live: frames, the handler, and what it asks for.
 
+use core::time::Duration;
+
 use crate::action::{Action, Notice};
-use crate::bootstrap::Bootstrap;
+use crate::bootstrap::{Bootstrap, Readiness};
+use crate::bugs::bug;
 use crate::demand::Admission;
 use crate::event::Event;
 use crate::failure::{BootstrapFailure, Failure, Fault};
@@ -11,11 +14,17 @@ use crate::handler::{Asks, Context, FrameHandler, Upgrade, checked};
 use crate::liveness::{Liveness, Pulse};
 use crate::outbox::Outbox;
 use crate::phase::{Link, Phase, State, Then};
-use crate::time::Deadline;
+use crate::time::{Deadline, Timestamp};
 
 impl<H: FrameHandler> Feed<H> {
     /// The upgrade is complete: the handler makes its session, and says what must go out first (B1).
     pub(super) fn upgraded(&mut self, id: ConnectionId) {
+        if bug!(StreakResetAtConnect) {
+            self.retry.reset();
+        }
+        if bug!(NoticeAtUpgrade) {
+            self.notify(Notice::Success { id });
+        }
         let mut upgrade = Upgrade {
             now: self.now,
             connection: id,
@@ -41,20 +50,27 @@ impl<H: FrameHandler> Feed<H> {
         &mut self,
         id: ConnectionId,
         session: H::Session,
-        frames: alloc::vec::Vec<Message>,
+        mut frames: alloc::vec::Vec<Message>,
         asks: Asks,
     ) {
         let mut outbox = Outbox::default();
+        if bug!(NoBootstrapOnReconnect) && self.stats.connections > 0 {
+            frames.clear();
+        }
+        if bug!(BootstrapOutOfOrder) {
+            frames.reverse();
+        }
         for message in frames {
             outbox.accept();
             self.actions.push_back(Action::Send { id, frame: message.into() });
         }
-        let readiness = self.handler.readiness();
-        let timeout = self.settings.bootstrap_timeout;
+        let readiness = bug!(LiveBeforeAcks: Readiness::WhenFlushed, not self.handler.readiness());
+        let timeout = bug!(NoBootstrapDeadline: Duration::MAX, not self.settings.bootstrap_timeout);
         let mut bootstrap = Bootstrap::new(readiness, outbox.end_bootstrap(), timeout, self.now);
         bootstrap.flushed(outbox.last_flushed());
         let wake = asks.wake_at.map_or(Deadline::Never, |at| Deadline::At(at.max(self.now.next())));
-        let liveness = Liveness::new(self.settings.liveness, self.now);
+        let started = bug!(OldTimerAlive: Timestamp::ZERO, not self.now);
+        let liveness = Liveness::new(self.settings.liveness, started);
         let link = Link { id, session, liveness, outbox, wake };
         self.enter(State::Bootstrapping { link, bootstrap });
         self.hold_back_if_full();
@@ -79,7 +95,13 @@ impl<H: FrameHandler> Feed<H> {
 
     fn on_frame(&mut self, id: ConnectionId, frame: Frame) {
         let Some(link) = self.state.link_mut() else { return };
-        link.liveness.heard(self.now);
+        let control = matches!(frame, Frame::Ping(_) | Frame::Pong(_));
+        if !(bug!(ControlFramesNotHeard) && control) {
+            link.liveness.heard(self.now);
+        }
+        if bug!(MuteUnnoticed) {
+            link.liveness.emitted(self.now);
+        }
         match frame {
             Frame::Text(payload) => self.on_message(id, Message::Text(payload)),
             Frame::Binary(payload) => self.on_message(id, Message::Binary(payload)),
@@ -116,6 +138,10 @@ impl<H: FrameHandler> Feed<H> {
     }
 
     fn on_lost(&mut self, failure: Failure) {
+        #[cfg(tidegate_bugs)]
+        if bug!(DropBypassesRetry) {
+            return self.redial(&failure);
+        }
         let owes_frames =
             matches!(&self.state, State::Bootstrapping { bootstrap, .. } if bootstrap.owes_frames());
         self.fail(if owes_frames {
@@ -148,6 +174,11 @@ impl<H: FrameHandler> Feed<H> {
                     Some(CloseFrame::new(CloseFrame::NORMAL)),
                     Then::Retry(Failure::Stale),
                 );
+            }
+            #[cfg(tidegate_bugs)]
+            Pulse::Dead(failure) if bug!(TimeoutBypassesRetry) => {
+                self.drop_socket(id);
+                return self.redial(&failure);
             }
             Pulse::Dead(failure) => return self.abort(id, failure),
         }
