@@ -15,6 +15,7 @@ mod check;
 mod environment;
 mod handler;
 mod op;
+mod report;
 mod rules;
 #[cfg(test)]
 mod soundness;
@@ -24,5 +25,6 @@ mod world;
 pub use check::State;
 pub use handler::Script;
 pub use op::{Op, Refusal, Stray, Who};
+pub use report::check_all;
 pub use rules::Rule;
 pub use world::{Budget, Clocks, World, worlds};
