@@ -75,16 +75,16 @@ pub(crate) struct Queue<T> {
     marks: VecDeque<Mark>,
     /// The number of the item at the front.
     head: u64,
+    dropped: u64,
     bytes: u64,
     credit: u64,
-    dropped: u64,
     reading: Reading,
     continuity: Continuity,
 }
 
 struct Weighed<T> {
     item: T,
-    /// In bytes; 4 GiB stands for all that is heavier, so that the sum cannot overflow.
+    /// In bytes.
     weight: u32,
 }
 
@@ -134,8 +134,22 @@ impl<T> Queue<T> {
         }
     }
 
+    /// Whether one more item of this weight leaves the queue below its bounds, so that no policy has a say.
+    #[inline]
+    pub(crate) fn has_room(&self, weight: u32) -> bool {
+        self.items.len() + 1 < self.config.items && self.bytes + u64::from(weight) < self.config.bytes as u64
+    }
+
+    /// An item for which there is room.
+    #[inline]
+    pub(crate) fn append(&mut self, item: T, weight: u32) {
+        self.continuity = Continuity::Begun;
+        self.bytes += u64::from(weight);
+        self.items.push_back(Weighed { item, weight });
+    }
+
     /// An item that was admitted, with its weight in bytes.
-    pub(crate) fn push(&mut self, item: T, weight: usize) {
+    pub(crate) fn push(&mut self, item: T, weight: u32) {
         if self.is_full() {
             match self.config.overflow {
                 Overflow::Pause | Overflow::Disconnect => {}
@@ -148,7 +162,6 @@ impl<T> Queue<T> {
                 }
             }
         }
-        let weight = u32::try_from(weight).unwrap_or(u32::MAX);
         self.bytes += u64::from(weight);
         self.items.push_back(Weighed { item, weight });
         if bug!(OrderLost) && self.items.len() == 3 {
@@ -178,21 +191,41 @@ impl<T> Queue<T> {
         }
     }
 
-    /// The next thing for the consumer. An item spends one of what was requested; a mark is free.
-    pub(crate) fn pop(&mut self) -> Option<Delivery<T>> {
-        if let Some(mark) = self.marks.front_mut()
-            && mark.before == self.head
-        {
-            let delivery = mark.take();
-            if mark.is_empty() {
-                self.marks.pop_front();
-            }
-            return delivery;
+    /// Whether a mark may stand before the next item.
+    #[inline]
+    pub(crate) fn has_marks(&self) -> bool {
+        !self.marks.is_empty()
+    }
+
+    /// The mark that stands before the next item. It is free.
+    pub(crate) fn pop_mark(&mut self) -> Option<Delivery<T>> {
+        let mark = self.marks.front_mut().filter(|mark| mark.before == self.head)?;
+        let delivery = mark.take();
+        if mark.is_empty() {
+            self.marks.pop_front();
         }
+        delivery
+    }
+
+    /// The next item, for one of what was requested.
+    #[inline]
+    pub(crate) fn pop(&mut self) -> Option<T> {
         let credit = bug!(DemandIgnored: self.credit.saturating_sub(1), not self.credit.checked_sub(1)?);
         let item = self.pop_item()?;
         self.credit = credit;
-        Some(Delivery::Item(item))
+        Some(item)
+    }
+
+    /// Lets reading go on if it was held back and the queue is half empty by now (D4); whether it does.
+    pub(crate) fn resume(&mut self) -> bool {
+        let resumes = self.is_held_back()
+            && self.items.len() <= self.config.items / 2
+            && self.bytes <= self.config.bytes as u64 / 2
+            && !bug!(NeverResumed);
+        if resumes {
+            self.reading = Reading::On;
+        }
+        resumes
     }
 
     pub(crate) fn is_held_back(&self) -> bool {
@@ -221,15 +254,11 @@ impl<T> Queue<T> {
         self.items.len() >= items || self.bytes >= self.config.bytes as u64 && !bug!(BytesUnbounded)
     }
 
+    #[inline]
     fn pop_item(&mut self) -> Option<T> {
         let Weighed { item, weight } = self.items.pop_front()?;
         self.head += 1;
         self.bytes -= u64::from(weight);
-        let half_empty =
-            self.items.len() <= self.config.items / 2 && self.bytes <= self.config.bytes as u64 / 2;
-        if half_empty && !bug!(NeverResumed) {
-            self.reading = Reading::On;
-        }
         Some(item)
     }
 

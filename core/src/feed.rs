@@ -13,10 +13,11 @@ use crate::action::{Action, Notice};
 use crate::bugs::bug;
 use crate::config::Config;
 use crate::demand::{Delivery, Queue};
+use crate::effects::Effects;
 use crate::event::Event;
 use crate::failure::StopReason;
-use crate::frame::{ConnectionId, Message};
-use crate::handler::{Effects, FrameHandler, SendError, checked};
+use crate::frame::{ConnectionId, Frame, Message};
+use crate::handler::{FrameHandler, SendError, checked};
 use crate::phase::{Phase, State, TRANSITIONS, Then, Transition};
 use crate::retry::Retry;
 use crate::stats::Stats;
@@ -80,8 +81,30 @@ impl<H: FrameHandler> Feed<H> {
     }
 
     /// Takes in one event. Time that runs backwards counts as standing still.
+    #[inline]
     pub fn handle(&mut self, event: Event, now: Timestamp) {
         self.now = self.now.max(now);
+        match event {
+            // By far the most there are: they have a short way of their own.
+            Event::Frame { id, frame: Frame::Text(payload) } => self.on_message(id, Message::Text(payload)),
+            Event::Frame { id, frame: Frame::Binary(payload) } => {
+                self.on_message(id, Message::Binary(payload));
+            }
+            other @ (Event::Frame { frame: Frame::Ping(_) | Frame::Pong(_) | Frame::Close(_), .. }
+            | Event::Start
+            | Event::Connected { .. }
+            | Event::ConnectFailed { .. }
+            | Event::Flushed { .. }
+            | Event::Lost { .. }
+            | Event::Tick
+            | Event::Shutdown
+            | Event::HandlerPanicked) => self.route(other),
+        }
+    }
+
+    /// One routing function per phase.
+    #[inline(never)]
+    fn route(&mut self, event: Event) {
         if event.connection().is_some_and(|id| self.state.connection() != Some(id)) {
             return self.count_stale();
         }
@@ -115,16 +138,29 @@ impl<H: FrameHandler> Feed<H> {
 
     /// The next thing for the consumer, if there is one and demand for it (D1). It takes the time because it may let
     /// reading go on, and the liveness clocks start from then (L5).
+    #[inline]
     pub fn poll_delivery(&mut self, now: Timestamp) -> Option<Delivery<H::Item>> {
-        let delivery = self.queue.pop()?;
-        if let Delivery::Item(_) = delivery {
-            self.stats.delivered += 1;
-            if !self.queue.is_held_back() {
-                self.now = self.now.max(now);
-                self.resume_reading();
-            }
+        if self.queue.has_marks() || self.queue.is_held_back() {
+            return self.deliver(now);
         }
-        Some(delivery)
+        let item = self.queue.pop()?;
+        self.stats.delivered += 1;
+        Some(Delivery::Item(item))
+    }
+
+    /// The long way of [`Self::poll_delivery`].
+    #[inline(never)]
+    fn deliver(&mut self, now: Timestamp) -> Option<Delivery<H::Item>> {
+        if let Some(mark) = self.queue.pop_mark() {
+            return Some(mark);
+        }
+        let item = self.queue.pop()?;
+        self.stats.delivered += 1;
+        if self.queue.resume() {
+            self.now = self.now.max(now);
+            self.resume_reading();
+        }
+        Some(Delivery::Item(item))
     }
 
     /// The consumer wants `items` more (D1).

@@ -4,8 +4,10 @@ use alloc::vec::Vec;
 use core::marker::PhantomData;
 
 use crate::bootstrap::Readiness;
+use crate::effects::{Asks, Effects};
 use crate::failure::Fault;
 use crate::frame::{ConnectionId, Message};
+use crate::outbox::Outbox;
 use crate::time::Timestamp;
 
 /// Turns messages into items. It never performs I/O: everything it wants is data, said through [`Context`] (H4).
@@ -69,37 +71,13 @@ pub trait FrameHandler {
     }
 }
 
-/// What a handler asks for; the machine carries it out after the call.
-pub(crate) struct Effects<T> {
-    pub(crate) items: Vec<T>,
-    pub(crate) sends: Vec<Message>,
-    pub(crate) asks: Asks,
-}
-
-/// What is asked for at most once a call.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Asks {
-    pub(crate) wake_at: Option<Timestamp>,
-    pub(crate) ready: bool,
-    pub(crate) reconnect: bool,
-}
-
-impl<T> Effects<T> {
-    pub(crate) const fn new() -> Self {
-        Self {
-            items: Vec::new(),
-            sends: Vec::new(),
-            asks: Asks { wake_at: None, ready: false, reconnect: false },
-        }
-    }
-}
-
 /// What a handler sees and may ask for while it handles a message or a wake-up (H4).
 pub struct Context<'a, T> {
     pub(crate) now: Timestamp,
     pub(crate) connection: ConnectionId,
-    /// How many more frames the outgoing queue takes (O3).
-    pub(crate) room: usize,
+    pub(crate) outbox: &'a Outbox,
+    /// How many frames the outgoing queue takes (O3).
+    pub(crate) send_buffer: usize,
     pub(crate) effects: &'a mut Effects<T>,
 }
 
@@ -127,7 +105,7 @@ impl<T> Context<'_, T> {
     /// If the outgoing queue is full, or text is not UTF-8; the message comes back (O3).
     pub fn send(&mut self, message: impl Into<Message>) -> Result<(), SendError> {
         let message = checked(message.into())?;
-        if self.effects.sends.len() >= self.room {
+        if self.outbox.pending() + self.effects.sends.len() >= self.send_buffer {
             return Err(SendError::Full(message));
         }
         self.effects.sends.push(message);
@@ -137,17 +115,21 @@ impl<T> Context<'_, T> {
     /// Asks for a call of [`FrameHandler::on_wake`] at `at`. There is one such time per connection; the latest call
     /// counts.
     pub fn wake_at(&mut self, at: Timestamp) {
-        self.effects.asks.wake_at = Some(at);
+        self.asks().wake_at = Some(at);
     }
 
     /// Declares the connection ready, if [`Readiness::WhenDeclared`] holds it back (B2).
     pub fn ready(&mut self) {
-        self.effects.asks.ready = true;
+        self.asks().ready = true;
     }
 
     /// Asks for a new connection: this one is closed, and the retry policy decides when the next is made.
     pub fn reconnect(&mut self) {
-        self.effects.asks.reconnect = true;
+        self.asks().reconnect = true;
+    }
+
+    fn asks(&mut self) -> &mut Asks {
+        self.effects.asks.get_or_insert_default()
     }
 }
 
@@ -156,7 +138,7 @@ pub struct Upgrade<'a> {
     pub(crate) now: Timestamp,
     pub(crate) connection: ConnectionId,
     pub(crate) sends: &'a mut Vec<Message>,
-    pub(crate) asks: &'a mut Asks,
+    pub(crate) asks: &'a mut Option<Asks>,
 }
 
 impl Upgrade<'_> {
@@ -179,7 +161,7 @@ impl Upgrade<'_> {
 
     /// Asks for a call of [`FrameHandler::on_wake`] at `at`.
     pub fn wake_at(&mut self, at: Timestamp) {
-        self.asks.wake_at = Some(at);
+        self.asks.get_or_insert_default().wake_at = Some(at);
     }
 }
 
@@ -309,7 +291,7 @@ where
     fn on_message(&mut self, state: &mut S, message: Message, cx: &mut Context<'_, T>) -> Result<(), Fault> {
         match (self.f)(message, state) {
             Step::Emit(items) => {
-                cx.effects.items.extend(items);
+                items.into_iter().for_each(|item| cx.emit(item));
                 Ok(())
             }
             Step::Skip => Ok(()),

@@ -116,7 +116,7 @@
 //! | delays, jitter, `Retry-After`, what is fatal | `retry.rs` | R2-R6 |
 //! | idle, ping and stale clocks, pauses | `liveness.rs` | L1-L6 |
 //! | what is owed before a connection is live | `bootstrap.rs` | B2, B3 |
-//! | what handlers see and may ask for; the ready-made ones | `handler.rs` | H1-H4, B1 |
+//! | what handlers see and may ask for; the ready-made ones; how it is kept | `handler.rs`; `effects.rs` | H1-H4, B1 |
 //! | the queue, its bounds, overflow, marks, demand | `demand.rs` | D1-D5 |
 //! | the bound on what goes out | `outbox.rs` | O3 |
 //! | an option, its default, its check, the words of its error | `config.rs`, `config/error.rs` | |
@@ -136,6 +136,7 @@ mod bugs;
 pub mod bugs;
 mod config;
 mod demand;
+mod effects;
 mod event;
 mod failure;
 mod feed;

@@ -99,6 +99,7 @@ pub const TRANSITIONS: &[Transition] = &[
 ];
 
 /// Where a feed stands: each state holds only the data that is valid in it.
+#[repr(u8)]
 pub(crate) enum State<S> {
     Idle,
     Connecting { id: ConnectionId, deadline: Timestamp },
@@ -158,7 +159,7 @@ impl<S> State<S> {
         }
     }
 
-    pub(crate) const fn link(&self) -> Option<&Link<S>> {
+    pub(crate) const fn link_mut(&mut self) -> Option<&mut Link<S>> {
         match self {
             Self::Bootstrapping { link, .. } | Self::Live { link, .. } => Some(link),
             Self::Idle
@@ -169,15 +170,10 @@ impl<S> State<S> {
         }
     }
 
-    pub(crate) const fn link_mut(&mut self) -> Option<&mut Link<S>> {
-        match self {
-            Self::Bootstrapping { link, .. } | Self::Live { link, .. } => Some(link),
-            Self::Idle
-            | Self::Connecting { .. }
-            | Self::Closing { .. }
-            | Self::Waiting { .. }
-            | Self::Stopped { .. } => None,
-        }
+    /// The open connection, if it is this one and reading is not held back.
+    #[inline]
+    pub(crate) fn reading(&mut self, id: ConnectionId) -> Option<&mut Link<S>> {
+        self.link_mut().filter(|link| link.id == id && !link.liveness.is_paused())
     }
 
     pub(crate) fn deadline(&self) -> Deadline {

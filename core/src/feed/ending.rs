@@ -4,10 +4,11 @@ use core::time::Duration;
 
 use crate::action::{Action, Notice};
 use crate::bugs::bug;
+use crate::effects::Effects;
 use crate::failure::{Failure, StopReason};
 use crate::feed::Feed;
 use crate::frame::{CloseFrame, ConnectionId};
-use crate::handler::{Effects, FrameHandler};
+use crate::handler::FrameHandler;
 use crate::phase::{State, Then};
 use crate::retry::Next;
 

@@ -6,11 +6,12 @@ use crate::action::{Action, Notice};
 use crate::bootstrap::{Bootstrap, Readiness};
 use crate::bugs::bug;
 use crate::demand::Admission;
+use crate::effects::{Asks, Emitted};
 use crate::event::Event;
 use crate::failure::{BootstrapFailure, Failure, Fault};
 use crate::feed::Feed;
 use crate::frame::{CloseFrame, ConnectionId, Frame, Message};
-use crate::handler::{Asks, Context, FrameHandler, Upgrade, checked};
+use crate::handler::{Context, FrameHandler, Upgrade, checked};
 use crate::liveness::{Liveness, Pulse};
 use crate::outbox::Outbox;
 use crate::phase::{Link, Phase, State, Then};
@@ -35,7 +36,7 @@ impl<H: FrameHandler> Feed<H> {
             let sendable = self.effects.sends.drain(..).map(checked).collect::<Result<_, _>>();
             sendable.map(|frames| (session, frames)).map_err(|error| Fault::fatal(alloc::format!("{error}")))
         });
-        let asks = core::mem::take(&mut self.effects.asks);
+        let asks = self.effects.asks.take().unwrap_or_default();
         match session {
             Ok((session, frames)) => self.bootstrap(id, session, frames, asks),
             Err(fault) => {
@@ -93,18 +94,50 @@ impl<H: FrameHandler> Feed<H> {
         }
     }
 
-    fn on_frame(&mut self, id: ConnectionId, frame: Frame) {
-        let Some(link) = self.state.link_mut() else { return };
-        let control = matches!(frame, Frame::Ping(_) | Frame::Pong(_));
-        if !(bug!(ControlFramesNotHeard) && control) {
-            link.liveness.heard(self.now);
-        }
+    /// The short way: a message that makes one item at most, for which there is room. Whatever else it makes goes the
+    /// long way, by [`Self::carry_out`].
+    #[inline]
+    pub(super) fn on_message(&mut self, id: ConnectionId, message: Message) {
+        let Some(link) = self.state.reading(id) else {
+            return self.route(Event::Frame { id, frame: message.into() });
+        };
+        link.liveness.heard(self.now);
         if bug!(MuteUnnoticed) {
             link.liveness.emitted(self.now);
         }
+        self.stats.messages += 1;
+        let mut cx = Context {
+            now: self.now,
+            connection: id,
+            outbox: &link.outbox,
+            send_buffer: self.settings.send_buffer,
+            effects: &mut self.effects,
+        };
+        let verdict = self.handler.on_message(&mut link.session, message, &mut cx);
+        if verdict.is_ok() && self.effects.is_one_item() {
+            let Some(item) = &self.effects.items.first else { return };
+            if let Ok(weight) = u32::try_from(self.handler.weight(item))
+                && self.queue.has_room(weight)
+                && let Some(item) = self.effects.items.first.take()
+            {
+                link.liveness.emitted(self.now);
+                self.stats.items += 1;
+                self.queue.append(item, weight);
+                return;
+            }
+        }
+        self.carry_out(id, verdict);
+    }
+
+    /// A control frame, or a message that comes although it should not.
+    fn on_frame(&mut self, id: ConnectionId, frame: Frame) {
+        let Some(link) = self.state.link_mut() else { return };
+        if !bug!(ControlFramesNotHeard) {
+            link.liveness.heard(self.now);
+        }
         match frame {
-            Frame::Text(payload) => self.on_message(id, Message::Text(payload)),
-            Frame::Binary(payload) => self.on_message(id, Message::Binary(payload)),
+            // Reading is held back, or it would have gone the short way (D3).
+            Frame::Text(_) | Frame::Binary(_) => self.abort(id, Failure::Overflow),
             Frame::Ping(_) => {}
             Frame::Pong(payload) => {
                 if let Some(round_trip) = link.liveness.pong(&payload, self.now) {
@@ -118,14 +151,6 @@ impl<H: FrameHandler> Feed<H> {
                 self.close(id, answer, Then::Retry(Failure::Closed(frame)));
             }
         }
-    }
-
-    fn on_message(&mut self, id: ConnectionId, message: Message) {
-        if self.state.link().is_some_and(|link| link.liveness.is_paused()) {
-            return self.abort(id, Failure::Overflow);
-        }
-        self.stats.messages += 1;
-        self.call_handler(id, |handler, session, cx| handler.on_message(session, message, cx));
     }
 
     fn on_flushed(&mut self) {
@@ -189,27 +214,24 @@ impl<H: FrameHandler> Feed<H> {
         let Some(link) = self.state.link_mut() else { return };
         if link.wake.is_due(self.now) && !link.liveness.is_paused() {
             link.wake = Deadline::Never;
-            self.call_handler(id, H::on_wake);
+            let mut cx = Context {
+                now: self.now,
+                connection: id,
+                outbox: &link.outbox,
+                send_buffer: self.settings.send_buffer,
+                effects: &mut self.effects,
+            };
+            let verdict = self.handler.on_wake(&mut link.session, &mut cx);
+            self.carry_out(id, verdict);
         }
     }
 
-    /// Calls the handler, then carries out what it asked for, in the order: items, frames, then the rest.
-    fn call_handler(
-        &mut self,
-        id: ConnectionId,
-        call: impl FnOnce(&mut H, &mut H::Session, &mut Context<'_, H::Item>) -> Result<(), Fault>,
-    ) {
-        let Some(link) = self.state.link_mut() else { return };
-        let mut cx = Context {
-            now: self.now,
-            connection: id,
-            room: self.settings.send_buffer.saturating_sub(link.outbox.pending()),
-            effects: &mut self.effects,
-        };
-        let verdict = call(&mut self.handler, &mut link.session, &mut cx);
+    /// Carries out what the handler asked for, in the order: items, frames, then the rest.
+    #[inline(never)]
+    fn carry_out(&mut self, id: ConnectionId, verdict: Result<(), Fault>) {
         let queued = self.queue_items();
         self.queue_sends(id);
-        let asks = core::mem::take(&mut self.effects.asks);
+        let asks = self.effects.asks.take().unwrap_or_default();
         if let Err(fault) = verdict {
             // Before Live, a subscription that is refused, say: the bootstrap has failed (B4).
             let failure = if matches!(self.state, State::Bootstrapping { .. }) {
@@ -255,8 +277,9 @@ impl<H: FrameHandler> Feed<H> {
             return admission;
         }
         let dropped_before = self.queue.dropped();
-        for item in self.effects.items.drain(..) {
-            let weight = self.handler.weight(&item);
+        let Emitted { first, more } = &mut self.effects.items;
+        for item in first.take().into_iter().chain(more.drain(..)) {
+            let weight = weigh(&self.handler, &item);
             self.queue.push(item, weight);
         }
         self.notify_dropped(self.queue.dropped() - dropped_before);
@@ -323,4 +346,9 @@ impl<H: FrameHandler> Feed<H> {
         self.notify(Notice::Success { id });
         self.notify(Notice::Status { live: true });
     }
+}
+
+/// In bytes; 4 GiB stands for all that is heavier, so that the queue's sum cannot overflow.
+fn weigh<H: FrameHandler>(handler: &H, item: &H::Item) -> u32 {
+    u32::try_from(handler.weight(item)).unwrap_or(u32::MAX)
 }
