@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::error::Error;
+
 use common::{InStream, InTask, Mode, Rig, URL, World, builder, config, in_both_modes};
 use http::{HeaderName, HeaderValue};
 use tidegate_driver::core::ConfigError;
@@ -41,6 +43,7 @@ fn a_bad_url_is_named_by_its_fault() {
         ("wss://feed.example:70000/", UrlError::Port),
         ("wss://feed.example:/", UrlError::Port),
         ("wss://[::1]:99999/", UrlError::Port),
+        ("wss://:443/?token=hush", UrlError::NoHost),
         ("wss://hush feed/", UrlError::Syntax),
         ("", UrlError::Syntax),
     ];
@@ -48,6 +51,7 @@ fn a_bad_url_is_named_by_its_fault() {
         let error = error_of(url);
         assert_eq!(error, BuildError::Url(expected), "{url:?}");
         assert!(!format!("{error} {error:?}").contains("hush"), "T3: {error}");
+        assert_eq!(error.source().map(ToString::to_string), Some(error.to_string()), "the URL's own error");
     }
     assert!(error_of("http://feed.example").to_string().contains("\"http\""), "the scheme is named");
 }
@@ -64,6 +68,7 @@ fn good_urls_are_taken_apart() {
     for (url, scheme, host, port) in cases {
         let request: ConnectRequest = url.parse().unwrap_or_else(|error| panic!("{url}: {error}"));
         assert_eq!((request.scheme(), request.host(), request.port()), (scheme, host, port), "{url}");
+        assert!(url.to_lowercase().starts_with(&format!("{}://", scheme.as_str())), "{url}");
     }
 }
 
@@ -73,6 +78,7 @@ fn a_bad_path_is_refused() {
     for path in ["", "v1", "/v 1"] {
         let error = builder(&world).path(path).inline().unwrap_err();
         assert_eq!(error, BuildError::Url(UrlError::Path), "{path:?}");
+        assert!(error.to_string().contains("starts with /"), "{error}");
     }
 }
 
@@ -83,6 +89,7 @@ fn a_bad_header_is_named_without_its_value() {
     for (name, value) in [("x tag", "hush"), ("authorization", "hush\nhush"), ("", "hush")] {
         let error = builder(&world).header(name, value).spawn().unwrap_err();
         assert_eq!(error, BuildError::Header { name: name.to_owned() });
+        assert!(error.source().is_none(), "what is below may repeat the value");
         let shown = format!("{error} {error:?}");
         assert!(shown.contains(&format!("{name:?}")) && !shown.contains("hush"), "{shown}");
     }
@@ -94,7 +101,7 @@ fn a_bad_option_is_named() {
     let error = builder(&world).config(config().buffer(0)).spawn().unwrap_err();
     assert_eq!(error, BuildError::Config(ConfigError::Zero { option: "buffer" }));
     assert!(error.to_string().starts_with("buffer is 0"), "{error}");
-    assert!(std::error::Error::source(&error).is_some());
+    assert!(error.source().is_some());
 }
 
 /// The first mistake counts, and nothing has been started.

@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Context, Waker};
 
 use common::{
@@ -240,6 +241,20 @@ fn a_panic_while_dialling_ends_the_feed<M: Mode>() {
     let mut rig = Rig::new::<M, _>(&world, builder(&world));
     let handle = rig.handle.clone();
     assert_eq!(rig.drain(), ["error handler_panicked", "end"]);
+    ended(&mut rig, &handle);
+}
+
+/// H5: the runtime's own panic is for the runtime to see, and the consumer learns of it.
+#[test]
+fn a_panic_of_the_runtime_ends_the_feed_and_goes_on_up() {
+    let world = World::default();
+    let mut rig = Rig::new::<InTask, _>(&world, builder(&world));
+    let handle = rig.handle.clone();
+    world.break_clock();
+    rig.peer(1).send(text("wakes the task"));
+    let panic = catch_unwind(AssertUnwindSafe(|| world.run())).unwrap_err();
+    assert_eq!(panic.downcast_ref(), Some(&"the test broke the clock"));
+    assert_eq!(rig.drain(), ["live 1", "error handler_panicked", "end"]);
     ended(&mut rig, &handle);
 }
 

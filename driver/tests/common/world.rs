@@ -27,6 +27,7 @@ pub(crate) struct World {
 pub(crate) struct Shared {
     now: Timestamp,
     clock_readings: usize,
+    clock_broken: bool,
     bell: Bell,
     script: VecDeque<Dial>,
     requests: Vec<ConnectRequest>,
@@ -103,6 +104,11 @@ impl World {
 
     pub(crate) fn clock_readings(&self) -> usize {
         self.shared().clock_readings
+    }
+
+    /// Reading the clock panics from now on.
+    pub(crate) fn break_clock(&self) {
+        self.shared().clock_broken = true;
     }
 
     pub(crate) fn alarm_sets(&self) -> usize {
@@ -191,6 +197,7 @@ impl Runtime for World {
 
     fn now(&self) -> Timestamp {
         let mut shared = self.shared();
+        assert!(!shared.clock_broken, "the test broke the clock");
         shared.clock_readings += 1;
         shared.now
     }

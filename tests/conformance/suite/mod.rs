@@ -29,6 +29,7 @@ mod stopping;
 mod telemetry;
 mod tls;
 mod tls_options;
+mod tls_refusals;
 mod violations;
 
 use tidegate_tests::case::{Cases, Suite};
@@ -66,6 +67,7 @@ impl Suite for Conformance {
         telemetry::cases::<A>(cases);
         tls::cases::<A>(cases);
         tls_options::cases::<A>(cases);
+        tls_refusals::cases::<A>(cases);
         violations::cases::<A>(cases);
     }
 }

@@ -39,7 +39,7 @@ cases! {
 /// What is spoken unless somebody says otherwise.
 const BOTH: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
 
-fn provider() -> Arc<CryptoProvider> {
+pub(super) fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }
 

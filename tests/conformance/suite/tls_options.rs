@@ -52,7 +52,11 @@ async fn by_default_only_the_platform_is_trusted<A: Adapter>() {
 async fn any_certificate_is_taken_where_that_was_asked_for<A: Adapter>() {
     let options = TlsOptions::default().dangerously_accept_any_certificate();
     for leaf in [Leaf::server(["other.test"]), Leaf::localhost().expired()] {
-        assert_works::<A>(&Speaks::with(Authority::new().issue(leaf)).serve(), options.clone()).await;
+        let identity = Authority::new().issue(leaf);
+        for version in [&TLS12, &TLS13] {
+            let speaks = Speaks { versions: &[version], ..Speaks::with(identity.clone()) };
+            assert_works::<A>(&speaks.serve(), options.clone()).await;
+        }
     }
 }
 
