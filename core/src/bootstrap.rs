@@ -22,7 +22,6 @@ pub enum Readiness {
 pub(crate) struct Bootstrap {
     owed: Owed,
     clock: Clock,
-    timeout: Duration,
     last_frame: Ticket,
 }
 
@@ -34,11 +33,12 @@ enum Owed {
     Nothing,
 }
 
-/// The bootstrap clock stands still while reading is held back: acknowledgements cannot come then (L5).
+/// The bootstrap clock stands still while reading is held back, and goes on from there: acknowledgements cannot come
+/// meanwhile, but pauses must not put off the end again and again (B3).
 #[derive(Debug)]
 enum Clock {
-    Since(Timestamp),
-    HeldBack,
+    Until(Timestamp),
+    HeldBack { left: Duration },
 }
 
 impl Bootstrap {
@@ -48,7 +48,7 @@ impl Bootstrap {
             Readiness::WhenFlushed => Owed::Flush,
             Readiness::WhenDeclared => Owed::FlushAndWord,
         };
-        Self { owed, clock: Clock::Since(now), timeout, last_frame }
+        Self { owed, clock: Clock::Until(now.saturating_add(timeout)), last_frame }
     }
 
     /// Everything up to `flushed` is with the operating system.
@@ -79,18 +79,24 @@ impl Bootstrap {
         matches!(self.owed, Owed::FlushAndWord | Owed::Flush)
     }
 
-    pub(crate) fn pause(&mut self) {
-        self.clock = Clock::HeldBack;
+    pub(crate) fn pause(&mut self, now: Timestamp) {
+        if let Clock::Until(end) = self.clock {
+            let left = end.saturating_since(now);
+            let left = bug!(PausePutsOff: left.saturating_add(Duration::from_secs(1)), not left);
+            self.clock = Clock::HeldBack { left };
+        }
     }
 
     pub(crate) fn resume(&mut self, now: Timestamp) {
-        self.clock = Clock::Since(now);
+        if let Clock::HeldBack { left } = self.clock {
+            self.clock = Clock::Until(now.saturating_add(left));
+        }
     }
 
     pub(crate) fn deadline(&self) -> Deadline {
         match self.clock {
-            Clock::Since(start) => Deadline::At(start.saturating_add(self.timeout)),
-            Clock::HeldBack => Deadline::Never,
+            Clock::Until(end) => Deadline::At(end),
+            Clock::HeldBack { .. } => Deadline::Never,
         }
     }
 }

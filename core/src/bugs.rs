@@ -84,6 +84,7 @@ mod list {
         LiveBeforeFlush: "B2", "Live although subscriptions are still on their way out";
         LiveBeforeAcks: "B2", "Live although the handler still waits for acknowledgements";
         NoBootstrapDeadline: "B3", "an acknowledgement that never comes is waited for";
+        PausePutsOff: "B3", "each pause puts the end of the bootstrap off";
         ControlFramesNotHeard: "L1", "pings and pongs do not count as life";
         IdleRoundedUp: "L2", "silence is looked for once a second, as in the reference";
         PongNotCounted: "L3", "a pong does not end the wait for it";

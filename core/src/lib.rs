@@ -100,7 +100,8 @@
 //! # Ok::<(), tidegate_core::ConfigError>(())
 //! ```
 //!
-//! `examples/blocking.rs` is the same as a whole loop, with threads.
+//! `examples/blocking.rs` is the same as a whole loop, with threads. `tidegate-sim` runs a handler of your own under faults, in
+//! virtual time: `docs/guide/test-your-handler.md` takes ten minutes.
 //!
 //! # To change X, open Y
 //!

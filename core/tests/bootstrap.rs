@@ -129,7 +129,20 @@ fn b3_the_clock_stands_still_while_reading_is_held_back() {
     bench.assert_no_deadline();
     assert_eq!(bench.at(9000).tick(), []);
     bench.request(1).deliveries();
-    bench.assert_deadline(9500);
+    bench.assert_deadline(9400);
+}
+
+/// Else a feed whose queue fills and empties with each message would wait for ever for an acknowledgement that was lost.
+#[test]
+fn b3_pauses_do_not_put_the_end_off() {
+    let mut bench = Bench::new(patient().buffer(1).bootstrap_timeout(ms(500)), Puppet::default().declares());
+    bench.connect();
+    for time in [100, 200, 300, 400] {
+        bench.at(time).text("item:a");
+        bench.request(1).deliveries();
+        bench.assert_deadline(500);
+    }
+    assert!(names(&bench.at(500).tick()).ends_with(&["failure", "Abort", "retry"]));
 }
 
 #[test]

@@ -61,9 +61,16 @@ pub(crate) enum Entry {
     Shutdown,
     /// The consumer was dropped.
     Abandoned,
+    /// A function of the application's panicked.
+    Panicked,
     Fault {
         id: u64,
         kind: FaultKind,
+        number: u64,
+    },
+    /// The server goes away with all its connections, and is back then.
+    Outage {
+        until: Timestamp,
     },
     /// The clock jumped forward from here to there.
     Jumped {
@@ -81,6 +88,8 @@ pub(crate) enum Entry {
         /// The consumer waits for a delivery.
         waits: bool,
     },
+    /// The run is over: by now nothing goes on any more.
+    Over,
 }
 
 /// A delivery without its item.
@@ -122,7 +131,10 @@ impl fmt::Display for Entry {
             Self::Ended { reason: Some(reason) } => write!(f, "consumer's stream ended: {reason}"),
             Self::Shutdown => f.write_str("application shuts down"),
             Self::Abandoned => f.write_str("application drops the feed"),
-            Self::Fault { id, kind } => write!(f, "{id} FAULT {kind}"),
+            Self::Panicked => f.write_str("PANIC in a function of the application's"),
+            Self::Fault { id, kind, number } => write!(f, "{id} FAULT {number}: {kind}"),
+            Self::Outage { until } => write!(f, "OUTAGE until {}", Moment(*until)),
+            Self::Over => f.write_str("the run is over"),
             Self::Jumped { to } => write!(f, "CLOCK jumps to {}", Moment(*to)),
             Self::Healed { bound } => write!(f, "FAULTS end; live within {bound:?}"),
             Self::Quiet { phase, stats, alarm, waits: _ } => {

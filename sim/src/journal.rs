@@ -1,49 +1,93 @@
 //! Keeps what happened: judged at once, written down if asked for, counted.
 
-use std::collections::BTreeMap;
+use tidegate_driver::core::Timestamp;
 
-use tidegate_driver::core::{Phase, Timestamp};
-
-use crate::check::Checker;
+use crate::check::{Checker, Fleet};
+use crate::coverage::{Coverage, Mirror};
 use crate::entry::{Entry, Moment};
-use crate::fault::FaultKind;
+use crate::injector::InjectedFault;
 use crate::report::Violation;
 
 /// The record of a run.
 pub(crate) struct Journal {
-    checker: Checker,
+    feeds: Vec<Witness>,
+    fleet: Fleet,
     traces: bool,
     pub(crate) trace: Vec<String>,
     pub(crate) violation: Option<Violation>,
-    pub(crate) faults: BTreeMap<FaultKind, u64>,
-    pub(crate) coverage: BTreeMap<(&'static str, &'static str), u64>,
+    pub(crate) injected: Vec<InjectedFault>,
+    pub(crate) coverage: Coverage,
     pub(crate) entries: u64,
 }
 
+/// Who looks at one feed.
+struct Witness {
+    checker: Checker,
+    mirror: Mirror,
+    dialled: Vec<Timestamp>,
+}
+
 impl Journal {
-    pub(crate) fn new(checker: Checker, traces: bool) -> Self {
+    pub(crate) fn new(checkers: impl Iterator<Item = Checker>, fleet: Fleet, traces: bool) -> Self {
+        let witness = |checker| Witness { checker, mirror: Mirror::new(), dialled: Vec::new() };
         Self {
-            checker,
+            feeds: checkers.map(witness).collect(),
+            fleet,
             traces,
             trace: Vec::new(),
             violation: None,
-            faults: BTreeMap::new(),
-            coverage: BTreeMap::new(),
+            injected: Vec::new(),
+            coverage: Coverage::default(),
             entries: 0,
         }
     }
 
-    pub(crate) fn record(&mut self, now: Timestamp, entry: &Entry) {
+    /// Nothing any more once a rule is broken: the trace ends there.
+    pub(crate) fn record(&mut self, now: Timestamp, feed: usize, entry: &Entry) {
+        if self.violation.is_some() {
+            return;
+        }
         self.entries += 1;
         if self.traces {
-            self.trace.push(format!("{:>16} {entry}", Moment(now).to_string()));
+            self.write(now, feed, entry);
         }
-        if let Entry::Fault { kind, .. } = entry {
-            *self.faults.entry(*kind).or_default() += 1;
+        let witness = &mut self.feeds[feed];
+        witness.mirror.see(entry, &mut self.coverage);
+        match entry {
+            Entry::Fault { id, kind, number } => {
+                let (number, kind, connection) = (*number, *kind, *id);
+                self.injected.push(InjectedFault { number, kind, at: now, feed, connection });
+            }
+            Entry::Connect { .. } => witness.dialled.push(now),
+            Entry::Opened { .. }
+            | Entry::DialFailed { .. }
+            | Entry::Gone { .. }
+            | Entry::Sent { .. }
+            | Entry::Flushed { .. }
+            | Entry::Read { .. }
+            | Entry::Broke { .. }
+            | Entry::Notice(_)
+            | Entry::Ordered { .. }
+            | Entry::Consumed(_)
+            | Entry::Ended { .. }
+            | Entry::Shutdown
+            | Entry::Abandoned
+            | Entry::Panicked
+            | Entry::Outage { .. }
+            | Entry::Jumped { .. }
+            | Entry::Healed { .. }
+            | Entry::Quiet { .. }
+            | Entry::Over => {}
         }
-        if let Err(rule) = self.checker.see(now, entry) {
+        let verdict = witness.checker.see(now, entry).map_err(|rule| self.naming(feed, rule));
+        if let Err(rule) = verdict.and_then(|()| self.fleet.see(now, feed, entry)) {
             self.violate(now, rule);
         }
+    }
+
+    /// What concerns all feeds.
+    pub(crate) fn record_all(&mut self, now: Timestamp, entry: &Entry) {
+        (0..self.feeds.len()).for_each(|feed| self.record(now, feed, entry));
     }
 
     /// The first one counts: what follows from it says less.
@@ -56,7 +100,20 @@ impl Journal {
         }
     }
 
-    pub(crate) fn cover(&mut self, phase: Phase, event: &'static str) {
-        *self.coverage.entry((phase.as_str(), event)).or_default() += 1;
+    /// When each attempt of a feed began.
+    pub(crate) fn take_dialled(&mut self, feed: usize) -> Vec<Timestamp> {
+        std::mem::take(&mut self.feeds[feed].dialled)
+    }
+
+    fn write(&mut self, now: Timestamp, feed: usize, entry: &Entry) {
+        let now = Moment(now).to_string();
+        self.trace.push(match self.feeds.len() {
+            1 => format!("{now:>16} {entry}"),
+            _ => format!("{now:>16} feed {feed}: {entry}"),
+        });
+    }
+
+    fn naming(&self, feed: usize, rule: String) -> String {
+        if self.feeds.len() > 1 { format!("{rule} (feed {feed})") } else { rule }
     }
 }

@@ -7,38 +7,48 @@
 //!
 //! | to change | open |
 //! |---|---|
-//! | what goes wrong, and how often | `fault.rs` |
-//! | what it does to frames and attempts | `internet.rs` |
+//! | what goes wrong, and how often | `fault.rs`; which of it strikes, `injector.rs` |
+//! | what it does to attempts, frames, handlers | `dial.rs`, `internet.rs`, `saboteur.rs` |
 //! | which rules are checked | `check/` |
-//! | what is seen of a run | `entry.rs` |
+//! | what is seen of a run; which events of the core that were | `entry.rs`; `coverage.rs` |
 //! | clock and plan; tasks, timers | `world.rs`; `runtime.rs` |
-//! | what a run consists of; its loop | `simulation.rs`; `run.rs` |
-//! | what the command draws from a seed | `campaign.rs` |
+//! | what a run consists of; its loop; its consumer | `simulation.rs`; `run.rs`; `consumer.rs` |
+//! | how a failure is made small | `shrink.rs` |
+//! | what the command draws from a seed | `campaign.rs`, `campaign/draw.rs` |
 #![forbid(unsafe_code)]
 
 pub mod campaign;
 mod check;
+mod consumer;
+mod coverage;
+mod dial;
 mod entry;
 mod fault;
+mod injector;
 mod internet;
 mod journal;
 mod pace;
 mod report;
 mod run;
 mod runtime;
+mod saboteur;
 mod server;
 mod settings;
+mod shrink;
 mod simulation;
 mod transport;
 mod wire;
 mod world;
 
+pub use coverage::{Coverage, EventKind};
 pub use fault::{FaultKind, Faults};
+pub use injector::InjectedFault;
 pub use pace::Pace;
-pub use report::{Report, Violation};
+pub use report::{FeedReport, Report, Violation};
 pub use runtime::{SimAlarm, SimRuntime};
 pub use server::{Dial, Peer, Server, Silent};
 pub use settings::{Backoff, Settings};
+pub use shrink::{Shrunk, shrink};
 pub use simulation::{Simulation, SimulationBuilder};
 pub use tidegate_driver::core;
 pub use transport::SimTransport;

@@ -1,13 +1,22 @@
 //! Runs many simulations, and prints what they came to; a failure prints its seed and what happened.
 #![forbid(unsafe_code)]
 
-use std::collections::BTreeMap;
+mod totals;
+
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::{Parser, ValueEnum};
-use tidegate_sim::campaign::{self, Mode};
+use tidegate_sim::campaign::{self, Case, Mode};
 use tidegate_sim::{FaultKind, Report};
+use totals::Totals;
+
+/// Lines of a failure's trace.
+const LINES: usize = 40;
+/// So many failures are made small and shown; of the others only the first line.
+const SHOWN: u64 = 5;
+/// One seed in so many is also run as a fleet.
+const FLEET_EVERY: u64 = 25;
 
 /// Simulates feeds under seeded faults, and checks the rules of the design after every step.
 #[derive(Parser)]
@@ -20,14 +29,23 @@ struct Args {
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// What to ask of the feed.
-    #[arg(long, value_enum, default_value_t = Modes::Both)]
+    #[arg(long, value_enum, default_value_t = Modes::All)]
     mode: Modes,
     /// Leave these kinds of faults out.
     #[arg(long, value_delimiter = ',')]
     without: Vec<FaultKind>,
+    /// Of the faults that a seed gives only those with these numbers; 0 for none at all.
+    #[arg(long, value_delimiter = ',')]
+    only_faults: Option<Vec<u64>>,
+    /// A run fails in which a feed dials more often than this.
+    #[arg(long)]
+    max_attempts: Option<u64>,
     /// Print the trace of every run.
     #[arg(long)]
     trace: bool,
+    /// Measure the simulator: one feed, connected for so many virtual seconds, with a ping every 25 s and no faults.
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "20000000")]
+    quiet_scenario: Option<u64>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -36,96 +54,111 @@ enum Modes {
     Safety,
     /// The faults end: the feed recovers within its bound.
     Liveness,
-    /// Each seed in both.
-    Both,
+    /// Many feeds and an outage: all recover, and do not come back at once.
+    Fleet,
+    /// Each seed in safety and liveness, one in 25 as a fleet too.
+    All,
 }
 
 impl Modes {
-    const fn list(self) -> &'static [Mode] {
+    const fn includes(self, mode: Mode, seed: u64) -> bool {
         match self {
-            Self::Safety => &[Mode::Safety],
-            Self::Liveness => &[Mode::Liveness],
-            Self::Both => &[Mode::Safety, Mode::Liveness],
-        }
-    }
-}
-
-/// Sums over all runs.
-#[derive(Default)]
-struct Totals {
-    runs: u64,
-    entries: u64,
-    elapsed: Duration,
-    faults: BTreeMap<FaultKind, u64>,
-    coverage: BTreeMap<(&'static str, &'static str), u64>,
-    failures: u64,
-}
-
-impl Totals {
-    fn add(&mut self, report: Report) {
-        self.runs += 1;
-        self.entries += report.entries;
-        self.elapsed += report.elapsed;
-        for (kind, count) in report.faults {
-            *self.faults.entry(kind).or_default() += count;
-        }
-        for (pair, count) in report.coverage {
-            *self.coverage.entry(pair).or_default() += count;
-        }
-    }
-
-    fn print(&self, took: Duration) {
-        let seconds = took.as_secs_f64().max(1e-9);
-        println!("{} runs in {seconds:.1} s: {:.0} a second", self.runs, self.runs as f64 / seconds);
-        let elapsed = self.elapsed.as_secs_f64();
-        println!("{:.1} virtual hours, {:.0} virtual seconds a second", elapsed / 3600.0, elapsed / seconds);
-        println!("{} entries judged", self.entries);
-        println!("faults injected:");
-        for kind in FaultKind::ALL {
-            println!("  {kind:<20}{}", self.faults.get(&kind).unwrap_or(&0));
-        }
-        println!("events by phase ({} pairs):", self.coverage.len());
-        for ((phase, event), count) in &self.coverage {
-            println!("  {phase:<15}{event:<20}{count}");
+            Self::Safety => matches!(mode, Mode::Safety),
+            Self::Liveness => matches!(mode, Mode::Liveness),
+            Self::Fleet => matches!(mode, Mode::Fleet),
+            Self::All => !matches!(mode, Mode::Fleet) || seed.is_multiple_of(FLEET_EVERY),
         }
     }
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    // A panic is reported with its seed; its own message would only stand between.
-    std::panic::set_hook(Box::new(|_| {}));
+    // Those that are faults like any other would only stand between.
+    std::panic::set_hook(Box::new(|panic| {
+        let text = panic.to_string();
+        if !text.contains("by the simulation") {
+            eprintln!("{text}");
+        }
+    }));
+    let failures = match args.quiet_scenario {
+        Some(seconds) => measure(Duration::from_secs(seconds)),
+        None => simulate(&args),
+    };
+    println!("{failures} failures");
+    if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn measure(span: Duration) -> u64 {
+    let began = Instant::now();
+    let report = campaign::quiet(span);
+    let (elapsed, took) = (report.elapsed.as_secs_f64(), began.elapsed().as_secs_f64().max(1e-9));
+    println!("a quiet feed: {elapsed:.0} virtual seconds in {took:.1} s: {:.0} a second", elapsed / took);
+    println!("{} entries judged", report.entries);
+    report.violation.iter().for_each(|violation| println!("{violation}"));
+    report.violation.iter().count() as u64
+}
+
+fn simulate(args: &Args) -> u64 {
     let began = Instant::now();
     let mut totals = Totals::default();
     for seed in args.seed..args.seed.saturating_add(args.seeds) {
-        for mode in args.mode.list() {
-            let report = campaign::run_without(seed, *mode, &args.without, args.trace);
+        for mode in Mode::ALL.into_iter().filter(|mode| args.mode.includes(*mode, seed)) {
+            let case = Case {
+                without: args.without.clone(),
+                only_faults: args.only_faults.clone(),
+                max_attempts: args.max_attempts,
+                trace: args.trace,
+                ..Case::new(seed, mode)
+            };
+            let report = case.run();
             report.trace.iter().for_each(|line| println!("{line}"));
-            if let Some(violation) = &report.violation {
-                totals.failures += 1;
-                println!("{}", explain(seed, *mode, &violation.to_string()));
+            totals.add(&report);
+            if let Some(violation) = report.violation.clone() {
+                println!("FAILURE of seed {seed}, {}: {violation}", mode.as_str());
+                if totals.failures <= SHOWN {
+                    print_failure(&case, report);
+                }
             }
-            totals.add(report);
         }
     }
-    totals.print(began.elapsed());
-    println!("{} failures", totals.failures);
-    if totals.failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    totals.print(args.seeds, began.elapsed());
+    totals.failures
 }
 
-/// The failing run once more, with as few kinds of faults as it takes, written down.
-fn explain(seed: u64, mode: Mode, violation: &str) -> String {
-    let name = match mode {
-        Mode::Safety => "safety",
-        Mode::Liveness => "liveness",
-    };
-    let without = campaign::shrink(seed, mode);
-    let trace = campaign::run_without(seed, mode, &without, true).trace;
-    let from = trace.len().saturating_sub(40);
-    let names: Vec<_> = without.iter().map(|kind| kind.as_str()).collect();
-    let mut again = format!("tidegate-sim --seeds 1 --seed {seed} --mode {name} --trace");
-    if !names.is_empty() {
-        again += &format!(" --without {}", names.join(","));
+/// The failing run once more, with as few faults as it takes.
+fn print_failure(case: &Case, report: Report) {
+    let injected = report.injected.len();
+    let Some(shrunk) = case.shrink(report) else { return };
+    println!("faults it takes: {} of {injected}, after {} runs", shrunk.faults().len(), shrunk.runs);
+    for fault in shrunk.faults() {
+        let (seconds, nanos) = (fault.at.as_nanos() / 1_000_000_000, fault.at.as_nanos() % 1_000_000_000);
+        let of = if case.mode == Mode::Fleet { format!(" of feed {}", fault.feed) } else { String::new() };
+        println!(
+            "{:>6}  {seconds:>6}.{nanos:09} s  {:<20} connection {}{of}",
+            fault.number, fault.kind, fault.connection
+        );
     }
-    format!("seed {seed}, {name}: {violation}\n{}\n  all of it: {again}", trace[from..].join("\n"))
+    let small = Case { only_faults: Some(shrunk.numbers), trace: true, ..case.clone() };
+    let trace = small.run().trace;
+    let from = trace.len().saturating_sub(LINES);
+    println!("its last lines:\n{}", trace[from..].join("\n"));
+    println!("all of it: {}", replay(&small));
+}
+
+/// The command line that repeats it.
+fn replay(case: &Case) -> String {
+    let numbers = case.only_faults.as_ref().map(|numbers| match &numbers[..] {
+        [] => "0".to_owned(),
+        some => some.iter().map(u64::to_string).collect::<Vec<_>>().join(","),
+    });
+    let kinds: Vec<_> = case.without.iter().map(|kind| kind.as_str()).collect();
+    let options = [
+        Some(format!("--seeds 1 --seed {} --mode {}", case.seed, case.mode.as_str())),
+        numbers.map(|numbers| format!("--only-faults {numbers}")),
+        Some(kinds.join(",")).filter(|kinds| !kinds.is_empty()).map(|kinds| format!("--without {kinds}")),
+        case.max_attempts.map(|most| format!("--max-attempts {most}")),
+        Some("--trace".to_owned()),
+    ];
+    let options: Vec<_> = options.into_iter().flatten().collect();
+    format!("cargo run -r -p tidegate-sim -- {}", options.join(" "))
 }

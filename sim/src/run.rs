@@ -1,13 +1,14 @@
 //! The loop of a run: everything does what it can, is looked at, and then the clock moves on.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use tidegate_driver::FeedHandle;
-use tidegate_driver::core::Timestamp;
+use tidegate_driver::core::{Phase, Timestamp};
 
 use crate::entry::Entry;
-use crate::report::Report;
+use crate::report::{FeedReport, Report};
 use crate::runtime::SimRuntime;
 use crate::world::Happening;
 
@@ -15,20 +16,25 @@ use crate::world::Happening;
 pub(crate) struct Run {
     runtime: SimRuntime,
     seed: u64,
-    handle: Option<FeedHandle>,
+    /// Of each feed.
+    handles: Vec<FeedHandle>,
+    /// The feed that is looked at although nothing of it has run: one that hangs is found too.
+    next: usize,
 }
 
 impl Run {
-    pub(crate) fn new(runtime: SimRuntime, seed: u64, handle: Option<FeedHandle>) -> Self {
-        let run = Self { runtime, seed, handle };
-        if run.handle.is_none() {
+    /// No handles if the feeds could not be built.
+    pub(crate) fn new(runtime: SimRuntime, seed: u64, handles: Option<Vec<FeedHandle>>) -> Self {
+        let built = handles.is_some();
+        let run = Self { runtime, seed, handles: handles.unwrap_or_default(), next: 0 };
+        if !built {
             run.violate("panic: the feed cannot be built".to_owned());
         }
         run
     }
 
-    pub(crate) fn heal_after(&self, span: Duration, bound: Duration) {
-        self.runtime.world.state().plan_in(span, Happening::Heal(bound));
+    pub(crate) fn plan(&self, span: Duration, happening: Happening) {
+        self.runtime.world.state().plan_in(span, happening);
     }
 
     fn violate(&self, rule: String) {
@@ -56,18 +62,25 @@ impl Run {
                 self.violate(format!("panic: {text}"));
             }
         }
-        let Some(handle) = &self.handle else { return false };
-        let (phase, stats) = (handle.phase(), handle.stats());
         let mut state = self.runtime.world.state();
-        state.phase = phase;
-        let (alarm, waits) = (state.bell.at, state.consumer_waits);
-        state.record(&Entry::Quiet { phase, stats, alarm, waits });
+        self.next = (self.next + 1) % self.handles.len().max(1);
+        for (feed, handle) in self.handles.iter().enumerate() {
+            let station = &mut state.stations[feed];
+            if !std::mem::take(&mut station.touched) && feed != self.next {
+                continue;
+            }
+            let (phase, stats) = (handle.phase(), handle.stats());
+            let (alarm, waits) = (station.bell.at, station.consumer_waits);
+            state.record(feed, &Entry::Quiet { phase, stats, alarm, waits });
+        }
         state.journal.violation.is_none()
     }
 
+    /// Shuts all feeds down, and has the consumers take what is left at once.
     pub(crate) fn shut_down(&self) {
-        if let Some(handle) = &self.handle {
-            self.runtime.world.record(&Entry::Shutdown);
+        self.runtime.world.state().healed = true;
+        for (feed, handle) in self.handles.iter().enumerate() {
+            self.runtime.world.record(feed, &Entry::Shutdown);
             handle.shutdown();
         }
     }
@@ -75,17 +88,31 @@ impl Run {
     pub(crate) fn report(self) -> Report {
         // Dropping what is left is no part of the run.
         let mut state = self.runtime.world.state();
-        let (phase, now) = (state.phase, state.now);
+        if state.journal.violation.is_none() {
+            state.record_all(&Entry::Over);
+        }
+        let now = state.now;
         let journal = &mut state.journal;
+        let feeds: Vec<FeedReport> = (self.handles.iter().enumerate())
+            .map(|(feed, handle)| FeedReport {
+                phase: handle.phase(),
+                stats: handle.stats(),
+                attempts: journal.take_dialled(feed),
+            })
+            .collect();
+        let mut faults = BTreeMap::new();
+        journal.injected.iter().for_each(|fault| *faults.entry(fault.kind).or_default() += 1);
         let report = Report {
             seed: self.seed,
             violation: journal.violation.take(),
             trace: std::mem::take(&mut journal.trace),
             elapsed: now.saturating_since(Timestamp::ZERO),
-            faults: std::mem::take(&mut journal.faults),
+            injected: std::mem::take(&mut journal.injected),
+            faults,
             coverage: std::mem::take(&mut journal.coverage),
-            phase,
-            stats: self.handle.as_ref().map(FeedHandle::stats).unwrap_or_default(),
+            phase: feeds.first().map_or(Phase::Idle, |feed| feed.phase),
+            stats: feeds.first().map(|feed| feed.stats).unwrap_or_default(),
+            feeds,
             entries: journal.entries,
         };
         drop(state);

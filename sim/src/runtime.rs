@@ -8,8 +8,9 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use tidegate_driver::core::{Failure, Timestamp};
-use tidegate_driver::{Alarm, ConnectRequest, Runtime, Spawn};
+use tidegate_driver::{Alarm, Attempt, ConnectRequest, Runtime, Spawn};
 
+use crate::dial::Resolution;
 use crate::entry::Entry;
 use crate::server::Dial;
 use crate::transport::SimTransport;
@@ -18,15 +19,20 @@ use crate::world::{Happening, World};
 /// More polls than this without the clock moving is a loop that does not end.
 const TOO_MANY_POLLS: usize = 100_000;
 
-/// Clock, timer, network and tasks of a simulation, as a driver's runtime. Clones are the same.
+/// Clock, timer, network and tasks of a simulation, as the runtime of one of its feeds. Clones are the same.
 #[derive(Clone)]
 pub struct SimRuntime {
     pub(crate) world: World,
+    pub(crate) feed: usize,
     tasks: Arc<Mutex<Vec<Task>>>,
 }
 
+type TaskFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 struct Task {
-    future: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// Whose it is.
+    feed: usize,
+    future: Option<TaskFuture>,
     woken: Arc<Woken>,
 }
 
@@ -41,7 +47,41 @@ impl Wake for Woken {
 
 impl SimRuntime {
     pub(crate) fn new(world: World) -> Self {
-        Self { world, tasks: Arc::default() }
+        Self { world, feed: 0, tasks: Arc::default() }
+    }
+
+    /// The same world, for another feed.
+    pub(crate) fn of_feed(&self, feed: usize) -> Self {
+        Self { feed, ..self.clone() }
+    }
+
+    pub(crate) fn record(&self, entry: &Entry) {
+        self.world.record(self.feed, entry);
+    }
+
+    /// The resolver of URL and headers, as the faults have it.
+    pub(crate) fn resolve(
+        &self,
+        Attempt { id, request }: Attempt,
+    ) -> impl Future<Output = Result<ConnectRequest, &'static str>> + Send + use<> {
+        let runtime = self.clone();
+        let resolution = self.world.state().announce(self.feed, id);
+        if matches!(resolution, Resolution::Panics) {
+            self.record(&Entry::Panicked);
+            panic!("the resolver, by the simulation");
+        }
+        async move {
+            match resolution {
+                Resolution::After(Duration::ZERO) => Ok(request),
+                Resolution::After(late) => {
+                    let mut attempt = DialGuard { runtime: runtime.clone(), id: id.get(), over: false };
+                    runtime.sleep(late).await;
+                    attempt.end();
+                    Ok(request)
+                }
+                Resolution::Fails | Resolution::Panics => Err("no token"),
+            }
+        }
     }
 
     /// Waits in virtual time.
@@ -67,16 +107,15 @@ impl SimRuntime {
         let mut polls = 0;
         loop {
             let before = polls;
-            let mut index = 0;
-            while let Some(next) = self.take(index) {
-                if let Some((mut future, woken)) = next {
-                    polls += 1;
-                    let waker = Waker::from(woken);
-                    if future.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
-                        self.lock()[index].future = Some(future);
-                    }
+            let mut from = 0;
+            while let Some((index, feed, mut future, woken)) = self.take(from) {
+                polls += 1;
+                self.world.state().stations[feed].touched = true;
+                let waker = Waker::from(woken);
+                if future.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
+                    self.lock()[index].future = Some(future);
                 }
-                index += 1;
+                from = index + 1;
             }
             if polls == before {
                 break;
@@ -88,15 +127,13 @@ impl SimRuntime {
         true
     }
 
-    /// The task at `index`, if there is one; its future, if it was woken.
-    #[expect(clippy::type_complexity, reason = "a name would tell less")]
-    fn take(&self, index: usize) -> Option<Option<(Pin<Box<dyn Future<Output = ()> + Send>>, Arc<Woken>)>> {
+    /// The first task from there on that was woken: its place, whose it is, and itself.
+    fn take(&self, from: usize) -> Option<(usize, usize, TaskFuture, Arc<Woken>)> {
         let mut tasks = self.lock();
-        let task = tasks.get_mut(index)?;
-        if !task.woken.0.swap(false, Ordering::Relaxed) {
-            return Some(None);
-        }
-        Some(task.future.take().map(|future| (future, task.woken.clone())))
+        let ready = |task: &Task| task.future.is_some() && task.woken.0.swap(false, Ordering::Relaxed);
+        let index = from + tasks.get(from..)?.iter().position(ready)?;
+        let task = &mut tasks[index];
+        Some((index, task.feed, task.future.take()?, task.woken.clone()))
     }
 
     /// The tasks hold the runtime, and the runtime the tasks: without this none is ever freed.
@@ -119,7 +156,7 @@ impl Runtime for SimRuntime {
     }
 
     fn alarm(&self) -> SimAlarm {
-        SimAlarm { world: self.world.clone() }
+        SimAlarm { world: self.world.clone(), feed: self.feed }
     }
 
     fn connect(
@@ -127,22 +164,24 @@ impl Runtime for SimRuntime {
         _request: ConnectRequest,
     ) -> impl Future<Output = Result<SimTransport, Failure>> + Send + 'static {
         let runtime = self.clone();
-        let (id, dial, span) = self.world.state().dial();
-        let mut attempt = DialGuard { world: self.world.clone(), id, over: false };
+        let (line, dial, span) = self.world.state().dial(self.feed);
+        let mut attempt = DialGuard { runtime: runtime.clone(), id: line.id, over: false };
         async move {
             if dial == Dial::Hang {
                 return pending().await;
             }
             runtime.sleep(span).await;
             attempt.end();
-            match dial {
-                Dial::Accept => Ok(SimTransport::open(runtime.world, id)),
-                Dial::Fail(failure) => {
-                    runtime.world.record(&Entry::DialFailed { id, failure: failure.clone() });
-                    Err(failure)
+            let failure = match dial {
+                Dial::Accept if runtime.world.state().is_down() => {
+                    Failure::Tcp { detail: "reset by an outage".to_owned() }
                 }
-                Dial::Hang => pending().await,
-            }
+                Dial::Accept => return Ok(SimTransport::open(runtime.world, line)),
+                Dial::Fail(failure) => failure,
+                Dial::Hang => return pending().await,
+            };
+            runtime.record(&Entry::DialFailed { id: line.id, failure: failure.clone() });
+            Err(failure)
         }
     }
 }
@@ -151,13 +190,13 @@ impl Spawn for SimRuntime {
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let woken = Arc::<Woken>::default();
         woken.0.store(true, Ordering::Relaxed);
-        self.lock().push(Task { future: Some(Box::pin(task)), woken });
+        self.lock().push(Task { feed: self.feed, future: Some(Box::pin(task)), woken });
     }
 }
 
 /// Tells when an attempt is dropped before it has come to an end.
 struct DialGuard {
-    world: World,
+    runtime: SimRuntime,
     id: u64,
     over: bool,
 }
@@ -171,7 +210,7 @@ impl DialGuard {
 impl Drop for DialGuard {
     fn drop(&mut self) {
         if !self.over {
-            self.world.record(&Entry::Gone { id: self.id });
+            self.runtime.record(&Entry::Gone { id: self.id });
         }
     }
 }
@@ -179,22 +218,27 @@ impl Drop for DialGuard {
 /// The feed's timer, in virtual time.
 pub struct SimAlarm {
     world: World,
+    feed: usize,
 }
 
 impl Alarm for SimAlarm {
     fn set(&mut self, at: Timestamp) {
         let mut state = self.world.state();
-        state.bell.at = Some(at);
-        state.plan(at, Happening::Ring);
+        state.stations[self.feed].bell.at = Some(at);
+        state.plan(at, Happening::Ring(self.feed));
     }
 
     fn poll_ring(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.world.state();
-        if state.bell.at.is_some_and(|at| at <= state.now) {
-            state.bell.at = None;
+        let now = state.now;
+        let bell = &mut state.stations[self.feed].bell;
+        if bell.at.is_some_and(|at| at <= now) {
+            bell.at = None;
             return Poll::Ready(());
         }
-        state.bell.waker = Some(cx.waker().clone());
+        if !bell.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            bell.waker = Some(cx.waker().clone());
+        }
         Poll::Pending
     }
 }

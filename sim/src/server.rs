@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use tidegate_driver::core::{Failure, Message, Timestamp};
 
+use crate::world::Line;
+
 /// What a server does. It is called when something reaches it, and answers through [`Peer`].
 pub trait Server: Send {
-    /// What becomes of the `attempt`th attempt, from 1. Faults of the simulation come on top.
+    /// What becomes of the `attempt`th attempt of a feed, from 1. Faults of the simulation come on top.
     fn on_dial(&mut self, attempt: u64) -> Dial {
         let _ = attempt;
         Dial::Accept
@@ -42,7 +44,7 @@ pub enum Dial {
 /// One connection, as the server sees it. What is asked for is done when the call returns.
 #[derive(Debug)]
 pub struct Peer {
-    connection: u64,
+    line: Line,
     now: Timestamp,
     pub(crate) orders: Vec<Order>,
 }
@@ -59,14 +61,20 @@ pub(crate) enum Order {
 }
 
 impl Peer {
-    pub(crate) const fn new(connection: u64, now: Timestamp) -> Self {
-        Self { connection, now, orders: Vec::new() }
+    pub(crate) const fn new(line: Line, now: Timestamp) -> Self {
+        Self { line, now, orders: Vec::new() }
     }
 
-    /// The number of the connection, as in [`ConnectionId`](tidegate_driver::core::ConnectionId).
+    /// Whose connection it is: the number of the feed, from 0.
+    #[must_use]
+    pub const fn feed(&self) -> usize {
+        self.line.feed
+    }
+
+    /// The number of the connection among those of its feed, as in [`ConnectionId`](tidegate_driver::core::ConnectionId).
     #[must_use]
     pub const fn connection(&self) -> u64 {
-        self.connection
+        self.line.id
     }
 
     /// The virtual time.

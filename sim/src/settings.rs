@@ -63,7 +63,7 @@ impl Backoff {
         }
     }
 
-    const fn longest(self) -> Duration {
+    pub(crate) const fn longest(self) -> Duration {
         match self {
             Self::Fixed(delay) => delay,
             Self::Exponential { cap, .. } => cap,
@@ -147,7 +147,7 @@ impl Settings {
     /// Once the faults are over, how long it may take until the feed is Live, but for the network's own time: the worst
     /// chain is a connection found dead late, closed late, an attempt that hangs, a bootstrap that hangs, and the
     /// longest delay before each of the attempts after them.
-    pub(crate) fn recovery_bound(&self) -> Duration {
+    pub(crate) fn recovery_bound(&self, longest_delay: Duration) -> Duration {
         let ping = self.ping_interval.map(|interval| interval + self.pong_timeout);
         let silence = match (self.idle_timeout, ping) {
             (Some(idle), Some(ping)) => idle.min(ping),
@@ -155,7 +155,7 @@ impl Settings {
             (None, None) => Duration::ZERO,
         };
         let dead = silence.max(self.stale_after.unwrap_or_default()).max(self.max_pause.unwrap_or_default());
-        let delay = self.backoff.longest().max(self.max_retry_after);
+        let delay = longest_delay.max(self.max_retry_after);
         dead + self.connect_timeout + self.bootstrap_timeout + self.close_timeout + 3 * delay
     }
 }

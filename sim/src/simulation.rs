@@ -1,25 +1,30 @@
-//! One run: a feed, a consumer, a server, and what goes wrong between them.
+//! One run: feeds, their consumers, a server, and what goes wrong between them.
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use fastrand::Rng;
-use tidegate_driver::core::{Delivery, FrameHandler, PassThrough, Phase, Timestamp};
-use tidegate_driver::{Attempt, Feed, FeedBuilder, FeedHandle, Source};
+use tidegate_driver::core::{Classification, Delivery, FrameHandler, PassThrough, RetryPolicy, Timestamp};
+use tidegate_driver::{FeedBuilder, FeedHandle};
 
-use crate::check::{BootstrapRule, Checker, Emission, Rules};
-use crate::entry::{Consumed, Entry};
+use crate::check::{BootstrapRule, Checker, Emission, Fleet, Rules};
+use crate::consumer::{Consumer, Judge, spawn_application};
+use crate::entry::Entry;
 use crate::fault::Faults;
+use crate::injector::Injector;
 use crate::journal::Journal;
 use crate::pace::Pace;
 use crate::report::Report;
 use crate::run::Run;
 use crate::runtime::SimRuntime;
+use crate::saboteur::{Sabotaged, sabotaged};
 use crate::server::{Server, Silent};
 use crate::settings::Settings;
-use crate::world::{Network, World};
+use crate::world::{Happening, Network, World};
 
-type Judge<T> = Box<dyn FnMut(&Delivery<T>, Timestamp) -> Result<(), String> + Send>;
+/// Makes one for each feed, by its number.
+type Maker<T> = Box<dyn FnMut(usize) -> T>;
 
 /// A feed under test, with all that is around it.
 #[derive(Debug)]
@@ -30,7 +35,8 @@ impl Simulation {
     pub fn builder() -> SimulationBuilder<PassThrough> {
         SimulationBuilder {
             seed: 0,
-            handler: PassThrough,
+            feeds: 1,
+            handler: Box::new(|_| PassThrough),
             settings: Settings::default(),
             server: Box::new(Silent),
             faults: Faults::none(),
@@ -43,9 +49,14 @@ impl Simulation {
                 abandon: None,
                 send: None,
             },
+            outages: Vec::new(),
             inline: false,
             trace: false,
             judge: None,
+            retry: None,
+            classification: None,
+            only_faults: None,
+            max_attempts: None,
             bootstrap: None,
             emission: None,
         }
@@ -56,29 +67,37 @@ impl Simulation {
 #[must_use]
 pub struct SimulationBuilder<H: FrameHandler> {
     seed: u64,
-    handler: H,
+    feeds: usize,
+    handler: Maker<H>,
     settings: Settings,
     server: Box<dyn Server>,
     faults: Faults,
     network: Network,
     pace: Pace,
     times: Times,
+    /// When, and for how long.
+    outages: Vec<(Duration, Duration)>,
     inline: bool,
     trace: bool,
-    judge: Option<Judge<H::Item>>,
+    judge: Option<Maker<Judge<H::Item>>>,
+    /// With the longest delay it gives.
+    retry: Option<(Duration, Maker<RetryPolicy>)>,
+    classification: Option<Maker<Classification>>,
+    only_faults: Option<BTreeSet<u64>>,
+    max_attempts: Option<u64>,
     bootstrap: Option<BootstrapRule>,
     emission: Option<Emission>,
 }
 
 /// What happens when, from the start on.
 #[derive(Clone, Copy)]
-struct Times {
+pub(crate) struct Times {
     run: Duration,
     heal: Option<Duration>,
-    shutdown: Option<Duration>,
-    abandon: Option<Duration>,
+    pub(crate) shutdown: Option<Duration>,
+    pub(crate) abandon: Option<Duration>,
     /// Between messages of the application.
-    send: Option<Duration>,
+    pub(crate) send: Option<Duration>,
 }
 
 impl<H: FrameHandler> SimulationBuilder<H> {
@@ -88,20 +107,41 @@ impl<H: FrameHandler> SimulationBuilder<H> {
         self
     }
 
-    /// The handler under test.
-    pub fn handler<G: FrameHandler>(self, make: impl FnOnce() -> G) -> SimulationBuilder<G> {
+    /// So many feeds of the same kind, against one server: a fleet. Every rule is judged for each of them; and after an
+    /// [`outage`](Self::outage), if the back-off has full jitter, their attempts must not all come at once (R3).
+    pub fn feeds(mut self, feeds: usize) -> Self {
+        self.feeds = feeds;
+        self
+    }
+
+    /// The handler under test; called once for each feed.
+    pub fn handler<G: FrameHandler>(self, mut make: impl FnMut() -> G + 'static) -> SimulationBuilder<G> {
+        self.handlers(move |_| make())
+    }
+
+    /// The handler of each feed, by its number.
+    pub(crate) fn handlers<G: FrameHandler>(
+        self,
+        make: impl FnMut(usize) -> G + 'static,
+    ) -> SimulationBuilder<G> {
         SimulationBuilder {
             seed: self.seed,
-            handler: make(),
+            feeds: self.feeds,
+            handler: Box::new(make),
             settings: self.settings,
             server: self.server,
             faults: self.faults,
             network: self.network,
             pace: self.pace,
             times: self.times,
+            outages: self.outages,
             inline: self.inline,
             trace: self.trace,
             judge: None,
+            retry: self.retry,
+            classification: self.classification,
+            only_faults: self.only_faults,
+            max_attempts: self.max_attempts,
             bootstrap: self.bootstrap,
             emission: self.emission,
         }
@@ -110,6 +150,22 @@ impl<H: FrameHandler> SimulationBuilder<H> {
     /// The options of the feed.
     pub fn settings(mut self, settings: Settings) -> Self {
         self.settings = settings;
+        self
+    }
+
+    /// A retry policy of your own, in place of that in the settings; called once for each feed. `longest` is the longest
+    /// delay it ever gives: the run fails if it gives a longer one, and [`heal_after`](Self::heal_after) goes by it. How
+    /// many retries there are is the policy's own to say; that they are counted right, waited for as announced, and not
+    /// before `Retry-After` is still checked.
+    pub fn retry(mut self, longest: Duration, mut make: impl FnMut() -> RetryPolicy + 'static) -> Self {
+        self.retry = Some((longest, Box::new(move |_| make())));
+        self
+    }
+
+    /// Which failures are fatal, in place of [`Classification::Standard`]. Called twice for each feed: the second is
+    /// asked by the checker about the same failures in the same order (R6), so let them share nothing.
+    pub fn classification(mut self, mut make: impl FnMut() -> Classification + 'static) -> Self {
+        self.classification = Some(Box::new(move |_| make()));
         self
     }
 
@@ -131,6 +187,26 @@ impl<H: FrameHandler> SimulationBuilder<H> {
         self
     }
 
+    /// Of the faults that the seed gives only those with these [numbers](crate::InjectedFault::number): with the same
+    /// seed and the same numbers, the same run. [`shrink`](crate::shrink) finds those that matter.
+    pub fn only_faults(mut self, numbers: impl IntoIterator<Item = u64>) -> Self {
+        self.only_faults = Some(numbers.into_iter().collect());
+        self
+    }
+
+    /// From `after` on, for this long, the server is down: all its connections are reset at the same instant, and it
+    /// accepts no others. May be given several times.
+    pub fn outage(mut self, after: Duration, span: Duration) -> Self {
+        self.outages.push((after, span));
+        self
+    }
+
+    /// Fails the run if a feed dials more often than this.
+    pub fn max_attempts(mut self, attempts: u64) -> Self {
+        self.max_attempts = Some(attempts);
+        self
+    }
+
     /// How fast the consumer is. Default: prompt.
     pub fn pace(mut self, pace: Pace) -> Self {
         self.pace = pace;
@@ -144,7 +220,8 @@ impl<H: FrameHandler> SimulationBuilder<H> {
     }
 
     /// Ends all faults at this time; the feed must then be Live within a bound that follows from its options, and stay
-    /// so. It needs unlimited retries, and an idle timeout or pings to find dead connections with.
+    /// so. An outage that lasts longer delays that. It needs unlimited retries, and an idle timeout or pings to find dead
+    /// connections with.
     pub fn heal_after(mut self, span: Duration) -> Self {
         self.times.heal = Some(span);
         self
@@ -187,12 +264,17 @@ impl<H: FrameHandler> SimulationBuilder<H> {
         self
     }
 
-    /// Sees each delivery; an error fails the run.
+    /// Sees each delivery; an error fails the run. In a fleet each feed has a clone of its own.
     pub fn on_delivery(
-        mut self,
-        judge: impl FnMut(&Delivery<H::Item>, Timestamp) -> Result<(), String> + Send + 'static,
+        self,
+        judge: impl FnMut(&Delivery<H::Item>, Timestamp) -> Result<(), String> + Clone + Send + 'static,
     ) -> Self {
-        self.judge = Some(Box::new(judge));
+        self.judges(move |_| Box::new(judge.clone()))
+    }
+
+    /// Who sees the deliveries of each feed, by its number.
+    pub(crate) fn judges(mut self, make: impl FnMut(usize) -> Judge<H::Item> + 'static) -> Self {
+        self.judge = Some(Box::new(make));
         self
     }
 }
@@ -207,48 +289,71 @@ where
     /// If the settings are impossible.
     pub fn run(mut self) -> Report {
         let mut rng = Rng::with_seed(self.seed);
-        let rules = Rules {
-            settings: self.settings.clone(),
-            prompt: !self.inline || self.pace == Pace::Prompt,
-            bootstrap: self.bootstrap,
-            emission: self.emission,
-        };
-        let journal = Journal::new(Checker::new(&rules), self.trace);
+        let rules = self.rules();
+        let longest_delay = rules.longest_delay();
+        let journal = self.journal(&rules);
+        let injector = Injector::new(self.faults.clone(), self.only_faults.take(), rng.fork());
         let server = std::mem::replace(&mut self.server, Box::new(Silent));
-        let world = World::new(rng.fork(), self.faults.clone(), self.network, server, journal);
+        let world = World::new(self.feeds, rng.fork(), injector, self.network, server, journal);
         let runtime = SimRuntime::new(world);
-        let (seed, times) = (self.seed, self.times);
-        let recovery =
-            self.settings.recovery_bound() + self.pace.longest_rest() + self.network.longest() * 20;
+        let (seed, times, outages) = (self.seed, self.times, std::mem::take(&mut self.outages));
+        let rest = self.pace.longest_rest();
+        let recovery = self.settings.recovery_bound(longest_delay) + rest + self.network.longest() * 20;
         let close_timeout = self.settings.close_timeout;
         // A panic in code under test is a finding, with its seed, like any other.
-        let handle = catch_unwind(AssertUnwindSafe(|| self.start(&runtime, rng)));
-        let mut run = Run::new(runtime, seed, handle.ok());
+        let handles = catch_unwind(AssertUnwindSafe(|| {
+            (0..self.feeds).map(|feed| self.start(&runtime.of_feed(feed), rng.fork())).collect()
+        }));
+        let mut run = Run::new(runtime, seed, handles.ok());
+        outages.iter().for_each(|(after, span)| run.plan(*after, Happening::Outage(*span)));
+        let mut end = times.run;
         if let Some(heal) = times.heal {
-            run.heal_after(heal, recovery);
+            let calm = outages.iter().map(|(after, span)| *after + *span).fold(heal, Duration::max);
+            let bound = recovery + (calm - heal);
+            run.plan(heal, Happening::Heal(bound));
+            end = end.max(heal + bound * 2);
         }
-        let end = times.heal.map_or(times.run, |heal| times.run.max(heal + recovery * 2));
         run.go(end);
         run.shut_down();
         // Whoever sleeps wakes up, and takes what is queued.
-        run.go(end + close_timeout + Duration::from_secs(120));
+        run.go(end + close_timeout + rest + Duration::from_secs(120));
         run.report()
     }
 
-    fn start(self, runtime: &SimRuntime, mut rng: Rng) -> FeedHandle {
-        let world = runtime.world.clone();
-        let notices = runtime.world.clone();
+    fn rules(&self) -> Rules {
+        Rules {
+            settings: self.settings.clone(),
+            prompt: !self.inline || self.pace == Pace::Prompt,
+            longest_own_delay: self.retry.as_ref().map(|(longest, _)| *longest),
+            max_attempts: self.max_attempts,
+            bootstrap: self.bootstrap,
+            emission: self.emission,
+        }
+    }
+
+    fn journal(&mut self, rules: &Rules) -> Journal {
+        let Self { feeds, classification, trace, network, .. } = self;
+        let checkers =
+            (0..*feeds).map(|feed| Checker::new(rules, classification.as_mut().map(|make| make(feed))));
+        Journal::new(checkers, Fleet::new(rules, network.longest(), *feeds), *trace)
+    }
+
+    fn start(&mut self, runtime: &SimRuntime, mut rng: Rng) -> FeedHandle {
+        let feed = runtime.feed;
+        let classification = self.classification.as_mut().map(|make| make(feed)).unwrap_or_default();
+        let mut config = self.settings.config().classification(sabotaged(classification, runtime.clone()));
+        if let Some((_, make)) = &mut self.retry {
+            config = config.retry(make(feed));
+        }
+        let (notices, resolver) = (runtime.clone(), runtime.clone());
         let builder = FeedBuilder::new(runtime.clone(), "ws://server.sim/")
-            .config(self.settings.config())
+            .config(config)
             .seed(rng.u64(..))
-            .handler(self.handler)
+            .handler(Sabotaged::new((self.handler)(feed), runtime.clone()))
             .on_notice(move |notice, _| notices.record(&Entry::Notice(notice.clone())))
-            .resolver(move |Attempt { id, request }: Attempt| {
-                let announced: Result<(), &str> = world.state().announce(id);
-                async move { announced.map(|()| request) }
-            });
-        let consumer =
-            Consumer { runtime: runtime.clone(), pace: self.pace, rng, judge: self.judge, items: 0 };
+            .resolver(move |attempt| resolver.resolve(attempt));
+        let judge = self.judge.as_mut().map(|make| make(feed));
+        let consumer = Consumer::new(runtime.clone(), self.pace, rng, judge);
         let handle = if self.inline {
             let feed = builder.inline().expect("the settings are possible");
             consumer.spawn(feed, self.times.abandon)
@@ -258,103 +363,5 @@ where
         };
         spawn_application(runtime, &handle, self.times);
         handle
-    }
-}
-
-fn spawn_application(runtime: &SimRuntime, handle: &FeedHandle, times: Times) {
-    use tidegate_driver::Spawn;
-    if let Some(span) = times.send {
-        let (sender, handle) = (runtime.clone(), handle.clone());
-        runtime.spawn(async move {
-            for number in 0_u64.. {
-                sender.sleep(span).await;
-                if handle.phase() == Phase::Stopped {
-                    return;
-                }
-                sender.world.record(&Entry::Ordered { number });
-                let _ = handle.send(format!("app {number}")).await;
-            }
-        });
-    }
-    if let Some(span) = times.shutdown {
-        let (clock, handle) = (runtime.clone(), handle.clone());
-        runtime.spawn(async move {
-            clock.sleep(span).await;
-            clock.world.record(&Entry::Shutdown);
-            handle.shutdown();
-        });
-    }
-}
-
-struct Consumer<T> {
-    runtime: SimRuntime,
-    pace: Pace,
-    rng: Rng,
-    judge: Option<Judge<T>>,
-    items: u64,
-}
-
-impl<T: Send + 'static> Consumer<T> {
-    fn spawn<S>(mut self, mut feed: Feed<S>, abandon: Option<Duration>) -> FeedHandle
-    where
-        S: Source<Item = T> + Send + 'static,
-    {
-        use tidegate_driver::Spawn;
-        let handle = feed.handle();
-        let runtime = self.runtime.clone();
-        runtime.spawn(async move {
-            let world = self.runtime.world.clone();
-            while let Some(next) = feed.recv().await {
-                match next {
-                    Ok(delivery) => {
-                        if let Some(rest) = self.take(&delivery) {
-                            world.state().consumer_waits = false;
-                            self.runtime.sleep(rest).await;
-                            world.state().consumer_waits = true;
-                        }
-                    }
-                    Err(reason) => {
-                        let next = feed.recv().await;
-                        world.record(&Entry::Ended { reason: Some(reason) });
-                        if next.is_some() {
-                            world
-                                .state()
-                                .journal
-                                .violate(Timestamp::ZERO, "S3: more after the end".to_owned());
-                        }
-                        return;
-                    }
-                }
-                let elapsed = world.now().saturating_since(Timestamp::ZERO);
-                if abandon.is_some_and(|span| elapsed >= span) {
-                    let mut state = world.state();
-                    state.consumer_waits = false;
-                    state.record(&Entry::Abandoned);
-                    return;
-                }
-            }
-            world.record(&Entry::Ended { reason: None });
-        });
-        handle
-    }
-
-    /// Looks at a delivery, and says for how long to rest after it.
-    fn take(&mut self, delivery: &Delivery<T>) -> Option<Duration> {
-        let world = &self.runtime.world;
-        let consumed = Consumed::from(delivery);
-        let mut state = world.state();
-        state.record(&Entry::Consumed(consumed));
-        let (now, healed) = (state.now, state.healed);
-        drop(state);
-        if let Some(judge) = &mut self.judge
-            && let Err(rule) = judge(delivery, now)
-        {
-            world.state().journal.violate(now, rule);
-        }
-        if consumed != Consumed::Item || healed {
-            return None;
-        }
-        self.items += 1;
-        self.pace.rest(self.items, &mut self.rng)
     }
 }

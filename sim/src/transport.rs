@@ -8,23 +8,23 @@ use futures_sink::Sink;
 use tidegate_driver::core::{Failure, Frame};
 
 use crate::entry::Entry;
-use crate::wire::{Unit, Wire};
-use crate::world::{Happening, State, World};
+use crate::wire::Unit;
+use crate::world::{Happening, Line, State, World};
 
 /// An open connection in the simulated network.
 pub struct SimTransport {
     world: World,
-    id: u64,
+    line: Line,
 }
 
 impl SimTransport {
-    pub(crate) fn open(world: World, id: u64) -> Self {
-        world.state().open(id);
-        Self { world, id }
+    pub(crate) fn open(world: World, line: Line) -> Self {
+        world.state().open(line);
+        Self { world, line }
     }
 
-    fn with<T>(&self, work: impl FnOnce(&mut State, u64) -> T) -> T {
-        work(&mut self.world.state(), self.id)
+    fn with<T>(&self, work: impl FnOnce(&mut State, Line) -> T) -> T {
+        work(&mut self.world.state(), self.line)
     }
 }
 
@@ -35,8 +35,9 @@ fn io(detail: &str) -> Failure {
 impl Drop for SimTransport {
     fn drop(&mut self) {
         let mut state = self.world.state();
-        let wire = state.wires.remove(&self.id);
-        state.record(&Entry::Gone { id: self.id });
+        let Line { feed, id } = self.line;
+        let wire = state.stations[feed].wire.take_if(|wire| wire.id == id);
+        state.record(feed, &Entry::Gone { id });
         drop(state);
         // Its wakers may be the last of a task.
         drop(wire);
@@ -47,62 +48,56 @@ impl Stream for SimTransport {
     type Item = Result<Frame, Failure>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.with(|state, id| {
+        self.with(|state, line| {
             let now = state.now;
-            let Some(wire) = state.wires.get_mut(&id) else { return Poll::Ready(None) };
+            let Some(wire) = state.wire(line) else { return Poll::Ready(None) };
             let Some(unit) = wire.to_client.pop(now) else {
                 wire.reader = Some(cx.waker().clone());
                 return Poll::Pending;
             };
             let failure = match unit {
                 Unit::Frame(frame) => {
-                    state.record(&Entry::Read { id, frame: frame.clone() });
+                    state.record(line.feed, &Entry::Read { id: line.id, frame: frame.clone() });
                     return Poll::Ready(Some(Ok(frame)));
                 }
                 Unit::Reset => io("reset by peer"),
                 Unit::Fin => io("end of stream without a Close frame"),
                 Unit::Invalid => Failure::Protocol { detail: "by the simulation".to_owned() },
                 Unit::End => {
-                    state.record(&Entry::Broke { id, failure: io("closed") });
+                    state.record(line.feed, &Entry::Broke { id: line.id, failure: io("closed") });
                     return Poll::Ready(None);
                 }
             };
-            state.record(&Entry::Broke { id, failure: failure.clone() });
+            state.record(line.feed, &Entry::Broke { id: line.id, failure: failure.clone() });
             Poll::Ready(Some(Err(failure)))
         })
     }
 }
 
 /// Whether the sink takes anything now.
-fn writable(
-    wire: &mut Wire,
-    now: tidegate_driver::core::Timestamp,
-    cx: &Context<'_>,
-) -> Poll<Result<(), Failure>> {
+fn writable(state: &mut State, line: Line, cx: &Context<'_>) -> Poll<Result<(), Failure>> {
+    let now = state.now;
+    let Some(wire) = state.wire(line) else { return Poll::Ready(Err(io("gone"))) };
     if wire.broken {
         return Poll::Ready(Err(io("broken pipe")));
     }
-    if wire.blocked_until > now {
-        wire.writer = Some(cx.waker().clone());
-        return Poll::Pending;
-    }
-    Poll::Ready(Ok(()))
+    let Some(at) = wire.writable_at(now) else { return Poll::Ready(Ok(())) };
+    wire.writer = Some(cx.waker().clone());
+    state.plan(at, Happening::Writable(line));
+    Poll::Pending
 }
 
 impl Sink<Frame> for SimTransport {
     type Error = Failure;
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        self.with(|state, id| {
-            let now = state.now;
-            state.wires.get_mut(&id).map_or(Poll::Ready(Err(io("gone"))), |wire| writable(wire, now, cx))
-        })
+        self.with(|state, line| writable(state, line, cx))
     }
 
     fn start_send(self: Pin<&mut Self>, frame: Frame) -> Result<(), Failure> {
-        self.with(|state, id| {
-            state.record(&Entry::Sent { id, frame: frame.clone() });
-            if let Some(wire) = state.wires.get_mut(&id) {
+        self.with(|state, line| {
+            state.record(line.feed, &Entry::Sent { id: line.id, frame: frame.clone() });
+            if let Some(wire) = state.wire(line) {
                 wire.client_closed |= matches!(frame, Frame::Close(_));
                 wire.unflushed.push(frame);
             }
@@ -111,21 +106,20 @@ impl Sink<Frame> for SimTransport {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        self.with(|state, id| {
-            let now = state.now;
-            let Some(wire) = state.wires.get_mut(&id) else { return Poll::Ready(Err(io("gone"))) };
-            std::task::ready!(writable(wire, now, cx))?;
-            let frames = std::mem::take(&mut wire.unflushed);
-            if frames.is_empty() {
+        self.with(|state, line| {
+            std::task::ready!(writable(state, line, cx))?;
+            let Some(wire) = state.wire(line) else { return Poll::Ready(Err(io("gone"))) };
+            if wire.unflushed.is_empty() {
                 return Poll::Ready(Ok(()));
             }
-            for frame in frames {
-                let latency = state.latency();
-                let Some(wire) = state.wires.get_mut(&id) else { break };
-                let arrival = wire.to_server.push(now.saturating_add(latency), Unit::Frame(frame));
-                state.plan(arrival, Happening::ToServer(id));
+            let mut frames = std::mem::take(&mut wire.unflushed);
+            for frame in frames.drain(..) {
+                state.push_to_server(line, frame);
             }
-            state.record(&Entry::Flushed { id });
+            if let Some(wire) = state.wire(line) {
+                wire.unflushed = frames;
+            }
+            state.record(line.feed, &Entry::Flushed { id: line.id });
             Poll::Ready(Ok(()))
         })
     }

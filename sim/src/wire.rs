@@ -11,6 +11,9 @@ use crate::fault::FaultKind;
 /// Never, as far as a run is concerned.
 pub(crate) const NEVER: Timestamp = Timestamp::from_nanos(u64::MAX);
 
+/// What the buffers on the way to the server hold, in time: with more to be carried nothing can be written.
+const BUFFERED: Duration = Duration::from_secs(2);
+
 /// What travels.
 #[derive(Clone, Debug)]
 pub(crate) enum Unit {
@@ -24,18 +27,47 @@ pub(crate) enum Unit {
     Invalid,
 }
 
+impl Unit {
+    /// On the wire, headers of a small frame included.
+    fn bytes(&self) -> u64 {
+        const HEADER: u64 = 6;
+        HEADER
+            + match self {
+                Self::Frame(
+                    Frame::Text(payload)
+                    | Frame::Binary(payload)
+                    | Frame::Ping(payload)
+                    | Frame::Pong(payload),
+                ) => payload.len() as u64,
+                Self::Frame(Frame::Close(_)) | Self::Reset | Self::Fin | Self::End | Self::Invalid => 0,
+            }
+    }
+}
+
 /// One direction: in order, each with its time of arrival.
 #[derive(Default)]
 pub(crate) struct Pipe {
     queue: VecDeque<(Timestamp, Unit)>,
     last: Timestamp,
     held_until: Timestamp,
+    /// When all that was given to it so far has been carried, but for the latency.
+    carried: Timestamp,
 }
 
 impl Pipe {
-    /// When it will arrive.
-    pub(crate) fn push(&mut self, arrival: Timestamp, unit: Unit) -> Timestamp {
-        self.last = self.last.max(arrival);
+    /// Takes it now, to carry it at `bandwidth` bytes a second; when it will arrive.
+    pub(crate) fn push(
+        &mut self,
+        now: Timestamp,
+        latency: Duration,
+        bandwidth: Option<u64>,
+        unit: Unit,
+    ) -> Timestamp {
+        let span = bandwidth.map_or(Duration::ZERO, |bytes| {
+            Duration::from_nanos(unit.bytes().saturating_mul(1_000_000_000) / bytes.max(1))
+        });
+        self.carried = self.carried.max(now).saturating_add(span);
+        self.last = self.last.max(self.carried.saturating_add(latency));
         self.queue.push_back((self.last, unit));
         self.last.max(self.held_until)
     }
@@ -56,6 +88,7 @@ impl Pipe {
 
 /// Everything about one open connection.
 pub(crate) struct Wire {
+    pub(crate) id: u64,
     pub(crate) to_client: Pipe,
     pub(crate) to_server: Pipe,
     /// Given to the sink, not flushed.
@@ -74,6 +107,8 @@ pub(crate) struct Wire {
     pub(crate) keeps_open: bool,
     pub(crate) mute_until: Timestamp,
     pub(crate) slow_until: Timestamp,
+    /// Bytes a second for a while.
+    pub(crate) throttle: Option<(u64, Timestamp)>,
     pub(crate) quirk: Option<FaultKind>,
     pub(crate) tick: Option<Duration>,
     /// Ticks of an earlier rhythm are void.
@@ -81,8 +116,9 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    pub(crate) fn new(quirk: Option<FaultKind>) -> Self {
+    pub(crate) fn new(id: u64) -> Self {
         Self {
+            id,
             to_client: Pipe::default(),
             to_server: Pipe::default(),
             unflushed: Vec::new(),
@@ -96,7 +132,8 @@ impl Wire {
             keeps_open: false,
             mute_until: Timestamp::ZERO,
             slow_until: Timestamp::ZERO,
-            quirk,
+            throttle: None,
+            quirk: None,
             tick: None,
             rhythm: 0,
         }
@@ -105,5 +142,27 @@ impl Wire {
     /// Whether the server may still send data.
     pub(crate) const fn can_send(&self) -> bool {
         !self.server_closed && !self.server_gone
+    }
+
+    /// Nothing arrives on either side until then.
+    pub(crate) fn hold(&mut self, until: Timestamp) {
+        self.to_client.hold(until);
+        self.to_server.hold(until);
+    }
+
+    /// Bytes a second now, if there is a limit.
+    pub(crate) fn bandwidth(&self, now: Timestamp, network: Option<u64>) -> Option<u64> {
+        match (self.throttle, network) {
+            (Some((bytes, until)), Some(most)) if now < until => Some(bytes.min(most)),
+            (Some((bytes, until)), None) if now < until => Some(bytes),
+            (Some(_) | None, most) => most,
+        }
+    }
+
+    /// When the sink takes something again, if not now.
+    pub(crate) fn writable_at(&self, now: Timestamp) -> Option<Timestamp> {
+        let ahead = self.to_server.carried.saturating_since(now).saturating_sub(BUFFERED);
+        let at = self.blocked_until.max(now.saturating_add(ahead));
+        Some(at).filter(|at| *at > now)
     }
 }

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use tidegate_sim::campaign::{self, Mode};
-use tidegate_sim::core::{Delivery, Failure, Message, Phase};
+use tidegate_sim::core::{Delivery, Failure, Message, Phase, Step, from_fn};
 use tidegate_sim::{
-    Backoff, Dial, FaultKind, Faults, Network, Peer, Report, Server, Settings, Simulation, SimulationBuilder,
+    Backoff, Dial, EventKind, FaultKind, Faults, Network, Peer, Report, Server, Settings, Simulation,
+    SimulationBuilder,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -58,10 +59,34 @@ fn reset_is_followed_by_a_connect_after_the_delay() {
     assert_eq!((report.phase, report.stats.connections, report.stats.delivered), (Phase::Stopped, 2, 2));
 }
 
+/// Every event of a short run, each in its phase.
+#[test]
+fn coverage_is_exact() {
+    let coverage = once(Peer::reset).run().coverage;
+    let expected = [
+        (Phase::Idle, EventKind::Start, 1),
+        (Phase::Connecting, EventKind::Connected, 2),
+        (Phase::Live, EventKind::Data, 2),
+        (Phase::Live, EventKind::Lost, 1),
+        (Phase::Waiting, EventKind::Tick, 1),
+        (Phase::Live, EventKind::Shutdown, 1),
+        (Phase::Closing, EventKind::Flushed, 1),
+        (Phase::Closing, EventKind::Close, 1),
+    ];
+    for (phase, event, count) in expected {
+        assert_eq!(coverage.count(phase, event), count, "{event:?} in {phase}\n{coverage}");
+    }
+    let all =
+        Phase::ALL.into_iter().flat_map(|phase| EventKind::ALL.map(|event| coverage.count(phase, event)));
+    assert_eq!(all.sum::<u64>(), 10, "and no other\n{coverage}");
+    assert!(coverage.missing().contains(&(Phase::Waiting, EventKind::Shutdown)));
+    assert!(!coverage.missing().contains(&(Phase::Idle, EventKind::Data)), "it cannot come");
+}
+
 /// TCP, TLS and upgrade are three round trips, and what is sent takes half of one.
 #[test]
 fn frames_take_their_time() {
-    let network = Network { latency: Duration::from_millis(10), jitter: Duration::ZERO };
+    let network = Network { latency: Duration::from_millis(10), ..Network::default() };
     let report = once(Peer::reset).network(network).run();
     happened(
         &report,
@@ -114,11 +139,20 @@ fn attempts_are_bounded_and_retry_after_is_heeded() {
 /// P3: to the byte.
 #[test]
 fn same_seed_gives_the_same_run() {
-    for mode in [Mode::Safety, Mode::Liveness] {
+    for mode in Mode::ALL {
         let first = campaign::run(11, mode, true);
         assert!(first.trace.len() > 100);
         assert_eq!(first, campaign::run(11, mode, true));
         assert_ne!(first.trace, campaign::run(12, mode, true).trace);
+    }
+}
+
+#[test]
+fn fleets_recover_from_an_outage() {
+    for seed in 0..4 {
+        let report = campaign::run(seed, Mode::Fleet, false);
+        assert_eq!(report.violation, None, "seed {seed}");
+        assert!(report.feeds.len() >= 20);
     }
 }
 
@@ -170,9 +204,9 @@ fn feed_that_does_not_recover_is_found() {
 /// Code under test that panics ends the feed, and the run goes on.
 #[test]
 fn handler_that_panics_stops_the_feed() {
-    let handler =
-        tidegate_sim::core::from_fn((), |_, ()| -> tidegate_sim::core::Step<()> { panic!("a bug") });
-    let report = Simulation::builder().handler(|| handler).server(Once(Peer::reset)).run();
+    let handler = || from_fn((), |_, ()| -> Step<()> { panic!("a bug") });
+    let report = Simulation::builder().handler(handler).server(Once(Peer::reset)).run();
     report.assert_ok();
     assert_eq!((report.phase, report.stats.attempts), (Phase::Stopped, 1));
+    assert_eq!(report.coverage.count(Phase::Live, EventKind::HandlerPanicked), 1);
 }

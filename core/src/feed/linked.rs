@@ -314,7 +314,7 @@ impl<H: FrameHandler> Feed<H> {
         let id = link.id;
         link.liveness.pause(self.now);
         if let State::Bootstrapping { bootstrap, .. } = &mut self.state {
-            bootstrap.pause();
+            bootstrap.pause(self.now);
         }
         self.notify(Notice::Paused { id });
     }

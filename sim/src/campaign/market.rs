@@ -4,21 +4,20 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fastrand::Rng;
-use tidegate_driver::core::{Message, Timestamp};
+use tidegate_driver::core::Message;
 
 use crate::server::{Peer, Server};
 
 pub(super) struct Market {
     every: Duration,
     rng: Rng,
-    /// Until then it says now and then what the handler cannot stand.
-    trouble_until: Timestamp,
-    next: BTreeMap<u64, u64>,
+    /// The number of the next message on a feed's connection.
+    next: BTreeMap<(usize, u64), u64>,
 }
 
 impl Market {
-    pub(super) const fn new(every: Duration, trouble_until: Timestamp, rng: Rng) -> Self {
-        Self { every, rng, trouble_until, next: BTreeMap::new() }
+    pub(super) const fn new(every: Duration, rng: Rng) -> Self {
+        Self { every, rng, next: BTreeMap::new() }
     }
 }
 
@@ -34,18 +33,11 @@ impl Server for Market {
     }
 
     fn on_tick(&mut self, peer: &mut Peer) {
-        let next = self.next.entry(peer.connection()).or_default();
+        let next = self.next.entry((peer.feed(), peer.connection())).or_default();
         peer.send(format!("data {next}"));
         *next += 1;
         if self.rng.u32(0..10) == 0 {
             peer.ping();
-        }
-        if peer.now() < self.trouble_until {
-            match self.rng.u32(0..600) {
-                0 => peer.send("fault"),
-                1 => peer.send("moved"),
-                _ => {}
-            }
         }
     }
 }

@@ -74,8 +74,6 @@ impl FrameHandler for Subscriber {
                 let mut continuity = self.continuity.lock().expect("nothing panics under the lock");
                 continuity.emitted(self.next, in_order);
             }
-            ["fault"] => return Err(Fault::retryable("the server said so")),
-            ["moved"] => cx.reconnect(),
             _ => {}
         }
         Ok(())

@@ -11,7 +11,8 @@ pub(super) struct Clocks {
     rules: Rules,
     phase: Phase,
     phase_since: Timestamp,
-    opened: Timestamp,
+    /// When the bootstrap clock began, moved on by all pauses since.
+    bootstrap_since: Timestamp,
     heard: Timestamp,
     ping: Option<Timestamp>,
     paused: Option<Timestamp>,
@@ -31,7 +32,7 @@ impl Clocks {
             rules,
             phase: Phase::Idle,
             phase_since: Timestamp::ZERO,
-            opened: Timestamp::ZERO,
+            bootstrap_since: Timestamp::ZERO,
             heard: Timestamp::ZERO,
             ping: None,
             paused: None,
@@ -48,7 +49,7 @@ impl Clocks {
     pub(super) fn see(&mut self, now: Timestamp, entry: &Entry) -> Verdict {
         match entry {
             Entry::Opened { .. } => {
-                self.opened = now;
+                self.bootstrap_since = now;
                 self.heard = now;
                 self.ping = None;
                 self.paused = None;
@@ -78,7 +79,10 @@ impl Clocks {
             | Entry::Ordered { .. }
             | Entry::Consumed(_)
             | Entry::Ended { .. }
-            | Entry::Fault { .. } => {}
+            | Entry::Fault { .. }
+            | Entry::Panicked
+            | Entry::Outage { .. }
+            | Entry::Over => {}
         }
         Ok(())
     }
@@ -90,11 +94,11 @@ impl Clocks {
                 self.on_time(now, failure)?;
             }
             Notice::Paused { .. } => self.paused = Some(now),
-            Notice::Resumed { .. } => {
+            Notice::Resumed { paused_for, .. } => {
+                self.bootstrap_since = self.bootstrap_since.saturating_add(*paused_for);
                 self.paused = None;
                 self.read_while_paused = false;
                 self.heard = now;
-                self.opened = now;
                 self.emitted = now;
                 self.ping = self.ping.map(|_| now);
             }
@@ -125,7 +129,7 @@ impl Clocks {
             Failure::IdleTimeout => settings.idle_timeout.map(|idle| self.heard.saturating_add(idle)),
             Failure::ConnectTimeout => Some(self.phase_since.saturating_add(settings.connect_timeout)),
             Failure::Bootstrap(BootstrapFailure::Timeout) => {
-                Some(self.opened.saturating_add(settings.bootstrap_timeout))
+                return self.bootstrap_on_time(now);
             }
             Failure::Resolve { .. }
             | Failure::Lookup { .. }
@@ -145,9 +149,20 @@ impl Clocks {
             | Failure::Overflow => None,
         };
         let Some(due) = due else { return Ok(()) };
-        hold!(now >= due, "L2, C3, B3: {failure} {:?} early", due.saturating_since(now));
+        hold!(now >= due, "L2, C3: {failure} {:?} early", due.saturating_since(now));
         let late = now.saturating_since(self.seen(due));
-        hold!(!self.rules.prompt || late.is_zero(), "L2, C3, B3: {failure} {late:?} late");
+        hold!(!self.rules.prompt || late.is_zero(), "L2, C3: {failure} {late:?} late");
+        Ok(())
+    }
+
+    /// B3: the clock goes on where it stood before a pause.
+    fn bootstrap_on_time(&self, now: Timestamp) -> Verdict {
+        let timeout = self.rules.settings.bootstrap_timeout;
+        let due = self.bootstrap_since.saturating_add(timeout);
+        let early = due.saturating_since(now);
+        hold!(early.is_zero(), "B3: {early:?} early");
+        let late = now.saturating_since(self.seen(due));
+        hold!(!self.rules.prompt || late.is_zero(), "B3: {late:?} late");
         Ok(())
     }
 
@@ -216,7 +231,7 @@ impl Clocks {
                     if phase == Phase::Live {
                         over("L4", self.emitted, settings.stale_after)?;
                     } else {
-                        over("B3", self.opened, Some(settings.bootstrap_timeout))?;
+                        over("B3", self.bootstrap_since, Some(settings.bootstrap_timeout))?;
                     }
                 }
             },

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tidegate_driver::core::{Frame, Notice, Timestamp};
 
-use super::{BootstrapRule, Verdict, hold};
+use super::{BootstrapRule, Rules, Verdict, hold};
 use crate::entry::Entry;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +16,8 @@ enum Socket {
 
 pub(super) struct Connections {
     bootstrap: Option<BootstrapRule>,
+    max_attempts: Option<u64>,
+    attempts: u64,
     socket: Socket,
     last_id: u64,
     stopped: bool,
@@ -36,9 +38,11 @@ struct Line {
 }
 
 impl Connections {
-    pub(super) fn new(bootstrap: Option<BootstrapRule>) -> Self {
+    pub(super) fn new(rules: &Rules) -> Self {
         Self {
-            bootstrap,
+            bootstrap: rules.bootstrap,
+            max_attempts: rules.max_attempts,
+            attempts: 0,
             socket: Socket::None,
             last_id: 0,
             stopped: false,
@@ -57,6 +61,9 @@ impl Connections {
                 hold!(*id > self.last_id, "C2: connect {id} after {}", self.last_id);
                 self.last_id = *id;
                 self.socket = Socket::Dialling(*id);
+                self.attempts += 1;
+                let few = self.max_attempts.is_none_or(|most| self.attempts <= most);
+                hold!(few, "max_attempts: attempt {} of {:?}", self.attempts, self.max_attempts);
             }
             Entry::Opened { id } => {
                 hold!(self.socket == Socket::Dialling(*id), "C1: {id} opened beside {:?}", self.socket);
@@ -81,6 +88,9 @@ impl Connections {
             | Entry::Shutdown
             | Entry::Abandoned
             | Entry::Fault { .. }
+            | Entry::Panicked
+            | Entry::Outage { .. }
+            | Entry::Over
             | Entry::Jumped { .. }
             | Entry::Healed { .. }
             | Entry::Quiet { .. } => {}

@@ -2,29 +2,49 @@
 
 use std::time::Duration;
 
-use tidegate_driver::core::{BootstrapFailure, Failure, Notice, Severity, StopReason, Timestamp};
+use tidegate_driver::core::{
+    BootstrapFailure, Class, Classification, Failure, Notice, ProxyProblem, Severity, StopReason, Timestamp,
+    TlsProblem,
+};
 
-use super::{Verdict, hold};
+use super::{Rules, Verdict, hold};
 use crate::entry::Entry;
 use crate::settings::Settings;
 
 pub(super) struct Retries {
     settings: Settings,
+    longest_own_delay: Option<Duration>,
+    classification: Option<Classification>,
     streak: u32,
     live_since: Timestamp,
     last: Option<Failure>,
-    not_before: Timestamp,
+    /// When the next attempt may come, if there is to be one.
+    not_before: Option<Timestamp>,
 }
 
 impl Retries {
-    pub(super) const fn new(settings: Settings) -> Self {
-        Self { settings, streak: 0, live_since: Timestamp::ZERO, last: None, not_before: Timestamp::ZERO }
+    pub(super) fn new(rules: &Rules, classification: Option<Classification>) -> Self {
+        Self {
+            settings: rules.settings.clone(),
+            longest_own_delay: rules.longest_own_delay,
+            classification,
+            streak: 0,
+            live_since: Timestamp::ZERO,
+            last: None,
+            not_before: Some(Timestamp::ZERO),
+        }
     }
 
     pub(super) fn see(&mut self, now: Timestamp, entry: &Entry) -> Verdict {
         match entry {
             Entry::Connect { id } => {
-                hold!(now >= self.not_before, "R7: connect {id} before the delay is over");
+                let not_before = self.not_before.take();
+                hold!(
+                    not_before.is_some(),
+                    "R6, R7: connect {id}, though no retry was due after {:?}",
+                    self.last
+                );
+                hold!(not_before <= Some(now), "R7: connect {id} before the delay is over");
                 Ok(())
             }
             Entry::Notice(notice) => self.notice(now, notice),
@@ -41,6 +61,9 @@ impl Retries {
             | Entry::Shutdown
             | Entry::Abandoned
             | Entry::Fault { .. }
+            | Entry::Panicked
+            | Entry::Outage { .. }
+            | Entry::Over
             | Entry::Jumped { .. }
             | Entry::Healed { .. }
             | Entry::Quiet { .. } => Ok(()),
@@ -75,12 +98,15 @@ impl Retries {
     fn retry(&mut self, now: Timestamp, attempt: u32, delay: Duration) -> Verdict {
         self.streak += 1;
         hold!(attempt == self.streak, "R4: retry {attempt} is the {}. of its streak", self.streak);
-        hold!(
-            self.settings.max_retries.is_none_or(|max| attempt <= max),
-            "R2: retry {attempt} is one too many"
-        );
-        hold!(!self.last.as_ref().is_some_and(is_fatal), "R6: a retry after {:?}", self.last);
-        let (least, most) = self.settings.backoff.range(attempt);
+        let limit = self.settings.max_retries.filter(|_| self.longest_own_delay.is_none());
+        hold!(limit.is_none_or(|max| attempt <= max), "R2: retry {attempt} is one too many");
+        if let Some(last) = self.last.clone() {
+            hold!(!self.is_fatal(&last), "R6: a retry after {last:?}");
+        }
+        let (least, most) = match self.longest_own_delay {
+            Some(longest) => (Duration::ZERO, longest),
+            None => self.settings.backoff.range(attempt),
+        };
         let asked = match &self.last {
             Some(Failure::Rejected { status: 429 | 503, retry_after: Some(after) }) => {
                 (*after).min(self.settings.max_retry_after)
@@ -89,35 +115,58 @@ impl Retries {
         };
         hold!(delay >= asked, "R5: {delay:?} is less than the {asked:?} the server asked for");
         hold!(delay >= least && delay <= most.max(asked), "R3: retry {attempt} after {delay:?}");
-        self.not_before = now.saturating_add(delay);
+        self.not_before = Some(now.saturating_add(delay));
         Ok(())
     }
 
-    fn stopped(&self, reason: &StopReason) -> Verdict {
+    fn stopped(&mut self, reason: &StopReason) -> Verdict {
         match reason {
-            StopReason::RetriesExhausted { .. } => {
+            StopReason::RetriesExhausted { last } => {
                 let max = self.settings.max_retries;
-                hold!(Some(self.streak) == max, "R2: stopped after {} retries of {max:?}", self.streak);
+                let all = Some(self.streak) == max || self.longest_own_delay.is_some();
+                hold!(all, "R2: stopped after {} retries of {max:?}", self.streak);
+                hold!(
+                    Some(last) == self.last.as_ref(),
+                    "R2: the last failure was {:?}: {reason:?}",
+                    self.last
+                );
+                hold!(!self.is_fatal(last), "R6: out of retries, in place of stopped for good by {last:?}");
             }
-            StopReason::Fatal { failure } => hold!(is_fatal(failure), "R6: stopped for good by {failure:?}"),
+            StopReason::Fatal { failure } => {
+                hold!(Some(failure) == self.last.as_ref(), "R6: {:?} was last: {reason:?}", self.last);
+                hold!(self.is_fatal(failure), "R6: stopped for good by {failure:?}");
+            }
             StopReason::Shutdown | StopReason::HandlerPanicked => {}
         }
         Ok(())
     }
+
+    /// Asked once for each decision of the machine's, and in their order: a classification may count.
+    fn is_fatal(&mut self, failure: &Failure) -> bool {
+        match &mut self.classification {
+            Some(classification) => classification.classify(failure) == Class::Fatal,
+            None => is_fatal(failure),
+        }
+    }
 }
 
-/// R6 as far as simulations reach.
+/// R6, as the standard classification has it.
 fn is_fatal(failure: &Failure) -> bool {
     match failure {
         Failure::Rejected { status, .. } => (400..500).contains(status) && ![408, 425, 429].contains(status),
         Failure::Fault(fault) | Failure::Bootstrap(BootstrapFailure::Fault(fault)) => {
             fault.severity() == Severity::Fatal
         }
+        Failure::Tls { problem, .. } => {
+            matches!(problem, TlsProblem::UnknownIssuer | TlsProblem::WrongHost)
+        }
+        Failure::Proxy { problem, .. } => matches!(
+            problem,
+            ProxyProblem::Misconfigured | ProxyProblem::Credentials | ProxyProblem::Forbidden
+        ),
         Failure::Resolve { .. }
         | Failure::Lookup { .. }
         | Failure::Tcp { .. }
-        | Failure::Proxy { .. }
-        | Failure::Tls { .. }
         | Failure::Upgrade { .. }
         | Failure::ConnectTimeout
         | Failure::Bootstrap(_)

@@ -70,6 +70,9 @@ impl Stream {
             | Entry::Ordered { .. }
             | Entry::Shutdown
             | Entry::Fault { .. }
+            | Entry::Panicked
+            | Entry::Outage { .. }
+            | Entry::Over
             | Entry::Jumped { .. }
             | Entry::Healed { .. } => Ok(()),
         }

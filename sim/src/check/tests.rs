@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use tidegate_driver::core::{
-    ConnectionId, Failure, Frame, Message, Notice, Overflow, Phase, Stats, StopReason, Timestamp,
+    BootstrapFailure, Class, Classification, ConnectionId, Failure, Frame, Jitter, Message, Notice, Overflow,
+    Phase, Stats, StopReason, Timestamp, TlsProblem,
 };
 
-use super::{BootstrapRule, Checker, Emission, Rules};
+use super::{BootstrapRule, Checker, Emission, Fleet, Rules};
 use crate::entry::{Consumed, Entry};
 use crate::settings::{Backoff, Settings};
 
@@ -29,6 +30,8 @@ fn rules() -> Rules {
             ..Settings::default()
         },
         prompt: true,
+        longest_own_delay: None,
+        max_attempts: Some(9),
         bootstrap: Some(BootstrapRule { frames: 1, acks: true }),
         emission: Some(Emission { items: 1, weight: 10 }),
     }
@@ -106,7 +109,7 @@ fn stopped() -> Notice {
 
 /// Seconds, entries.
 fn judge(rules: &Rules, entries: &[(u64, Entry)]) -> Result<(), String> {
-    let mut checker = Checker::new(rules);
+    let mut checker = Checker::new(rules, None);
     entries.iter().try_for_each(|(second, entry)| checker.see(Timestamp::from_millis(second * 1000), entry))
 }
 
@@ -133,6 +136,8 @@ fn connections() {
     breaks("C3", dialling(), 10, quiet(Phase::Connecting));
     let early = Notice::Failure { id: ID, failure: Failure::ConnectTimeout };
     breaks("L2, C3", dialling(), 9, Entry::Notice(early));
+    let few = Rules { max_attempts: Some(0), ..rules() };
+    breaks_under(&few, "max_attempts", vec![], 0, Entry::Connect { id: 1 });
     breaks(
         "C5",
         [live(), vec![(1, Entry::Sent { id: 1, frame: Frame::Close(None) })]].concat(),
@@ -165,31 +170,106 @@ fn sending() {
     breaks("O1", [entries, later].concat(), 6, Entry::Sent { id: 2, frame: text("app 0") });
 }
 
+fn failed(failure: Failure) -> Vec<(u64, Entry)> {
+    let notice = Notice::Failure { id: ID, failure };
+    let more = vec![(1, Entry::DialFailed { id: 1, failure: reset() }), (1, Entry::Notice(notice))];
+    [dialling(), more].concat()
+}
+
+fn rejected(status: u16, after: u64) -> Failure {
+    Failure::Rejected { status, retry_after: Some(Duration::from_secs(after)) }
+}
+
+fn stopped_by(reason: StopReason) -> Entry {
+    Entry::Notice(Notice::Stopped { reason })
+}
+
 #[test]
 fn retries() {
     breaks("R7", lost(), 5, Entry::Connect { id: 2 });
     breaks("R7", lost(), 7, quiet(Phase::Waiting));
-    let failed = |failure| {
-        let notice = Notice::Failure { id: ID, failure };
-        [dialling(), vec![(1, Entry::DialFailed { id: 1, failure: reset() }), (1, Entry::Notice(notice))]]
-            .concat()
-    };
-    let rejected =
-        |status, after| Failure::Rejected { status, retry_after: Some(Duration::from_secs(after)) };
-    breaks(
-        "R2",
-        [failed(reset()), vec![(1, Entry::Notice(retry(1, 5)))]].concat(),
-        9,
-        Entry::Notice(retry(2, 5)),
-    );
+    breaks("R6, R7", failed(reset()), 9, Entry::Connect { id: 2 });
+    let retried = [failed(reset()), vec![(1, Entry::Notice(retry(1, 5)))]].concat();
+    breaks("R2", retried, 9, Entry::Notice(retry(2, 5)));
     breaks("R4", failed(reset()), 1, Entry::Notice(retry(2, 5)));
     breaks("R3", failed(reset()), 1, Entry::Notice(retry(1, 6)));
     breaks("R5", failed(rejected(503, 9)), 1, Entry::Notice(retry(1, 5)));
-    breaks("R6", failed(rejected(404, 9)), 1, Entry::Notice(retry(1, 5)));
-    let exhausted = StopReason::RetriesExhausted { last: reset() };
-    breaks("R2", failed(reset()), 1, Entry::Notice(Notice::Stopped { reason: exhausted }));
-    let fatal = StopReason::Fatal { failure: reset() };
-    breaks("R6", failed(reset()), 1, Entry::Notice(Notice::Stopped { reason: fatal }));
+    let exhausted = || StopReason::RetriesExhausted { last: reset() };
+    breaks("R2", failed(reset()), 1, stopped_by(exhausted()));
+    let none_left = Rules { settings: Settings { max_retries: Some(0), ..rules().settings }, ..rules() };
+    breaks_under(&none_left, "R2", failed(rejected(500, 1)), 1, stopped_by(exhausted()));
+}
+
+/// R6.
+#[test]
+fn fatal_failures() {
+    let tls = |problem| Failure::Tls { problem, detail: String::new() };
+    for fatal in [rejected(404, 9), tls(TlsProblem::UnknownIssuer), tls(TlsProblem::WrongHost)] {
+        breaks("R6", failed(fatal.clone()), 1, Entry::Notice(retry(1, 5)));
+        breaks("R6", failed(fatal.clone()), 9, Entry::Connect { id: 2 });
+        let none_left = Rules { settings: Settings { max_retries: Some(0), ..rules().settings }, ..rules() };
+        let exhausted = stopped_by(StopReason::RetriesExhausted { last: fatal.clone() });
+        breaks_under(&none_left, "R6", failed(fatal), 1, exhausted);
+    }
+    for passing in [reset(), rejected(429, 9), tls(TlsProblem::Expired)] {
+        let fatal = stopped_by(StopReason::Fatal { failure: passing.clone() });
+        breaks("R6", failed(passing), 1, fatal);
+    }
+    let other = stopped_by(StopReason::Fatal { failure: rejected(403, 9) });
+    breaks("R6", failed(rejected(404, 9)), 1, other);
+}
+
+/// A retry policy and a classification of the user's own are held to what can be known of them.
+#[test]
+fn policies_of_ones_own() {
+    let own = Rules { longest_own_delay: Some(Duration::from_secs(7)), ..rules() };
+    assert_eq!(
+        judge(&own, &[failed(reset()), vec![(1, Entry::Notice(retry(1, 7)))]].concat()),
+        Ok(()),
+        "another delay than the settings'"
+    );
+    breaks_under(&own, "R3", failed(reset()), 1, Entry::Notice(retry(1, 8)));
+    breaks_under(&own, "R4", failed(reset()), 1, Entry::Notice(retry(2, 7)));
+    breaks_under(&own, "R5", failed(rejected(503, 9)), 1, Entry::Notice(retry(1, 5)));
+    let teapot = |failure: &Failure| {
+        let refused = matches!(failure, Failure::Rejected { status: 418, .. });
+        if refused { Class::Fatal } else { Class::Retry }
+    };
+    for (status, fine) in [(404, true), (418, false)] {
+        let mut checker = Checker::new(&rules(), Some(Classification::Custom(Box::new(teapot))));
+        let run = [failed(rejected(status, 1)), vec![(1, Entry::Notice(retry(1, 5)))]].concat();
+        let verdict = run
+            .iter()
+            .try_for_each(|(second, entry)| checker.see(Timestamp::from_millis(second * 1000), entry));
+        assert_eq!(verdict.is_ok(), fine, "{verdict:?}");
+    }
+}
+
+/// R3: a fleet that comes back all at once, and one that does not.
+#[test]
+fn fleets() {
+    let backoff = Backoff::Exponential {
+        base: Duration::from_secs(10),
+        cap: Duration::from_secs(60),
+        jitter: Jitter::Full,
+    };
+    let rules = Rules { settings: Settings { backoff, ..rules().settings }, ..rules() };
+    let judge = |feeds: usize, dials: &dyn Fn(usize) -> u64| {
+        let mut fleet = Fleet::new(&rules, Duration::ZERO, feeds);
+        let mut all = |millis: &dyn Fn(usize) -> u64, entry: Entry| {
+            (0..feeds).try_for_each(|feed| fleet.see(Timestamp::from_millis(millis(feed)), feed, &entry))
+        };
+        all(&|_| 0, quiet(Phase::Live))?;
+        all(&|_| 1, Entry::Outage { until: Timestamp::ZERO })?;
+        all(&|_| 1, Entry::Notice(retry(1, 5)))?;
+        all(dials, Entry::Connect { id: 2 })?;
+        all(&|_| 99_000, Entry::Over)
+    };
+    let spread = |feed: usize| (feed as u64 * 7_919) % 10_000;
+    assert_eq!(judge(40, &spread), Ok(()));
+    let verdict = judge(40, &|feed| if feed < 30 { 5_000 + feed as u64 } else { spread(feed) });
+    assert!(verdict.as_ref().is_err_and(|rule| rule.starts_with("R3")), "{verdict:?}");
+    assert_eq!(judge(10, &|_| 5_000), Ok(()), "too few to tell");
 }
 
 #[test]
@@ -228,7 +308,9 @@ fn clocks() {
     let bound = Duration::from_secs(2);
     breaks("recovery", [lost(), vec![(1, Entry::Healed { bound })]].concat(), 4, quiet(Phase::Waiting));
     let bootstrapping = [open(), vec![(0, quiet(Phase::Bootstrapping)), (9, read("data 0"))]].concat();
-    breaks("B3", bootstrapping, 10, quiet(Phase::Bootstrapping));
+    breaks("B3", bootstrapping.clone(), 10, quiet(Phase::Bootstrapping));
+    let failure = Failure::Bootstrap(BootstrapFailure::Timeout);
+    breaks("B3", bootstrapping, 9, Entry::Notice(Notice::Failure { id: ID, failure }));
 }
 
 #[test]
@@ -253,6 +335,25 @@ fn stream() {
     drops.settings.overflow = Overflow::DropOldest;
     let told = [live(), vec![consumed(Consumed::Dropped { count: 1 })]].concat();
     breaks_under(&drops, "D4", told, 0, quiet(Phase::Live));
+}
+
+/// H5, S1, S3.
+#[test]
+fn ending() {
+    let panic = || stopped_by(StopReason::HandlerPanicked);
+    breaks("H5", dialling(), 1, panic());
+    let panicked = [dialling(), vec![(1, Entry::Panicked)]].concat();
+    breaks("H5", panicked.clone(), 1, quiet(Phase::Connecting));
+    let after_live = [lost(), vec![(1, Entry::Panicked)]].concat();
+    breaks("H5", after_live, 1, Entry::Notice(stopped()));
+    assert_eq!(judge(&rules(), &[panicked, vec![(1, panic()), (1, quiet(Phase::Stopped))]].concat()), Ok(()));
+    breaks("S1", lost(), 1, Entry::Over);
+    let over = [lost(), vec![(1, Entry::Notice(stopped())), (1, quiet(Phase::Stopped))]].concat();
+    breaks("S3", over.clone(), 1, Entry::Over);
+    assert_eq!(
+        judge(&rules(), &[over, vec![(1, Entry::Ended { reason: None }), (1, Entry::Over)]].concat()),
+        Ok(())
+    );
 }
 
 #[test]

@@ -41,6 +41,9 @@ impl Told {
             | Entry::Consumed(_)
             | Entry::Ended { .. }
             | Entry::Fault { .. }
+            | Entry::Panicked
+            | Entry::Outage { .. }
+            | Entry::Over
             | Entry::Jumped { .. }
             | Entry::Healed { .. } => {}
         }

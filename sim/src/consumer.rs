@@ -1,0 +1,131 @@
+//! The application of a run: who takes what the feed delivers, and who orders things of it.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use tidegate_driver::core::{Delivery, Phase, Timestamp};
+use tidegate_driver::{Feed, FeedHandle, Source, Spawn};
+
+use crate::entry::{Consumed, Entry};
+use crate::pace::Pace;
+use crate::runtime::SimRuntime;
+use crate::simulation::Times;
+
+/// A check of the user's own.
+pub(crate) type Judge<T> = Box<dyn FnMut(&Delivery<T>, Timestamp) -> Result<(), String> + Send>;
+
+/// Sends and shuts down when it is time to.
+pub(crate) fn spawn_application(runtime: &SimRuntime, handle: &FeedHandle, times: Times) {
+    if let Some(span) = times.send {
+        let (sender, handle) = (runtime.clone(), handle.clone());
+        runtime.spawn(async move {
+            for number in 0_u64.. {
+                sender.sleep(span).await;
+                if handle.phase() == Phase::Stopped {
+                    return;
+                }
+                sender.record(&Entry::Ordered { number });
+                let _ = handle.send(format!("app {number}")).await;
+            }
+        });
+    }
+    match times.shutdown {
+        // Before anybody has polled it.
+        Some(Duration::ZERO) => shut_down(runtime, handle),
+        Some(span) => {
+            let (clock, handle) = (runtime.clone(), handle.clone());
+            runtime.spawn(async move {
+                clock.sleep(span).await;
+                shut_down(&clock, &handle);
+            });
+        }
+        None => {}
+    }
+}
+
+fn shut_down(runtime: &SimRuntime, handle: &FeedHandle) {
+    runtime.record(&Entry::Shutdown);
+    handle.shutdown();
+}
+
+/// Takes what one feed delivers.
+pub(crate) struct Consumer<T> {
+    runtime: SimRuntime,
+    pace: Pace,
+    rng: Rng,
+    judge: Option<Judge<T>>,
+    items: u64,
+}
+
+impl<T: Send + 'static> Consumer<T> {
+    pub(crate) const fn new(runtime: SimRuntime, pace: Pace, rng: Rng, judge: Option<Judge<T>>) -> Self {
+        Self { runtime, pace, rng, judge, items: 0 }
+    }
+
+    pub(crate) fn spawn<S>(mut self, mut feed: Feed<S>, abandon: Option<Duration>) -> FeedHandle
+    where
+        S: Source<Item = T> + Send + 'static,
+    {
+        let handle = feed.handle();
+        let runtime = self.runtime.clone();
+        self.waits(true);
+        runtime.spawn(async move {
+            while let Some(next) = feed.recv().await {
+                match next {
+                    Ok(delivery) => {
+                        if let Some(rest) = self.take(&delivery) {
+                            self.waits(false);
+                            self.runtime.sleep(rest).await;
+                            self.waits(true);
+                        }
+                    }
+                    Err(reason) => {
+                        let next = feed.recv().await;
+                        self.runtime.record(&Entry::Ended { reason: Some(reason) });
+                        if next.is_some() {
+                            self.violate("S3: more after the end".to_owned());
+                        }
+                        return;
+                    }
+                }
+                let elapsed = self.runtime.world.now().saturating_since(Timestamp::ZERO);
+                if abandon.is_some_and(|span| elapsed >= span) {
+                    self.waits(false);
+                    self.runtime.record(&Entry::Abandoned);
+                    return;
+                }
+            }
+            self.runtime.record(&Entry::Ended { reason: None });
+        });
+        handle
+    }
+
+    fn waits(&self, waits: bool) {
+        self.runtime.world.state().stations[self.runtime.feed].consumer_waits = waits;
+    }
+
+    fn violate(&self, rule: String) {
+        let mut state = self.runtime.world.state();
+        let now = state.now;
+        state.journal.violate(now, rule);
+    }
+
+    /// Looks at a delivery, and says for how long to rest after it.
+    fn take(&mut self, delivery: &Delivery<T>) -> Option<Duration> {
+        let consumed = Consumed::from(delivery);
+        let mut state = self.runtime.world.state();
+        state.record(self.runtime.feed, &Entry::Consumed(consumed));
+        let (now, healed) = (state.now, state.healed);
+        drop(state);
+        if let Some(judge) = &mut self.judge
+            && let Err(rule) = judge(delivery, now)
+        {
+            self.violate(rule);
+        }
+        if consumed != Consumed::Item || healed {
+            return None;
+        }
+        self.items += 1;
+        self.pace.rest(self.items, &mut self.rng)
+    }
+}

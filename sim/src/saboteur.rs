@@ -1,0 +1,100 @@
+//! Stands between the machine and the application's own functions: sees whether they panic, and has them do wrong.
+
+use tidegate_driver::core::{
+    Class, Classification, Context, Fault, FrameHandler, Message, Readiness, Upgrade,
+};
+
+use crate::entry::Entry;
+use crate::runtime::SimRuntime;
+use crate::world::{Place, Sabotage};
+
+/// The handler under test, which now and then does not do as it would.
+pub(crate) struct Sabotaged<H> {
+    handler: H,
+    runtime: SimRuntime,
+}
+
+impl<H> Sabotaged<H> {
+    pub(crate) const fn new(handler: H, runtime: SimRuntime) -> Self {
+        Self { handler, runtime }
+    }
+
+    fn order(&self, fits: impl FnOnce(Sabotage) -> bool) -> Option<Sabotage> {
+        self.runtime.world.state().take_sabotage(self.runtime.feed, fits)
+    }
+}
+
+/// The classification under test.
+pub(crate) fn sabotaged(mut classification: Classification, runtime: SimRuntime) -> Classification {
+    Classification::Custom(Box::new(move |failure| -> Class {
+        let _watch = Watch(&runtime);
+        let panics = |sabotage| sabotage == Sabotage::Panic(Place::Classification);
+        let panics = runtime.world.state().take_sabotage(runtime.feed, panics).is_some();
+        assert!(!panics, "the classification, by the simulation");
+        classification.classify(failure)
+    }))
+}
+
+/// Tells of a panic that passes through here.
+struct Watch<'a>(&'a SimRuntime);
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.record(&Entry::Panicked);
+        }
+    }
+}
+
+impl<H: FrameHandler> FrameHandler for Sabotaged<H> {
+    type Session = H::Session;
+    type Item = H::Item;
+
+    fn on_upgrade(&mut self, upgrade: &mut Upgrade<'_>) -> Result<H::Session, Fault> {
+        let order =
+            self.order(|sabotage| matches!(sabotage, Sabotage::Refusal | Sabotage::Panic(Place::Upgrade)));
+        let _watch = Watch(&self.runtime);
+        match order {
+            Some(Sabotage::Panic(_)) => panic!("the handler, by the simulation"),
+            Some(_) => Err(Fault::retryable("by the simulation")),
+            None => self.handler.on_upgrade(upgrade),
+        }
+    }
+
+    fn on_message(
+        &mut self,
+        session: &mut H::Session,
+        message: Message,
+        cx: &mut Context<'_, H::Item>,
+    ) -> Result<(), Fault> {
+        let order = self.order(|sabotage| match sabotage {
+            Sabotage::Fault | Sabotage::Fatal | Sabotage::Reconnect | Sabotage::Panic(Place::Message) => true,
+            Sabotage::Refusal | Sabotage::Panic(_) => false,
+        });
+        let _watch = Watch(&self.runtime);
+        assert!(order != Some(Sabotage::Panic(Place::Message)), "the handler, by the simulation");
+        self.handler.on_message(session, message, cx)?;
+        match order {
+            Some(Sabotage::Fault) => Err(Fault::retryable("by the simulation")),
+            Some(Sabotage::Fatal) => Err(Fault::fatal("by the simulation")),
+            Some(Sabotage::Reconnect) => {
+                cx.reconnect();
+                Ok(())
+            }
+            Some(Sabotage::Refusal | Sabotage::Panic(_)) | None => Ok(()),
+        }
+    }
+
+    fn on_wake(&mut self, session: &mut H::Session, cx: &mut Context<'_, H::Item>) -> Result<(), Fault> {
+        let _watch = Watch(&self.runtime);
+        self.handler.on_wake(session, cx)
+    }
+
+    fn readiness(&self) -> Readiness {
+        self.handler.readiness()
+    }
+
+    fn weight(&self, item: &H::Item) -> usize {
+        self.handler.weight(item)
+    }
+}
