@@ -375,6 +375,8 @@ fn a_feed_shows_its_state_and_no_payload() {
     bench.connect();
     bench.text("s3cret");
     let shown = format!("{:?}", bench.feed);
-    assert!(shown.contains("Live") && shown.contains("bytes: 6"), "{shown}");
+    for part in ["Live {", "link: Link {", "wake: Never", "items: [6]", "bytes: 6"] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
     assert!(!shown.contains("s3cret"), "{shown}");
 }

@@ -7,8 +7,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use bytes::Bytes;
 use common::{Bench, Puppet, at, close, id, interrupted, item, live, ms, names, patient, sent, text};
 use tidegate_core::{
-    CloseFrame, Delivery, Event, Failure, Fault, Feed, Frame, Message, PassThrough, Phase, Step, StopReason,
-    from_fn,
+    CloseFrame, Context, Delivery, Event, Failure, Fault, Feed, Frame, FrameHandler, Message, PassThrough,
+    Phase, Readiness, Step, StopReason, Upgrade, from_fn,
 };
 
 fn bench() -> Bench<Puppet> {
@@ -238,6 +238,56 @@ fn h4_a_handler_may_ask_for_a_new_connection() {
     bench.at(20).lost();
     bench.assert_phase(Phase::Waiting);
     bench.assert_deadline(120);
+}
+
+/// Has nothing but what a handler must have, and wants to be woken at 50 ms. Its items are four bytes each.
+struct Least;
+
+impl FrameHandler for Least {
+    type Session = ();
+    type Item = u32;
+
+    fn on_upgrade(&mut self, upgrade: &mut Upgrade<'_>) -> Result<(), Fault> {
+        upgrade.wake_at(at(50));
+        Ok(())
+    }
+
+    fn on_message(
+        &mut self,
+        _session: &mut (),
+        _message: Message,
+        cx: &mut Context<'_, u32>,
+    ) -> Result<(), Fault> {
+        cx.emit(7);
+        Ok(())
+    }
+}
+
+#[test]
+fn by_default_a_handler_is_ready_once_flushed_sleeps_on_and_weighs_items_by_their_size() {
+    assert_eq!(Least.readiness(), Readiness::WhenFlushed);
+    let mut bench = Bench::new(patient(), Least);
+    bench.connect();
+    bench.assert_phase(Phase::Live);
+    bench.text("x");
+    assert_eq!(bench.feed.stats().queued_bytes, 4);
+    assert_eq!(bench.at(50).tick(), []);
+    bench.assert_phase(Phase::Live);
+    assert_eq!(bench.request(9).deliveries(), [live(1), Delivery::Item(7)]);
+}
+
+#[test]
+fn b1_with_bootstrap_leaves_all_else_to_the_handler() {
+    let handler = Puppet { wake_at_upgrade: Some(at(50)), ..Puppet::default() }.declares();
+    let mut bench = Bench::new(patient(), handler.with_bootstrap(|_| Ok(["subscribe"])));
+    bench.connect();
+    bench.request(9).flushed();
+    bench.assert_phase(Phase::Bootstrapping);
+    bench.text("item:abc ready");
+    bench.assert_phase(Phase::Live);
+    assert_eq!(bench.feed.stats().queued_bytes, 3);
+    bench.at(50).tick();
+    assert_eq!(bench.deliveries(), [item("abc"), live(1), item("woken")]);
 }
 
 /// Hands in what makes the handler panic, as a driver does: catch, then report.

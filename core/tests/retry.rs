@@ -182,12 +182,15 @@ fn r3_full_jitter_is_the_default_and_is_drawn_below_each_delay() {
 }
 
 #[test]
-fn r3_equal_jitter_keeps_half_of_the_delay() {
+fn r3_equal_jitter_keeps_half_of_the_delay_and_draws_the_rest() {
+    let mut below_three_quarters = 0;
     for seed in 0..200 {
         let policy = RetryPolicy::exponential(ms(100), ms(100)).jitter(Jitter::Equal).max_retries(1);
         let delay = delays_of(policy, seed, 99)[0];
         assert!((ms(50)..=ms(100)).contains(&delay), "{delay:?}");
+        below_three_quarters += usize::from(delay < ms(75));
     }
+    assert!((60..140).contains(&below_three_quarters), "half of 200, more or less: {below_three_quarters}");
 }
 
 #[test]
@@ -218,6 +221,25 @@ fn r3_the_longest_delays_do_not_overflow() {
     bench.start();
     bench.connect_failed(refused());
     bench.assert_phase(Phase::Waiting);
+}
+
+#[test]
+fn policies_and_classifications_show_what_they_are_but_no_function() {
+    let nothing = |state, _: &Failure| state;
+    let table = [
+        (RetryPolicy::fixed(ms(1)), "RetryPolicy { fixed: 1ms, max_retries: Some(5) }"),
+        (
+            RetryPolicy::exponential(ms(1), ms(2)).unlimited(),
+            "RetryPolicy { exponential: (1ms, 2ms, Full), max_retries: None }",
+        ),
+        (RetryPolicy::custom(ms(1), nothing), "RetryPolicy { custom: 1ms, max_retries: Some(5) }"),
+    ];
+    for (policy, shown) in table {
+        assert_eq!(format!("{policy:?}"), shown);
+    }
+    let custom = Classification::Custom(Box::new(|_| Class::Retry));
+    let classifications = [Classification::Standard, Classification::AnyHttpError, custom];
+    assert_eq!(format!("{classifications:?}"), "[Standard, AnyHttpError, Custom]");
 }
 
 /// Retries 10 s apart, Live for `live`, then lost; the number of the retry that follows.
@@ -303,6 +325,14 @@ fn r5_retry_after_is_a_lower_bound_and_is_capped() {
         let waited = delay(&bench.connect_failed(rejected(status, retry_after)));
         assert_eq!(waited, expected, "{status} {retry_after:?}");
     }
+}
+
+#[test]
+fn r5_the_cap_on_retry_after_is_an_option() {
+    let mut bench = Bench::plain(Config::builder().max_retry_after(Duration::from_secs(20)));
+    bench.start();
+    let waited = delay(&bench.connect_failed(rejected(503, Some(Duration::from_secs(30)))));
+    assert_eq!(waited, Duration::from_secs(20));
 }
 
 #[test]
