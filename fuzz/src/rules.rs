@@ -321,7 +321,10 @@ impl Rules {
 
     /// D3: the bounds, and what the one frame in hand emits.
     fn queue(&self, after: &View) {
-        let extra = if self.facts.overflow == Overflow::Pause { u128::from(MAX_EMIT) } else { 1 };
+        let extra = match self.facts.overflow {
+            Overflow::Pause | Overflow::Disconnect => u128::from(MAX_EMIT),
+            Overflow::DropOldest | Overflow::DropNewest => 1,
+        };
         let (queued, weight) = (u128::from(after.stats.queued), u128::from(after.stats.queued_bytes));
         assert!(queued < self.facts.items as u128 + extra, "D3: {queued} items queued");
         let heaviest = u128::from(u16::MAX);
