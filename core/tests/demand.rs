@@ -86,12 +86,12 @@ fn d3_the_bound_in_bytes_holds_as_the_handler_weighs_items() {
     bench.connect();
     bench.text("item:123456789");
     assert!(bench.feed.wants_frames());
-    bench.text("item:0");
+    bench.text("item:01234");
     assert!(!bench.feed.wants_frames());
-    assert_eq!(bench.feed.stats().queued_bytes, 10);
+    assert_eq!(bench.feed.stats().queued_bytes, 14);
     bench.request(1).deliveries();
     assert!(bench.feed.wants_frames());
-    assert_eq!(bench.feed.stats().queued_bytes, 1);
+    assert_eq!(bench.feed.stats().queued_bytes, 5);
 }
 
 #[test]

@@ -3,7 +3,11 @@
 
 mod totals;
 
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::{Parser, ValueEnum};
@@ -40,6 +44,9 @@ struct Args {
     /// A run fails in which a feed dials more often than this.
     #[arg(long)]
     max_attempts: Option<u64>,
+    /// How many runs at once; by default one for each core.
+    #[arg(long)]
+    jobs: Option<NonZeroUsize>,
     /// Print the trace of every run.
     #[arg(long)]
     trace: bool,
@@ -101,7 +108,37 @@ fn measure(span: Duration) -> u64 {
 fn simulate(args: &Args) -> u64 {
     let began = Instant::now();
     let mut totals = Totals::default();
-    for seed in args.seed..args.seed.saturating_add(args.seeds) {
+    let jobs = args.jobs.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
+    let next = AtomicU64::new(args.seed);
+    thread::scope(|scope| {
+        let (reports, done) = sync_channel(jobs);
+        for _ in 0..jobs {
+            let (reports, next) = (reports.clone(), &next);
+            scope.spawn(move || work(args, next, &reports));
+        }
+        drop(reports);
+        for (case, report) in done {
+            report.trace.iter().for_each(|line| println!("{line}"));
+            totals.add(&report);
+            if let Some(violation) = report.violation.clone() {
+                println!("FAILURE of seed {}, {}: {violation}", case.seed, case.mode.as_str());
+                if totals.failures <= SHOWN {
+                    print_failure(&case, report);
+                }
+            }
+        }
+    });
+    totals.print(args.seeds, began.elapsed());
+    totals.failures
+}
+
+/// Takes one seed after another; each run is alone in its own world.
+fn work(args: &Args, next: &AtomicU64, reports: &SyncSender<(Case, Report)>) {
+    loop {
+        let seed = next.fetch_add(1, Ordering::Relaxed);
+        if seed.wrapping_sub(args.seed) >= args.seeds {
+            return;
+        }
         for mode in Mode::ALL.into_iter().filter(|mode| args.mode.includes(*mode, seed)) {
             let case = Case {
                 without: args.without.clone(),
@@ -111,18 +148,11 @@ fn simulate(args: &Args) -> u64 {
                 ..Case::new(seed, mode)
             };
             let report = case.run();
-            report.trace.iter().for_each(|line| println!("{line}"));
-            totals.add(&report);
-            if let Some(violation) = report.violation.clone() {
-                println!("FAILURE of seed {seed}, {}: {violation}", mode.as_str());
-                if totals.failures <= SHOWN {
-                    print_failure(&case, report);
-                }
+            if reports.send((case, report)).is_err() {
+                return;
             }
         }
     }
-    totals.print(args.seeds, began.elapsed());
-    totals.failures
 }
 
 /// The failing run once more, with as few faults as it takes.
