@@ -164,8 +164,8 @@ impl<T> Queue<T> {
         }
         self.bytes += u64::from(weight);
         self.items.push_back(Weighed { item, weight });
-        if bug!(OrderLost) && self.items.len() == 3 {
-            self.items.swap(1, 2);
+        if bug!(OrderLost) {
+            self.items.rotate_left(1);
         }
         if self.config.overflow == Overflow::Pause && self.is_full() {
             self.reading = Reading::HeldBack;
@@ -250,7 +250,7 @@ impl<T> Queue<T> {
     }
 
     fn is_full(&self) -> bool {
-        let items = self.config.items + bug!(QueueOffByOne: 1, not 0);
+        let items = bug!(QueueOffByOne: self.config.items + 1, not self.config.items);
         self.items.len() >= items || self.bytes >= self.config.bytes as u64 && !bug!(BytesUnbounded)
     }
 

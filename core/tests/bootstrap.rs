@@ -223,3 +223,12 @@ fn b5_items_of_a_bootstrap_that_fails_are_followed_by_its_interruption() {
     bench.lost();
     assert_eq!(bench.deliveries(), [item("a"), interrupted(1, broken())]);
 }
+
+#[test]
+fn b5_a_bootstrap_that_fails_without_an_item_leaves_no_mark() {
+    let mut bench = Bench::new(patient(), Puppet::default().declares());
+    bench.connect();
+    bench.request(9);
+    bench.lost();
+    assert_eq!(bench.deliveries(), []);
+}
