@@ -167,6 +167,7 @@ fn l4_a_mute_feed_ends_though_frames_still_come() {
     let mut bench = Bench::new(patient().stale_after(ms(1000)), Puppet::default());
     bench.at(10).connect();
     bench.at(500).text("");
+    bench.at(700).text("send:reply");
     bench.at(900).frame(Frame::Ping(Bytes::new()));
     bench.assert_deadline(1010);
     assert_eq!(bench.at_time(just_before(1010)).tick(), []);
