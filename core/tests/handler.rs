@@ -164,6 +164,14 @@ fn h4_replies_are_sent_in_order() {
 }
 
 #[test]
+fn h3_h4_a_message_makes_items_and_replies() {
+    let mut bench = bench();
+    assert_eq!(sent(&bench.text("item:a item:b send:1")), ["1"]);
+    assert_eq!(sent(&bench.text("send:2 item:c")), ["2"]);
+    assert_eq!(bench.deliveries(), ["a", "b", "c"].map(item));
+}
+
+#[test]
 fn h4_a_reply_the_outgoing_queue_has_no_room_for_comes_back() {
     let mut bench = Bench::new(patient().send_buffer(2), Puppet::default());
     bench.connect();
