@@ -1,0 +1,17 @@
+//! What the programs here share. Each of them is one client of another author, in a package of its own, so that one
+//! that no longer builds does not take the others with it.
+
+pub use tidegate_bench_meter::{FLAVOR, Job, Meter, fail};
+
+/// Runs a client on the one of tokio's runtimes that [`FLAVOR`] says.
+pub fn run(client: impl Future<Output = Result<(), Box<dyn std::error::Error>>>) {
+    let mut builder = match std::env::var(FLAVOR).as_deref() {
+        Ok("current-thread") => tokio::runtime::Builder::new_current_thread(),
+        Ok(_) | Err(_) => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime = builder.enable_all().build().unwrap_or_else(|error| fail(&format!("no runtime: {error}")));
+    match runtime.block_on(client) {
+        Ok(()) => fail("the connection ended before the last message"),
+        Err(error) => fail(&error.to_string()),
+    }
+}

@@ -1,0 +1,90 @@
+//! Client processes: one client each, which prints lines.
+
+mod feed;
+mod json;
+mod many;
+mod platform;
+mod raw;
+mod socket;
+
+use std::time::Duration;
+
+use crate::Result;
+use crate::args::{Client, Jitter, Mode, Runtime};
+use platform::{AsyncStd, Smol, Tokio};
+use rustix::process::{Signal, set_parent_process_death_signal};
+use tidegate_bench_meter::Job;
+
+/// Calls a function of a platform for the platform of `runtime`.
+macro_rules! on {
+    ($runtime:expr, $($function:ident)::+ ( $($argument:expr),* $(,)? )) => {
+        match $runtime {
+            Runtime::Tokio => $($function)::+::<Tokio>($($argument),*),
+            Runtime::Smol => $($function)::+::<Smol>($($argument),*),
+            Runtime::AsyncStd => $($function)::+::<AsyncStd>($($argument),*),
+            Runtime::None => Err("this client needs a runtime".into()),
+        }
+    };
+}
+
+/// Takes messages as fast as they come. Ends the process at the last one; returns only if that never came.
+pub(crate) fn throughput(client: Client, runtime: Runtime, mode: Mode, job: Job) -> Result<()> {
+    match (client, mode) {
+        (Client::ReadOnly, Mode::Raw) => socket::read_only(&job),
+        (Client::MinimalParse, Mode::Raw) => socket::minimal_parse(&job),
+        (Client::AsyncTungstenite, Mode::Raw) => on!(runtime, raw::messages(&job)),
+        (Client::AsyncTungsteniteJson, Mode::Raw) => on!(runtime, raw::json(&job)),
+        (Client::Tidegate, Mode::Inline | Mode::Spawned) => on!(runtime, feed::messages(mode, &job)),
+        (Client::TidegateJson, Mode::Inline | Mode::Spawned) => on!(runtime, feed::json(mode, &job)),
+        (
+            Client::ReadOnly
+            | Client::MinimalParse
+            | Client::AsyncTungstenite
+            | Client::AsyncTungsteniteJson
+            | Client::Tidegate
+            | Client::TidegateJson,
+            Mode::Raw | Mode::Inline | Mode::Spawned,
+        ) => Err(format!("{client:?} has no mode {mode:?}").into()),
+    }?;
+    Err("the messages ended before the last one".into())
+}
+
+/// Takes `count` messages with stamps, and prints how late they came.
+pub(crate) fn latency(client: Client, runtime: Runtime, mode: Mode, url: &str, count: u64) -> Result<()> {
+    match (client, mode) {
+        (Client::AsyncTungstenite, Mode::Raw) => on!(runtime, raw::latency(url, count)),
+        (Client::Tidegate, Mode::Inline | Mode::Spawned) => on!(runtime, feed::latency(mode, url, count)),
+        (
+            Client::ReadOnly
+            | Client::MinimalParse
+            | Client::AsyncTungstenite
+            | Client::AsyncTungsteniteJson
+            | Client::Tidegate
+            | Client::TidegateJson,
+            Mode::Raw | Mode::Inline | Mode::Spawned,
+        ) => Err(format!("no latency of {client:?} in mode {mode:?}").into()),
+    }
+}
+
+/// Runs that many feeds for ever, and prints a line whenever all of them are Live.
+pub(crate) fn scale(
+    runtime: Runtime,
+    mode: Mode,
+    feeds: usize,
+    jitter: Jitter,
+    urls: Vec<String>,
+) -> Result<()> {
+    die_with_harness()?;
+    on!(runtime, many::run(mode, feeds, jitter, urls))
+}
+
+/// Reconnects that many times, and prints how long each took beyond its delay.
+pub(crate) fn reconnect(runtime: Runtime, mode: Mode, url: &str, count: u32, delay: Duration) -> Result<()> {
+    die_with_harness()?;
+    on!(runtime, feed::reconnects(mode, url, count, delay))
+}
+
+/// Clients that reconnect would go on for ever when the harness is killed.
+fn die_with_harness() -> Result<()> {
+    Ok(set_parent_process_death_signal(Some(Signal::KILL))?)
+}

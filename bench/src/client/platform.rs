@@ -1,0 +1,104 @@
+//! What clients need of a runtime, so that each is written once.
+
+use async_tungstenite::tungstenite::{Error, Message};
+use futures_util::Stream;
+use tidegate::FeedBuilder;
+use tidegate::driver::{Runtime, Spawn};
+use tidegate_bench_meter::FLAVOR;
+
+use crate::Result;
+
+/// A runtime with an adapter of tidegate's and one of async-tungstenite's.
+pub(crate) trait Platform {
+    /// What feeds run on.
+    type Runtime: Runtime<Alarm: 'static, Transport: 'static> + Spawn + Clone;
+
+    /// Runs `main` as programs on this runtime run theirs.
+    fn block_on<T>(main: impl Future<Output = Result<T>>) -> Result<T>;
+
+    /// Runs `task` in the background.
+    fn spawn(task: impl Future<Output = ()> + Send + 'static);
+
+    /// A feed with the default connector.
+    fn feed(url: &str) -> FeedBuilder<Self::Runtime>;
+
+    /// One connection, as users of async-tungstenite make theirs.
+    fn connect(url: &str) -> impl Future<Output = Result<impl Stream<Item = Received> + Unpin>>;
+}
+
+/// What a raw connection gives.
+pub(crate) type Received = std::result::Result<Message, Error>;
+
+pub(crate) struct Tokio;
+
+impl Platform for Tokio {
+    type Runtime = tidegate::tokio::Runtime;
+
+    fn block_on<T>(main: impl Future<Output = Result<T>>) -> Result<T> {
+        let mut builder = match std::env::var(FLAVOR).as_deref() {
+            Ok("current-thread") => tokio::runtime::Builder::new_current_thread(),
+            Ok(_) | Err(_) => tokio::runtime::Builder::new_multi_thread(),
+        };
+        builder.enable_all().build()?.block_on(main)
+    }
+
+    fn spawn(task: impl Future<Output = ()> + Send + 'static) {
+        tokio::spawn(task);
+    }
+
+    fn feed(url: &str) -> FeedBuilder<Self::Runtime> {
+        tidegate::tokio::feed(url)
+    }
+
+    async fn connect(url: &str) -> Result<impl Stream<Item = Received> + Unpin> {
+        Ok(async_tungstenite::tokio::connect_async(url).await?.0)
+    }
+}
+
+pub(crate) struct Smol;
+
+impl Platform for Smol {
+    type Runtime = tidegate::smol::Runtime;
+
+    fn block_on<T>(main: impl Future<Output = Result<T>>) -> Result<T> {
+        smol::block_on(main)
+    }
+
+    fn spawn(task: impl Future<Output = ()> + Send + 'static) {
+        smol::spawn(task).detach();
+    }
+
+    fn feed(url: &str) -> FeedBuilder<Self::Runtime> {
+        tidegate::smol::feed(url)
+    }
+
+    async fn connect(url: &str) -> Result<impl Stream<Item = Received> + Unpin> {
+        Ok(async_tungstenite::smol::connect_async(url).await?.0)
+    }
+}
+
+pub(crate) struct AsyncStd;
+
+impl Platform for AsyncStd {
+    type Runtime = tidegate::async_std::Runtime;
+
+    fn block_on<T>(main: impl Future<Output = Result<T>>) -> Result<T> {
+        async_std::task::block_on(main)
+    }
+
+    fn spawn(task: impl Future<Output = ()> + Send + 'static) {
+        async_std::task::spawn(task);
+    }
+
+    fn feed(url: &str) -> FeedBuilder<Self::Runtime> {
+        tidegate::async_std::feed(url)
+    }
+
+    #[expect(
+        deprecated,
+        reason = "async-std is discontinued, and compared as long as there is an adapter for it"
+    )]
+    async fn connect(url: &str) -> Result<impl Stream<Item = Received> + Unpin> {
+        Ok(async_tungstenite::async_std::connect_async(url).await?.0)
+    }
+}

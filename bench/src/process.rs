@@ -1,0 +1,116 @@
+//! Processes of the harness: the server, and clients. All they say comes as lines on their standard output.
+
+use std::env::current_exe;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use serde::de::DeserializeOwned;
+use tidegate_bench_meter::FLAVOR;
+
+use crate::Result;
+use crate::args::{Flavor, name};
+use crate::server::path::Path;
+
+/// The longest that the harness waits for a line that should come at once.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A process that is killed when this is dropped.
+pub(crate) struct Process {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Process {
+    pub(crate) fn start(command: &mut Command) -> Result<Self> {
+        let mut child = command.stdout(Stdio::piped()).spawn()?;
+        let stdout = child.stdout.take().ok_or("a process without standard output")?;
+        let (sender, lines) = channel();
+        thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(std::result::Result::ok) {
+                // Nobody reads on: the harness is done with the process.
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Self { child, lines })
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The next line.
+    pub(crate) fn line(&self, within: Duration) -> Result<String> {
+        self.lines.recv_timeout(within).map_err(|error| match error {
+            RecvTimeoutError::Timeout => format!("no line within {within:?}").into(),
+            RecvTimeoutError::Disconnected => "the process ended without a line".into(),
+        })
+    }
+
+    /// The next line, which is JSON.
+    pub(crate) fn json<T: DeserializeOwned>(&self, within: Duration) -> Result<T> {
+        Ok(serde_json::from_str(&self.line(within)?)?)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Neither can fail but for a process that has ended.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// This program in another role.
+pub(crate) fn own(role: &str, flavor: Flavor) -> Result<Command> {
+    let mut command = Command::new(current_exe()?);
+    command.arg(role).env(FLAVOR, name(&flavor));
+    Ok(command)
+}
+
+/// Adds a value by the name that it has on the command line.
+pub(crate) fn arg(command: &mut Command, value: &impl ValueEnum) {
+    command.arg(name(value));
+}
+
+/// The server, which ends when this is dropped.
+pub(crate) struct Server {
+    process: Process,
+    orders: ChildStdin,
+    addresses: Vec<String>,
+}
+
+impl Server {
+    pub(crate) fn start(addresses: u8) -> Result<Self> {
+        let mut command = own("serve", Flavor::default())?;
+        let mut process = Process::start(command.arg(addresses.to_string()).stdin(Stdio::piped()))?;
+        let orders = process.child.stdin.take().ok_or("a server without standard input")?;
+        let addresses = process.json(PATIENCE)?;
+        Ok(Self { process, orders, addresses })
+    }
+
+    /// A URL at the first address.
+    pub(crate) fn url(&self, path: Path) -> String {
+        self.urls(path).next().unwrap_or_default()
+    }
+
+    /// A URL at each address.
+    pub(crate) fn urls(&self, path: Path) -> impl Iterator<Item = String> {
+        self.addresses.iter().map(move |address| format!("ws://{address}{path}"))
+    }
+
+    pub(crate) fn order(&mut self, order: &str) -> Result<()> {
+        Ok(writeln!(self.orders, "{order}")?)
+    }
+
+    /// Attempts since the connections were dropped, for each tenth of a second.
+    pub(crate) fn attempts(&mut self) -> Result<Vec<u32>> {
+        self.order("attempts")?;
+        self.process.json(PATIENCE)
+    }
+}

@@ -1,0 +1,193 @@
+//! Many feeds in one process: memory, work while nothing comes and while a little does, and the way back after a restart
+//! of the server.
+
+mod chart;
+mod proc;
+
+use std::time::{Duration, Instant};
+
+use rustix::process::{Resource, getrlimit, setrlimit};
+
+use crate::Result;
+use crate::args::{Flavor, Jitter, Mode, Runtime, Scale, name};
+use crate::machine::Machine;
+use crate::process::{Process, Server, arg, own};
+use crate::server::path::Path;
+use crate::table::table;
+use proc::Usage;
+
+/// What a client prints whenever all of its feeds are Live.
+pub(crate) const ALL_LIVE: &str = "all live";
+
+/// How long the server refuses connections when it restarts: for several retries of each feed.
+pub(crate) const OUTAGE: Duration = Duration::from_secs(2);
+
+/// How many addresses the server has.
+const ADDRESSES: u8 = 8;
+
+/// The longest that all feeds may take to be Live.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How long the process is let alone after all feeds are Live, before its work is measured.
+const SETTLE: Duration = Duration::from_secs(1);
+
+const COUNTS: [usize; 5] = [1, 10, 100, 1_000, 10_000];
+
+pub(crate) fn run(options: &Scale) -> Result<()> {
+    let window = Duration::from_secs(if options.quick { 2 } else { 10 });
+    let counts = counts(options);
+    let mut rows = Vec::new();
+    let mut waves = Vec::new();
+    for runtime in [Runtime::Tokio, Runtime::Smol] {
+        for &feeds in &counts {
+            eprintln!("{feeds} feeds on {}", name(&runtime));
+            let setup = Setup { runtime, mode: options.mode, flavor: options.flavor, feeds };
+            let figures = setup.measure(window)?;
+            rows.push(figures.cells(&setup));
+            // The chart shows the most feeds on one runtime.
+            if runtime == Runtime::Tokio && counts.iter().max() == Some(&feeds) {
+                waves = vec![
+                    (format!("{feeds} feeds, full jitter"), figures.full.attempts),
+                    (format!("{feeds} feeds, no jitter"), figures.none.attempts),
+                ];
+            }
+        }
+    }
+    let machine = Machine::here();
+    println!("{machine}, feeds {}\n\n{}", name(&options.mode), table(COLUMNS, rows, 2));
+    if let Some(file) = &options.svg {
+        chart::draw(file, &machine, &waves)?;
+    }
+    Ok(())
+}
+
+fn counts(options: &Scale) -> Vec<usize> {
+    match (options.feeds.is_empty(), options.quick) {
+        (false, _) => options.feeds.clone(),
+        (true, true) => COUNTS[..4].to_vec(),
+        (true, false) => COUNTS.to_vec(),
+    }
+}
+
+const COLUMNS: [&str; 11] = [
+    "feeds",
+    "runtime",
+    "ms until all are Live",
+    "KiB each",
+    "peak MiB",
+    "idle: CPU ms/s",
+    "idle: switches/s",
+    "1 message/s each: CPU ms/s",
+    "us of CPU per message",
+    "back, full jitter: ms",
+    "back, no jitter: ms",
+];
+
+/// One process with feeds.
+struct Setup {
+    runtime: Runtime,
+    mode: Mode,
+    flavor: Flavor,
+    feeds: usize,
+}
+
+struct Figures {
+    until_live: Duration,
+    kib_each: f64,
+    peak_kib: u64,
+    idle: Usage,
+    busy: Usage,
+    window: Duration,
+    full: Restart,
+    none: Restart,
+}
+
+/// How all feeds came back.
+struct Restart {
+    /// From when the server takes connections again.
+    back_after: Duration,
+    attempts: Vec<u32>,
+}
+
+impl Setup {
+    fn measure(&self, window: Duration) -> Result<Figures> {
+        let mut server = Server::start(ADDRESSES)?;
+        let started = self.start(&server, Jitter::Full)?;
+        let process = &started.process;
+        std::thread::sleep(SETTLE);
+        let memory = proc::memory_kib(process.id())?;
+        let idle = proc::usage_during(process.id(), window)?;
+        server.order("messages on")?;
+        std::thread::sleep(SETTLE);
+        let busy = proc::usage_during(process.id(), window)?;
+        server.order("messages off")?;
+        let full = restart(&mut server, process)?;
+        let peak_kib = proc::peak_kib(process.id())?;
+        // Both end before the next are started: what is measured is one process.
+        drop((started.process, server));
+        let mut server = Server::start(ADDRESSES)?;
+        let started_again = self.start(&server, Jitter::None)?;
+        let none = restart(&mut server, &started_again.process)?;
+        let kib_each = memory.saturating_sub(started.memory_before_kib) as f64 / self.feeds as f64;
+        Ok(Figures { until_live: started.until_live, kib_each, peak_kib, idle, busy, window, full, none })
+    }
+
+    /// A process all of whose feeds are Live.
+    fn start(&self, server: &Server, jitter: Jitter) -> Result<Started> {
+        let mut command = own("scale-client", self.flavor)?;
+        arg(&mut command, &self.runtime);
+        arg(&mut command, &self.mode);
+        command.arg(self.feeds.to_string());
+        arg(&mut command, &jitter);
+        let process = Process::start(command.args(server.urls(Path::Hold)))?;
+        let memory_before_kib = process.json(PATIENCE)?;
+        let begin = Instant::now();
+        all_live(&process)?;
+        Ok(Started { process, memory_before_kib, until_live: begin.elapsed() })
+    }
+}
+
+struct Started {
+    process: Process,
+    memory_before_kib: u64,
+    until_live: Duration,
+}
+
+fn restart(server: &mut Server, process: &Process) -> Result<Restart> {
+    let begin = Instant::now();
+    server.order(&format!("drop {}", OUTAGE.as_millis()))?;
+    all_live(process)?;
+    Ok(Restart { back_after: begin.elapsed().saturating_sub(OUTAGE), attempts: server.attempts()? })
+}
+
+fn all_live(process: &Process) -> Result<()> {
+    let line = process.line(PATIENCE)?;
+    if line == ALL_LIVE { Ok(()) } else { Err(format!("not what a client says: {line}").into()) }
+}
+
+impl Figures {
+    fn cells(&self, setup: &Setup) -> [String; COLUMNS.len()] {
+        let per_second = |value: f64| value / self.window.as_secs_f64();
+        let busy = per_second(self.busy.cpu.as_secs_f64());
+        [
+            setup.feeds.to_string(),
+            name(&setup.runtime),
+            self.until_live.as_millis().to_string(),
+            format!("{:.1}", self.kib_each),
+            format!("{:.1}", self.peak_kib as f64 / 1024.0),
+            format!("{:.2}", per_second(self.idle.cpu.as_secs_f64() * 1e3)),
+            format!("{:.1}", per_second(self.idle.switches as f64)),
+            format!("{:.2}", busy * 1e3),
+            format!("{:.1}", busy * 1e6 / setup.feeds as f64),
+            self.full.back_after.as_millis().to_string(),
+            self.none.back_after.as_millis().to_string(),
+        ]
+    }
+}
+
+/// Allows this process as many open files as it may have: each connection is one.
+pub(crate) fn raise_open_files() -> Result<()> {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    Ok(setrlimit(Resource::Nofile, limit)?)
+}

@@ -1,0 +1,232 @@
+//! Who takes part.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::Result;
+use crate::args::{Client, Flavor, Mode, Runtime, Throughput, name};
+use crate::{peers, process};
+
+/// A client on a runtime in a mode.
+#[derive(Clone, Debug)]
+pub(crate) struct Contender {
+    pub(crate) client: String,
+    pub(crate) runtime: Runtime,
+    /// What reads frames below it.
+    pub(crate) transport: &'static str,
+    pub(crate) mode: Mode,
+    pub(crate) reference: Reference,
+    program: Program,
+    flavor: Flavor,
+}
+
+/// What a client's cost is compared with, on the same runtime; on tokio for those without one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reference {
+    /// async-tungstenite.
+    Plain,
+    /// The same, with JSON parsed.
+    Json,
+}
+
+#[derive(Clone, Debug)]
+enum Program {
+    Own(Client),
+    Peer(PathBuf),
+}
+
+/// A client of other authors: name, transport, mode.
+type Peer = (&'static str, &'static str, Mode);
+
+const PEERS: [Peer; 7] = [
+    ("tokio-tungstenite", "tungstenite", Mode::Raw),
+    ("fastwebsockets", "fastwebsockets", Mode::Raw),
+    ("tokio-websockets", "tokio-websockets", Mode::Raw),
+    ("yawc", "yawc", Mode::Raw),
+    ("sockudo-ws", "sockudo-ws", Mode::Raw),
+    ("ezsockets", "tungstenite", Mode::Spawned),
+    ("nautilus-network", "sockudo-ws", Mode::Spawned),
+];
+
+const RUNTIMES: [Runtime; 3] = [Runtime::Tokio, Runtime::Smol, Runtime::AsyncStd];
+
+/// All that are asked for and can be had.
+pub(crate) fn gather(options: &Throughput) -> Result<Vec<Contender>> {
+    let wanted = |client: &str, runtime| {
+        let names = [client, &name(&runtime)];
+        options.only.is_empty()
+            || options.only.iter().any(|only| names.iter().any(|name| name.contains(only.as_str())))
+    };
+    let mut contenders: Vec<_> = own(options.flavor)
+        .into_iter()
+        .filter(|contender| wanted(&contender.client, contender.runtime))
+        .collect();
+    let peers: Vec<_> = PEERS
+        .into_iter()
+        .filter(|(client, ..)| !options.no_peers && wanted(client, Runtime::Tokio))
+        .collect();
+    if !peers.is_empty() {
+        // After the raw clients, before those of tidegate.
+        let at = contenders.iter().position(|contender| contender.is_tidegate()).unwrap_or(contenders.len());
+        contenders.splice(at..at, built(&peers, options.flavor)?);
+    }
+    Ok(contenders)
+}
+
+fn own(flavor: Flavor) -> Vec<Contender> {
+    let one = |client, transport, runtime, mode| Contender {
+        client: name(&client),
+        runtime,
+        transport,
+        mode,
+        reference: match client {
+            Client::AsyncTungsteniteJson | Client::TidegateJson => Reference::Json,
+            Client::ReadOnly | Client::MinimalParse | Client::AsyncTungstenite | Client::Tidegate => {
+                Reference::Plain
+            }
+        },
+        program: Program::Own(client),
+        flavor,
+    };
+    let mut all = vec![
+        one(Client::ReadOnly, "tcp", Runtime::None, Mode::Raw),
+        one(Client::MinimalParse, "tcp", Runtime::None, Mode::Raw),
+    ];
+    for client in [Client::AsyncTungstenite, Client::AsyncTungsteniteJson] {
+        all.extend(RUNTIMES.map(|runtime| one(client, "tungstenite", runtime, Mode::Raw)));
+    }
+    for client in [Client::Tidegate, Client::TidegateJson] {
+        for mode in [Mode::Inline, Mode::Spawned] {
+            all.extend(RUNTIMES.map(|runtime| one(client, "tungstenite", runtime, mode)));
+        }
+    }
+    all
+}
+
+fn built(peers: &[Peer], flavor: Flavor) -> Result<Vec<Contender>> {
+    let names: Vec<_> = peers.iter().map(|(client, ..)| *client).collect();
+    let mut contenders = Vec::new();
+    for (&(client, transport, mode), program) in peers.iter().zip(peers::build(&names)?) {
+        let Some(program) = program else {
+            eprintln!("{client} does not build: it is left out");
+            continue;
+        };
+        contenders.push(Contender {
+            client: client.to_owned(),
+            runtime: Runtime::Tokio,
+            transport,
+            mode,
+            reference: Reference::Plain,
+            program: Program::Peer(program),
+            flavor,
+        });
+    }
+    Ok(contenders)
+}
+
+impl Contender {
+    /// The process that takes `count` messages of `size` from `url`.
+    pub(crate) fn command(&self, url: &str, count: u64, size: usize) -> Result<Command> {
+        let mut command = match &self.program {
+            Program::Own(client) => {
+                let mut command = process::own("client", self.flavor)?;
+                process::arg(&mut command, client);
+                process::arg(&mut command, &self.runtime);
+                process::arg(&mut command, &self.mode);
+                command
+            }
+            Program::Peer(path) => {
+                let mut command = Command::new(path);
+                command.env(tidegate_bench_meter::FLAVOR, name(&self.flavor));
+                command
+            }
+        };
+        command.args([url, &count.to_string(), &size.to_string()]);
+        Ok(command)
+    }
+
+    /// Client, runtime and mode.
+    pub(crate) fn title(&self) -> String {
+        match self.runtime {
+            Runtime::None => self.client.clone(),
+            Runtime::Tokio | Runtime::Smol | Runtime::AsyncStd => {
+                format!("{}, {}, {}", self.client, name(&self.runtime), name(&self.mode))
+            }
+        }
+    }
+
+    /// Whether it is one of tidegate's own.
+    pub(crate) fn is_tidegate(&self) -> bool {
+        match self.program {
+            Program::Own(Client::Tidegate | Client::TidegateJson) => true,
+            Program::Own(
+                Client::ReadOnly
+                | Client::MinimalParse
+                | Client::AsyncTungstenite
+                | Client::AsyncTungsteniteJson,
+            )
+            | Program::Peer(_) => false,
+        }
+    }
+
+    /// Whether others are compared with it.
+    fn is_reference(&self) -> bool {
+        match self.program {
+            Program::Own(Client::AsyncTungstenite | Client::AsyncTungsteniteJson) => true,
+            Program::Own(
+                Client::ReadOnly | Client::MinimalParse | Client::Tidegate | Client::TidegateJson,
+            )
+            | Program::Peer(_) => false,
+        }
+    }
+}
+
+/// For each of them, which of them it is compared with, if that takes part.
+pub(crate) fn references(contenders: &[Contender]) -> Vec<Option<usize>> {
+    let runtime = |contender: &Contender| match contender.runtime {
+        Runtime::None => Runtime::Tokio,
+        runtime @ (Runtime::Tokio | Runtime::Smol | Runtime::AsyncStd) => runtime,
+    };
+    let reference_of = |contender: &Contender| {
+        contenders.iter().position(|other| {
+            other.is_reference()
+                && other.reference == contender.reference
+                && other.runtime == runtime(contender)
+        })
+    };
+    contenders.iter().map(reference_of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_is_compared_with_async_tungstenite_on_its_own_runtime() {
+        let all = own(Flavor::default());
+        for (contender, reference) in all.iter().zip(references(&all)) {
+            let reference = &all[reference.unwrap()];
+            let json = contender.client.ends_with("-json");
+            let client = if json { "async-tungstenite-json" } else { "async-tungstenite" };
+            assert_eq!(reference.client, client, "{}", contender.title());
+            let runtime = if contender.runtime == Runtime::None { Runtime::Tokio } else { contender.runtime };
+            assert_eq!(reference.runtime, runtime, "{}", contender.title());
+        }
+    }
+
+    #[test]
+    fn without_its_reference_nothing_is_compared() {
+        let all = own(Flavor::default());
+        assert_eq!(references(&all[..2]), [None, None]);
+    }
+
+    #[test]
+    fn the_command_line_of_a_client_is_understood() {
+        use clap::Parser;
+        for contender in own(Flavor::default()) {
+            let command = contender.command("ws://127.0.0.1:1/flood/64/5", 5, 64).unwrap();
+            let words = [std::ffi::OsStr::new("tidegate-bench")].into_iter().chain(command.get_args());
+            crate::args::Args::try_parse_from(words).unwrap();
+        }
+    }
+}
