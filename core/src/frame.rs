@@ -130,6 +130,27 @@ pub enum Frame {
     Close(Option<CloseFrame>),
 }
 
+impl Frame {
+    /// The payload's length in bytes; of a Close frame that of its reason.
+    #[must_use]
+    #[inline]
+    pub const fn len(&self) -> usize {
+        match self {
+            Self::Text(payload) | Self::Binary(payload) | Self::Ping(payload) | Self::Pong(payload) => {
+                payload.len()
+            }
+            Self::Close(Some(frame)) => frame.reason.len(),
+            Self::Close(None) => 0,
+        }
+    }
+
+    /// Whether [`len`](Self::len) is 0.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
 /// Shows kind and length only: payloads hold credentials and never reach a log.
 impl fmt::Debug for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -17,6 +17,9 @@ use crate::runtime::{Alarm, Runtime};
 
 /// Frames read in one poll at most, so that other tasks get their turn.
 const FRAMES_PER_POLL: usize = 64;
+/// No further frame is read in a poll once it has read this much, in bytes: what lies in a queue before anybody looks at it
+/// falls out of the processor's caches, and the allocator must find new memory for what comes next.
+const BYTES_PER_POLL: usize = 64 * 1024;
 
 /// Drives one machine over one runtime.
 pub(crate) struct Engine<R: Runtime, H: FrameHandler> {
@@ -47,9 +50,26 @@ pub(crate) trait Outlet<H: FrameHandler> {
 /// What one poll still may and need do.
 struct Turn {
     now: Timestamp,
-    frames_left: usize,
+    budget: Budget,
     /// Whether the transport may still have something: it has not said that it would block.
     readable: bool,
+}
+
+/// What one poll may still read.
+struct Budget {
+    frames: usize,
+    bytes: usize,
+}
+
+impl Budget {
+    const fn is_spent(&self) -> bool {
+        self.frames == 0 || self.bytes == 0
+    }
+
+    const fn spend(&mut self, bytes: usize) {
+        self.frames -= 1;
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
 }
 
 impl<R: Runtime, H: FrameHandler> Engine<R, H> {
@@ -80,7 +100,8 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
     /// Does what there is to do, then parks. Ready once the feed has stopped; what is queued can still be taken.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, outlet: &mut impl Outlet<H>) -> Poll<StopReason> {
         self.control.register(cx.waker());
-        let mut turn = Turn { now: self.runtime.now(), frames_left: FRAMES_PER_POLL, readable: true };
+        let budget = Budget { frames: FRAMES_PER_POLL, bytes: BYTES_PER_POLL };
+        let mut turn = Turn { now: self.runtime.now(), budget, readable: true };
         // Once a poll: who orders more has woken the loop for another, and cannot keep it in this one.
         self.orders(turn.now);
         // Not when it is built: the connect deadline must not run before anybody polls.
@@ -192,11 +213,12 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
         let mut moved = false;
         #[cfg(tidegate_bugs)]
         self.inherit(id, turn.now);
-        while turn.readable && turn.frames_left > 0 && (self.feed.wants_frames() || bug!(ReadsWhilePaused)) {
+        while turn.readable && !turn.budget.is_spent() && (self.feed.wants_frames() || bug!(ReadsWhilePaused))
+        {
             let Link::Up { line, .. } = &mut self.link else { break };
             match line.poll_read(cx) {
                 Poll::Ready(Ok(frame)) => {
-                    turn.frames_left -= 1;
+                    turn.budget.spend(frame.len());
                     self.take(id, frame, turn.now);
                 }
                 Poll::Ready(Err(failure)) => {
@@ -297,7 +319,7 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
 
     /// Moves the alarm if it must ring earlier than it would, or has rung; and registers with it.
     fn park(&mut self, cx: &mut Context<'_>, turn: &Turn) -> Poll<StopReason> {
-        if turn.frames_left == 0 && self.feed.wants_frames() {
+        if turn.budget.is_spent() && self.feed.wants_frames() {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -322,8 +344,11 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
 /// for it any longer (H5).
 impl<R: Runtime, H: FrameHandler> Drop for Engine<R, H> {
     fn drop(&mut self) {
-        if self.feed.stopped().is_none() {
-            self.cut_short(self.runtime.now());
+        // Guarded, since it may be a panic of the runtime that ends the loop: a second one would abort the process.
+        if self.feed.stopped().is_none()
+            && let Some(now) = guarded(|| self.runtime.now())
+        {
+            self.cut_short(now);
         }
         self.control.close();
     }

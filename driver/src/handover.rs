@@ -17,7 +17,7 @@ use crate::runtime::Runtime;
 /// Marks cost no demand; this many beyond the items wait here at most, the others fold in the machine's queue.
 const SPARE_MARKS: usize = 16;
 /// Once this much waits here, the rest stays in the machine's queue, which is bounded in bytes (D3).
-const SHELF_BYTES: u64 = 1024 * 1024;
+const SHELF_BYTES: u64 = 256 * 1024;
 
 /// The place where deliveries change hands.
 pub(crate) struct Handover<T> {

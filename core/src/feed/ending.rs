@@ -38,7 +38,7 @@ impl<H: FrameHandler> Feed<H> {
         });
         self.actions.push_back(Action::Close { id, frame });
         if bug!(DuplicateConnect) {
-            self.stats.attempts += 1;
+            self.stats.attempts = self.stats.attempts.saturating_add(1);
             self.actions.push_back(Action::Connect { id: ConnectionId::new(self.stats.attempts) });
         }
         let timeout = bug!(NoCloseDeadline: Duration::MAX, not self.settings.close_timeout);

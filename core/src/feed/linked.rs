@@ -55,7 +55,7 @@ impl<H: FrameHandler> Feed<H> {
         asks: Asks,
     ) {
         let mut outbox = Outbox::default();
-        if bug!(NoBootstrapOnReconnect) && self.stats.connections > 0 {
+        if bug!(NoBootstrapOnReconnect) && matches!(self.stats.connections, 1..) {
             frames.clear();
         }
         if bug!(BootstrapOutOfOrder) {
