@@ -86,7 +86,9 @@ async fn a_slow_consumer_stalls_the_server_and_loses_nothing<M: Mode>() {
     assert_eq!((handle.stats().dropped, handle.stats().stale_events), (0, 0));
     assert_eq!(notices.times("dropped").len(), 0);
     let (paused, resumed) = (notices.times("paused").len(), notices.times("resumed").len());
-    assert!(paused >= 1 && paused == resumed, "{paused} pauses, {resumed} ends of one");
+    assert_eq!(paused, resumed);
+    // A consumer that drives the feed itself stops reading by not polling: one poll reads less than the queue holds.
+    assert!(paused >= 1 || !M::SPAWNED, "never paused");
 }
 
 /// D3, D4: the bound in bytes holds where the bound in items is far away.
