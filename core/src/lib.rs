@@ -118,7 +118,7 @@
 //! | idle, ping and stale clocks, pauses | `liveness.rs` | L1-L6 |
 //! | what is owed before a connection is live | `bootstrap.rs` | B2, B3 |
 //! | what handlers see and may ask for; the ready-made ones; how it is kept | `handler.rs`; `effects.rs` | H1-H4, B1 |
-//! | the queue, its bounds, overflow, marks, demand | `demand.rs` | D1-D5 |
+//! | the queue, its bounds, overflow, marks; what a consumer asks for | `demand.rs`; `demand/window.rs` | D1-D5 |
 //! | the bound on what goes out | `outbox.rs` | O3 |
 //! | an option, its default, its check, the words of its error | `config.rs`, `config/error.rs` | |
 //! | what the simulator must be able to find | `bugs.rs` | |

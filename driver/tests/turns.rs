@@ -8,7 +8,8 @@ use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use common::{
-    Dial, Gate, InStream, InTask, Mode, Rig, SECOND, World, builder, config, in_both_modes, items, reset,
+    Dial, Gate, InStream, InTask, Mode, Peer, Rig, SECOND, World, builder, config, in_both_modes, items,
+    reset, text,
 };
 use tidegate_driver::FeedHandle;
 use tidegate_driver::core::Phase;
@@ -37,6 +38,36 @@ fn a_poll_reads_64_frames_at_most_and_wakes_itself() {
     }
     assert_eq!(polls, 16);
     assert_eq!(rig.drain(), [vec!["live 1".to_owned()], items(0..1000)].concat());
+}
+
+/// Of 20 KiB each.
+fn send_large(peer: &Peer, count: usize) {
+    (0..count).for_each(|_| peer.send(text(&"x".repeat(20 * 1024))));
+}
+
+#[test]
+fn a_poll_reads_no_further_frame_after_64_kib() {
+    let world = World::default();
+    let mut rig = Rig::new::<InTask, _>(&world, builder(&world));
+    let peer = rig.peer(1);
+    send_large(&peer, 40);
+    let before = peer.reads();
+    world.step();
+    assert_eq!(peer.reads() - before, 4);
+    assert_eq!(rig.drain().len(), 1 + 40);
+}
+
+/// D3: a hundred are asked for.
+#[test]
+fn no_more_is_handed_over_once_256_kib_wait_for_the_consumer() {
+    let world = World::default();
+    let mut rig = Rig::new::<InTask, _>(&world, builder(&world));
+    assert!(rig.poll().is_ready(), "live, and demand is known");
+    assert!(rig.poll().is_pending());
+    send_large(&rig.peer(1), 40);
+    rig.settle();
+    assert_eq!((rig.handle.stats().delivered, rig.handle.stats().queued), (13, 27));
+    assert_eq!(rig.drain().len(), 40);
 }
 
 #[test]
