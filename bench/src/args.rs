@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+use crate::instructions::Scenario;
 use crate::payload::SHORTEST;
 
 /// What a message costs, in comparison with other clients; other benchmarks are commands.
@@ -43,6 +44,20 @@ pub(crate) struct Throughput {
     /// Draws a chart into this file
     #[arg(long, value_name = "FILE")]
     pub(crate) svg: Option<PathBuf>,
+    /// Shows ratios beside those of this file, which `--json` wrote [default: bench/before.json, if it is there]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) before: Option<PathBuf>,
+}
+
+/// Options of the count of instructions.
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct Instructions {
+    /// Fails if any takes more than 5 % more than is committed in bench/instructions.json
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Writes what was measured into bench/instructions.json, as what may be taken from now on
+    #[arg(long, conflicts_with = "check")]
+    pub(crate) accept: bool,
 }
 
 /// Options of the benchmark of latency.
@@ -98,6 +113,8 @@ pub(crate) struct Reconnect {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// How many instructions a message takes, without a socket: the same figures in every run
+    Instructions(Instructions),
     /// How late a message comes, one at a time, from the server's stamp to the consumer
     Latency(Latency),
     /// What many feeds in one process take, and how they come back
@@ -111,6 +128,8 @@ pub(crate) enum Command {
     },
     #[command(hide = true)]
     Client { client: Client, runtime: Runtime, mode: Mode, url: String, count: u64, size: usize },
+    #[command(hide = true)]
+    InstructionsClient { scenario: Scenario, size: usize, count: u64 },
     #[command(hide = true)]
     LatencyClient { client: Client, runtime: Runtime, mode: Mode, url: String, count: u64 },
     #[command(hide = true)]

@@ -14,6 +14,10 @@
 //! | tables, as such | `table.rs` |
 //! | rounds and counts | `throughput.rs` |
 //! | medians and ratios | `throughput/summary.rs` |
+//! | ratios of an earlier run | `throughput/before.rs` |
+//! | instructions of a message | `instructions.rs` |
+//! | what is run under valgrind | `instructions/scenario.rs`, `instructions/memory.rs` |
+//! | what may be taken | `instructions/bounds.rs` |
 //! | tables, JSON, charts | `throughput/report.rs`, `throughput/chart.rs`, `scale/chart.rs` |
 //! | how late a message comes | `latency.rs` |
 //! | many feeds | `scale.rs` |
@@ -28,6 +32,7 @@ use tidegate_bench_meter::Job;
 
 mod args;
 mod client;
+mod instructions;
 mod latency;
 mod machine;
 mod payload;
@@ -50,12 +55,16 @@ pub fn main() -> ExitCode {
     let args = Args::parse();
     let outcome = match args.command {
         None => throughput::run(&args.throughput),
+        Some(Command::Instructions(options)) => instructions::run(&options),
         Some(Command::Latency(options)) => latency::run(&options),
         Some(Command::Scale(options)) => scale::run(&options),
         Some(Command::Reconnect(options)) => reconnect::run(&options),
         Some(Command::Serve { addresses }) => server::run(addresses),
         Some(Command::Client { client, runtime, mode, url, count, size }) => {
             client::throughput(client, runtime, mode, Job { url, count, size })
+        }
+        Some(Command::InstructionsClient { scenario, size, count }) => {
+            instructions::take(scenario, size, count)
         }
         Some(Command::LatencyClient { client, runtime, mode, url, count }) => {
             client::latency(client, runtime, mode, &url, count)

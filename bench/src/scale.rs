@@ -29,7 +29,7 @@ const ADDRESSES: u8 = 8;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How long the process is let alone after all feeds are Live, before its work is measured.
-const SETTLE: Duration = Duration::from_secs(1);
+const SETTLE: Duration = Duration::from_secs(11);
 
 const COUNTS: [usize; 5] = [1, 10, 100, 1_000, 10_000];
 

@@ -30,6 +30,15 @@ pub(crate) fn grouped(value: f64) -> String {
     text
 }
 
+/// A size in the greatest unit that it is a whole number of.
+pub(crate) fn in_bytes(size: usize) -> String {
+    match (size % (1 << 20), size % (1 << 10)) {
+        (0, _) => format!("{} MiB", size >> 20),
+        (_, 0) => format!("{} KiB", size >> 10),
+        (_, _) => format!("{size} B"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -37,6 +46,11 @@ mod tests {
     #[test]
     fn digits_are_grouped() {
         assert_eq!([7.4, 999.6, 1_234_567.0].map(grouped), ["7", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!([16, 1 << 10, 3 << 20, 1500].map(in_bytes), ["16 B", "1 KiB", "3 MiB", "1500 B"]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What a message costs: every client at every size, in rounds, so that what disturbs the machine disturbs all of them.
 
+mod before;
 mod chart;
 mod report;
 mod roster;
@@ -12,9 +13,11 @@ use serde::Deserialize;
 
 use crate::Result;
 use crate::args::Throughput;
+use crate::instructions::{self, Extent};
 use crate::machine::Machine;
 use crate::process::{Process, Server};
 use crate::server::path::Path;
+use before::Before;
 use roster::Contender;
 use summary::{Cell, Grid};
 
@@ -42,6 +45,8 @@ pub(crate) struct Sample {
 
 pub(crate) fn run(options: &Throughput) -> Result<()> {
     let machine = Machine::here();
+    // Ahead of all else: a file that cannot be read must not cost a run.
+    let before = Before::read(options.before.as_deref())?;
     let rounds = options.rounds.unwrap_or(if options.quick { 3 } else { 5 });
     let contenders = roster::gather(options)?;
     if contenders.is_empty() {
@@ -56,11 +61,18 @@ pub(crate) fn run(options: &Throughput) -> Result<()> {
     let grid = bench.run(rounds)?;
     println!("{machine}, {rounds} rounds\n");
     print!("{}", report::tables(&bench.contenders, &bench.sizes, &grid));
+    if let Some(table) = before.and_then(|before| before.table(&bench.contenders, &bench.sizes, &grid)) {
+        println!("{table}");
+    }
     if let Some(file) = &options.json {
         std::fs::write(file, report::json(&bench.contenders, &bench.sizes, &grid)?)?;
     }
     if let Some(file) = &options.svg {
         chart::draw(file, &machine, &bench.contenders, &bench.sizes, &grid)?;
+    }
+    // After the files: they must not be lost if this fails.
+    if let Some(extent) = extent(options) {
+        print!("{}", instructions::section(extent)?);
     }
     Ok(())
 }
@@ -71,6 +83,12 @@ fn sizes(options: &Throughput) -> Vec<usize> {
         (true, true) => QUICK.to_vec(),
         (true, false) => SIZES.to_vec(),
     }
+}
+
+/// Which instructions are counted: none where the run is narrowed down to something else.
+fn extent(options: &Throughput) -> Option<Extent> {
+    let whole = options.only.is_empty() && options.sizes.is_empty();
+    whole.then_some(if options.quick { Extent::Small } else { Extent::All })
 }
 
 struct Bench {

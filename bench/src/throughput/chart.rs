@@ -6,13 +6,12 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::report::in_bytes;
 use super::roster::{Contender, Reference};
 use super::summary::{Cell, Grid, of};
 use crate::Result;
 use crate::args::{Runtime, name};
 use crate::machine::Machine;
-use crate::table::grouped;
+use crate::table::{grouped, in_bytes};
 
 const TIDEGATE: RGBColor = RGBColor(0x1f, 0x6f, 0xb5);
 const OTHERS: RGBColor = RGBColor(0xa8, 0xb0, 0xb8);

@@ -6,7 +6,7 @@ use super::roster::{Contender, references};
 use super::summary::{Cell, Grid, of, ratio};
 use crate::Result;
 use crate::args::name;
-use crate::table::{grouped, table};
+use crate::table::{grouped, in_bytes, table};
 
 /// What is told of a client at a size: its cell, and that of its reference.
 type Figure = fn(&Cell, Option<&Cell>) -> Option<String>;
@@ -81,23 +81,4 @@ pub(crate) fn json(contenders: &[Contender], sizes: &[usize], grid: &Grid) -> Re
         }));
     }
     Ok(serde_json::to_string_pretty(&rows)? + "\n")
-}
-
-/// A size in the greatest unit that it is a whole number of.
-pub(crate) fn in_bytes(size: usize) -> String {
-    match (size % (1 << 20), size % (1 << 10)) {
-        (0, _) => format!("{} MiB", size >> 20),
-        (_, 0) => format!("{} KiB", size >> 10),
-        (_, _) => format!("{size} B"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_have_units() {
-        assert_eq!([16, 1 << 10, 3 << 20, 1500].map(in_bytes), ["16 B", "1 KiB", "3 MiB", "1500 B"]);
-    }
 }

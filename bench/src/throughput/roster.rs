@@ -73,7 +73,7 @@ pub(crate) fn gather(options: &Throughput) -> Result<Vec<Contender>> {
     Ok(contenders)
 }
 
-fn own(flavor: Flavor) -> Vec<Contender> {
+pub(super) fn own(flavor: Flavor) -> Vec<Contender> {
     let one = |client, transport, runtime, mode| Contender {
         client: name(&client),
         runtime,
