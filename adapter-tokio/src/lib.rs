@@ -1,5 +1,5 @@
 //! `tidegate` on tokio: its clock and timer, its sockets, TLS through rustls, WebSocket framing through
-//! async-tungstenite.
+//! tungstenite.
 //!
 //! [`Runtime`] is the runtime that feeds run on, and [`Connector`] says how connections are made. A single connection,
 //! without a feed around it:

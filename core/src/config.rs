@@ -106,7 +106,7 @@ pub struct ConfigBuilder {
     send_buffer: usize,
     retry: RetryPolicy,
     classification: Classification,
-    min_demand: u32,
+    min_demand: Option<u32>,
     max_demand: u32,
     telemetry_id: String,
 }
@@ -128,8 +128,8 @@ impl Default for ConfigBuilder {
             send_buffer: 256,
             retry: RetryPolicy::default(),
             classification: Classification::default(),
-            min_demand: 10,
-            max_demand: 100,
+            min_demand: None,
+            max_demand: 1000,
             telemetry_id: "websocket_producer".to_owned(),
         }
     }
@@ -256,14 +256,16 @@ impl ConfigBuilder {
         self.classification(Classification::Custom(Box::new(classify)))
     }
 
-    /// The consumer asks for more once what is outstanding falls to this (D5). Default 10; the reference's `min_demand`.
+    /// The consumer asks for more once what is outstanding falls to this (D5). Default half of
+    /// [`max_demand`](Self::max_demand); the reference's `min_demand`, which is 10 there.
     #[must_use]
     pub fn min_demand(mut self, items: u32) -> Self {
-        self.min_demand = items;
+        self.min_demand = Some(items);
         self
     }
 
-    /// At most this many items are outstanding (D5). Default 100; the reference's `max_demand`.
+    /// At most this many items are outstanding (D5). Default 1000; the reference's `max_demand`, which is 100 there. With
+    /// few of them, a fast consumer in another task and the feed spend their time waking each other.
     #[must_use]
     pub fn max_demand(mut self, items: u32) -> Self {
         self.max_demand = items;
@@ -286,6 +288,7 @@ impl ConfigBuilder {
         self.check_retry()?;
         self.check_bounds()?;
         let ping = self.ping()?;
+        let min_demand = self.least_demand();
         Ok(Config {
             connect_timeout: self.connect_timeout,
             bootstrap_timeout: self.bootstrap_timeout,
@@ -302,7 +305,7 @@ impl ConfigBuilder {
             send_buffer: self.send_buffer,
             retry: self.retry,
             classification: self.classification,
-            min_demand: self.min_demand,
+            min_demand,
             max_demand: self.max_demand,
             telemetry_id: self.telemetry_id,
         })
@@ -343,6 +346,10 @@ impl ConfigBuilder {
         if delay.is_zero() { Err(ConfigError::Zero { option }) } else { Ok(()) }
     }
 
+    fn least_demand(&self) -> u32 {
+        self.min_demand.unwrap_or(self.max_demand / 2)
+    }
+
     fn check_bounds(&self) -> Result<(), ConfigError> {
         let bounds = [
             ("buffer", self.queue.items),
@@ -352,10 +359,10 @@ impl ConfigBuilder {
         if let Some((option, _)) = bounds.into_iter().find(|(_, bound)| *bound == 0) {
             return Err(ConfigError::Zero { option });
         }
-        if self.min_demand >= self.max_demand {
+        if self.least_demand() >= self.max_demand {
             return Err(ConfigError::NotBelow {
                 option: "min_demand",
-                value: Value::Count(self.min_demand.into()),
+                value: Value::Count(self.least_demand().into()),
                 limit: "max_demand",
                 limit_value: Value::Count(self.max_demand.into()),
             });

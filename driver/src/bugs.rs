@@ -31,7 +31,7 @@ impl<T: crate::Transport> crate::link::Link<T> {
         }
         let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
         while bug!(OldFramesAccepted)
-            && let std::task::Poll::Ready(Ok(frame)) = line.poll_read(&mut cx)
+            && let std::task::Poll::Ready(Some(Ok(frame))) = line.poll_read(&mut cx)
         {
             left.read.push(frame);
         }

@@ -10,7 +10,7 @@ use futures_core::Stream;
 use tidegate_core::{Delivery, DemandWindow, FrameHandler, StopReason, Timestamp};
 
 use crate::control::FeedHandle;
-use crate::engine::{Engine, Outlet};
+use crate::engine::{Consumer, Engine};
 use crate::handover::Handover;
 use crate::runtime::Runtime;
 
@@ -20,7 +20,6 @@ use crate::runtime::Runtime;
 /// closes the connection (S4).
 pub struct Feed<S: Source> {
     source: S,
-    batch: VecDeque<Delivery<S::Item>>,
     demand: DemandWindow,
     handle: FeedHandle,
     ending: Ending,
@@ -42,13 +41,13 @@ pub trait Source: sealed::Sealed {
     #[doc(hidden)]
     fn request(&mut self, items: u64);
 
-    /// Fills the empty batch, or says why there will never be more.
+    /// Takes what is at hand.
     #[doc(hidden)]
-    fn poll_fill(
-        &mut self,
-        cx: &mut Context<'_>,
-        batch: &mut VecDeque<Delivery<Self::Item>>,
-    ) -> Poll<Option<StopReason>>;
+    fn take(&mut self) -> Option<Delivery<Self::Item>>;
+
+    /// With nothing at hand: waits for more, or says why there will never be any.
+    #[doc(hidden)]
+    fn poll_take(&mut self, cx: &mut Context<'_>) -> Poll<Result<Delivery<Self::Item>, StopReason>>;
 }
 
 mod sealed {
@@ -57,7 +56,7 @@ mod sealed {
 
 impl<S: Source> Feed<S> {
     pub(crate) fn new(source: S, demand: DemandWindow, handle: FeedHandle) -> Self {
-        Self { source, batch: VecDeque::new(), demand, handle, ending: Ending::Open }
+        Self { source, demand, handle, ending: Ending::Open }
     }
 
     /// A handle to steer the feed from elsewhere.
@@ -103,33 +102,46 @@ impl<S: Source> Feed<S> {
         Items { feed: self }
     }
 
+    #[inline]
     fn poll_delivery(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Delivery<S::Item>, StopReason>>> {
-        loop {
-            if let Some(delivery) = self.take() {
-                return Poll::Ready(Some(Ok(delivery)));
-            }
-            if let Ending::Over = self.ending {
-                return Poll::Ready(None);
-            }
-            self.top_up();
-            let Some(reason) = ready!(self.source.poll_fill(cx, &mut self.batch)) else { continue };
-            self.ending = Ending::Over;
-            return Poll::Ready(match reason {
-                StopReason::Shutdown => None,
-                reason @ (StopReason::RetriesExhausted { .. }
-                | StopReason::Fatal { .. }
-                | StopReason::HandlerPanicked) => Some(Err(reason)),
-            });
+        match self.take() {
+            Some(delivery) => Poll::Ready(Some(Ok(delivery))),
+            None => self.poll_source(cx),
         }
     }
 
+    fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Delivery<S::Item>, StopReason>>> {
+        if let Ending::Over = self.ending {
+            return Poll::Ready(None);
+        }
+        self.top_up();
+        Poll::Ready(match ready!(self.source.poll_take(cx)) {
+            Ok(delivery) => Some(Ok(self.taken(delivery))),
+            Err(reason) => {
+                self.ending = Ending::Over;
+                match reason {
+                    StopReason::Shutdown => None,
+                    StopReason::RetriesExhausted { .. }
+                    | StopReason::Fatal { .. }
+                    | StopReason::HandlerPanicked => Some(Err(reason)),
+                }
+            }
+        })
+    }
+
+    #[inline]
     fn take(&mut self) -> Option<Delivery<S::Item>> {
-        let delivery = self.batch.pop_front()?;
+        let delivery = self.source.take()?;
+        Some(self.taken(delivery))
+    }
+
+    #[inline]
+    fn taken(&mut self, delivery: Delivery<S::Item>) -> Delivery<S::Item> {
         if let Delivery::Item(_) = delivery {
             self.demand.taken();
             self.top_up();
         }
-        Some(delivery)
+        delivery
     }
 
     fn top_up(&mut self) {
@@ -191,11 +203,13 @@ impl<S: Source> std::fmt::Debug for Items<S> {
 /// Deliveries from a task of the runtime's: pings are answered while the consumer is busy.
 pub struct Spawned<T> {
     handover: Arc<Handover<T>>,
+    /// What has been taken of it together.
+    batch: VecDeque<Delivery<T>>,
 }
 
 impl<T> Spawned<T> {
     pub(crate) const fn new(handover: Arc<Handover<T>>) -> Self {
-        Self { handover }
+        Self { handover, batch: VecDeque::new() }
     }
 }
 
@@ -208,12 +222,13 @@ impl<T> Source for Spawned<T> {
         self.handover.request(items);
     }
 
-    fn poll_fill(
-        &mut self,
-        cx: &mut Context<'_>,
-        batch: &mut VecDeque<Delivery<T>>,
-    ) -> Poll<Option<StopReason>> {
-        self.handover.poll_fill(cx, batch)
+    #[inline]
+    fn take(&mut self) -> Option<Delivery<T>> {
+        self.batch.pop_front()
+    }
+
+    fn poll_take(&mut self, cx: &mut Context<'_>) -> Poll<Result<Delivery<T>, StopReason>> {
+        self.handover.poll_take(cx, &mut self.batch)
     }
 }
 
@@ -229,11 +244,16 @@ impl<T> Drop for Spawned<T> {
 /// a closing handshake; the notices of a shutdown are given all the same (T2).
 pub struct Inline<R: Runtime, H: FrameHandler> {
     engine: Engine<R, H>,
+    batch: VecDeque<Delivery<H::Item>>,
 }
+
+/// Frames read in one poll at most, and deliveries taken before the connection has its turn again, whatever is queued: a
+/// pong may be due.
+const INLINE_TURN: usize = 64;
 
 impl<R: Runtime, H: FrameHandler> Inline<R, H> {
     pub(crate) const fn new(engine: Engine<R, H>) -> Self {
-        Self { engine }
+        Self { engine, batch: VecDeque::new() }
     }
 }
 
@@ -243,23 +263,32 @@ impl<R: Runtime, H: FrameHandler> Source for Inline<R, H> {
     type Item = H::Item;
 
     fn request(&mut self, items: u64) {
-        self.engine.feed().request(items);
+        self.engine.request(items);
     }
 
-    fn poll_fill(
-        &mut self,
-        cx: &mut Context<'_>,
-        batch: &mut VecDeque<Delivery<H::Item>>,
-    ) -> Poll<Option<StopReason>> {
-        let end = self.engine.poll(cx, batch);
-        if batch.is_empty() { end.map(Some) } else { Poll::Ready(None) }
+    #[inline]
+    fn take(&mut self) -> Option<Delivery<H::Item>> {
+        self.batch.pop_front()
+    }
+
+    fn poll_take(&mut self, cx: &mut Context<'_>) -> Poll<Result<Delivery<H::Item>, StopReason>> {
+        let end = self.engine.poll(cx, &mut self.batch);
+        match self.take() {
+            Some(delivery) => Poll::Ready(Ok(delivery)),
+            None => end.map(Err),
+        }
     }
 }
 
-impl<H: FrameHandler> Outlet<H> for VecDeque<Delivery<H::Item>> {
+/// Deliveries do not stay in the machine's queue while there is room here: marks would fold that should be seen.
+impl<H: FrameHandler> Consumer<H> for VecDeque<Delivery<H::Item>> {
+    const FRAMES_PER_POLL: usize = INLINE_TURN;
+
     fn hand_over(&mut self, feed: &mut tidegate_core::Feed<H>, now: Timestamp) -> bool {
         let before = self.len();
-        while let Some(delivery) = feed.poll_delivery(now) {
+        while self.len() < INLINE_TURN
+            && let Some(delivery) = feed.poll_delivery(now)
+        {
             self.push_back(delivery);
         }
         self.len() > before

@@ -1,6 +1,6 @@
 //! The loop: fixed phases per poll, bounded work, one clock reading, one alarm.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -15,8 +15,6 @@ use crate::observe::Observer;
 use crate::resolve::Target;
 use crate::runtime::{Alarm, Runtime};
 
-/// Frames read in one poll at most, so that other tasks get their turn.
-const FRAMES_PER_POLL: usize = 64;
 /// No further frame is read in a poll once it has read this much, in bytes: what lies in a queue before anybody looks at it
 /// falls out of the processor's caches, and the allocator must find new memory for what comes next.
 const BYTES_PER_POLL: usize = 64 * 1024;
@@ -41,8 +39,11 @@ pub(crate) struct Engine<R: Runtime, H: FrameHandler> {
 // Nothing in it is pinned structurally.
 impl<R: Runtime, H: FrameHandler> Unpin for Engine<R, H> {}
 
-/// Takes deliveries from the machine on behalf of the consumer.
-pub(crate) trait Outlet<H: FrameHandler> {
+/// Who takes deliveries from the machine.
+pub(crate) trait Consumer<H: FrameHandler> {
+    /// Frames read in one poll at most, so that others get their turn.
+    const FRAMES_PER_POLL: usize;
+
     /// Passes on demand and deliveries; whether anything moved.
     fn hand_over(&mut self, feed: &mut Feed<H>, now: Timestamp) -> bool;
 }
@@ -53,6 +54,18 @@ struct Turn {
     budget: Budget,
     /// Whether the transport may still have something: it has not said that it would block.
     readable: bool,
+    /// Whose code runs while frames are read: one guard is for all of them, since one for each costs as much as a third of
+    /// the machine.
+    running: Running,
+}
+
+/// Whose panic it would be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Running {
+    /// The transport's: it goes on up.
+    Transport,
+    /// The machine's, and so the handler's (H5).
+    Machine,
 }
 
 /// What one poll may still read.
@@ -98,10 +111,14 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
     }
 
     /// Does what there is to do, then parks. Ready once the feed has stopped; what is queued can still be taken.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, outlet: &mut impl Outlet<H>) -> Poll<StopReason> {
+    pub(crate) fn poll<C: Consumer<H>>(
+        &mut self,
+        cx: &mut Context<'_>,
+        consumer: &mut C,
+    ) -> Poll<StopReason> {
         self.control.register(cx.waker());
-        let budget = Budget { frames: FRAMES_PER_POLL, bytes: BYTES_PER_POLL };
-        let mut turn = Turn { now: self.runtime.now(), budget, readable: true };
+        let budget = Budget { frames: C::FRAMES_PER_POLL, bytes: BYTES_PER_POLL };
+        let mut turn = Turn { now: self.runtime.now(), budget, readable: true, running: Running::Transport };
         // Once a poll: who orders more has woken the loop for another, and cannot keep it in this one.
         self.orders(turn.now);
         // Not when it is built: the connect deadline must not run before anybody polls.
@@ -117,7 +134,7 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
             if self.feed.phase() != self.published {
                 self.publish();
             }
-            moved |= outlet.hand_over(&mut self.feed, turn.now);
+            moved |= consumer.hand_over(&mut self.feed, turn.now);
             if moved {
                 continue;
             }
@@ -129,8 +146,9 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
         }
     }
 
-    pub(crate) const fn feed(&mut self) -> &mut Feed<H> {
-        &mut self.feed
+    /// More is wanted.
+    pub(crate) fn request(&mut self, items: u64) {
+        self.feed.request(items);
     }
 
     /// Tells the machine, in which the handler runs.
@@ -210,20 +228,42 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
     }
 
     fn read(&mut self, id: ConnectionId, cx: &mut Context<'_>, turn: &mut Turn) -> bool {
-        let mut moved = false;
         #[cfg(tidegate_bugs)]
         self.inherit(id, turn.now);
+        match catch_unwind(AssertUnwindSafe(|| self.read_frames(id, cx, turn))) {
+            Ok(moved) => moved,
+            Err(panic) => {
+                if turn.running == Running::Transport {
+                    resume_unwind(panic);
+                }
+                turn.running = Running::Transport;
+                self.panicked(turn.now);
+                true
+            }
+        }
+    }
+
+    fn read_frames(&mut self, id: ConnectionId, cx: &mut Context<'_>, turn: &mut Turn) -> bool {
+        let Link::Up { line, .. } = &mut self.link else { return false };
+        let mut moved = false;
         while turn.readable && !turn.budget.is_spent() && (self.feed.wants_frames() || bug!(ReadsWhilePaused))
         {
-            let Link::Up { line, .. } = &mut self.link else { break };
             match line.poll_read(cx) {
-                Poll::Ready(Ok(frame)) => {
+                Poll::Ready(Some(Ok(frame))) => {
                     turn.budget.spend(frame.len());
-                    self.take(id, frame, turn.now);
+                    if let Frame::Ping(_) = frame {
+                        // Its answer waits in the transport for the next read, which may be long in coming (O2).
+                        line.flush_pongs();
+                    }
+                    turn.running = Running::Machine;
+                    self.feed.handle(Event::Frame { id, frame }, turn.now);
+                    turn.running = Running::Transport;
                 }
-                Poll::Ready(Err(failure)) => {
-                    self.take_down();
-                    self.tell(Event::Lost { id, failure }, turn.now);
+                Poll::Ready(Some(Err(failure))) => return self.lost(id, failure, turn.now),
+                // Whether that was due, the machine knows.
+                Poll::Ready(None) => {
+                    let failure = Failure::Io { detail: "the connection was closed".to_owned() };
+                    return self.lost(id, failure, turn.now);
                 }
                 Poll::Pending => {
                     turn.readable = false;
@@ -235,12 +275,11 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
         moved
     }
 
-    /// A ping's answer waits in the transport for the next read, which may be long in coming: see to it (O2).
-    fn take(&mut self, id: ConnectionId, frame: Frame, now: Timestamp) {
-        if let (Frame::Ping(_), Link::Up { line, .. }) = (&frame, &mut self.link) {
-            line.flush_pongs();
-        }
-        self.tell(Event::Frame { id, frame }, now);
+    #[cold]
+    fn lost(&mut self, id: ConnectionId, failure: Failure, now: Timestamp) -> bool {
+        self.take_down();
+        self.tell(Event::Lost { id, failure }, now);
+        true
     }
 
     fn time(&mut self, now: Timestamp) -> bool {
@@ -286,7 +325,7 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
     fn inherit(&mut self, id: ConnectionId, now: Timestamp) {
         let left = std::mem::take(&mut self.leftovers);
         left.unsent.into_iter().for_each(|frame| self.queue(id, frame));
-        left.read.into_iter().for_each(|frame| self.take(id, frame, now));
+        left.read.into_iter().for_each(|frame| self.tell(Event::Frame { id, frame }, now));
     }
 
     /// The connection is gone, with all that belongs to it.

@@ -11,7 +11,7 @@ use tidegate_core::{Delivery, Feed, FrameHandler, StopReason, Timestamp};
 
 use crate::bugs::bug;
 use crate::control::Control;
-use crate::engine::{Engine, Outlet};
+use crate::engine::{Consumer, Engine};
 use crate::runtime::Runtime;
 
 /// Marks cost no demand; this many beyond the items wait here at most, the others fold in the machine's queue.
@@ -71,34 +71,35 @@ impl<T> Handover<T> {
         self.control.wake_driver();
     }
 
-    /// Moves all there is into `batch`, which is empty. Ready with a reason once there is nothing and never will be.
-    pub(crate) fn poll_fill(
+    /// Moves all there is into `batch`, which is empty, but for the first. Ready with a reason once there is nothing and
+    /// never will be.
+    pub(crate) fn poll_take(
         &self,
         cx: &Context<'_>,
         batch: &mut VecDeque<Delivery<T>>,
-    ) -> Poll<Option<StopReason>> {
-        let filled = self.fill(batch);
-        if filled.is_ready() {
-            return filled;
+    ) -> Poll<Result<Delivery<T>, StopReason>> {
+        let taken = self.take(batch);
+        if taken.is_ready() {
+            return taken;
         }
         self.consumer.register(cx.waker());
         // What came before the waker was there has woken nobody.
-        self.fill(batch)
+        self.take(batch)
     }
 
-    fn fill(&self, batch: &mut VecDeque<Delivery<T>>) -> Poll<Option<StopReason>> {
+    fn take(&self, batch: &mut VecDeque<Delivery<T>>) -> Poll<Result<Delivery<T>, StopReason>> {
         let mut shelf = self.lock();
-        if shelf.ready.is_empty() {
-            return shelf.end.clone().map_or(Poll::Pending, |reason| Poll::Ready(Some(reason)));
-        }
         let was_full = self.is_full(&shelf);
+        let Some(first) = shelf.ready.pop_front() else {
+            return shelf.end.clone().map_or(Poll::Pending, |reason| Poll::Ready(Err(reason)));
+        };
         std::mem::swap(&mut shelf.ready, batch);
         shelf.weight = 0;
         drop(shelf);
         if was_full {
             self.control.wake_driver();
         }
-        Poll::Ready(None)
+        Poll::Ready(Ok(first))
     }
 
     /// The consumer is gone: nobody will take anything any more (S4).
@@ -174,7 +175,10 @@ impl<R: Runtime, H: FrameHandler> Task<R, H> {
     }
 }
 
-impl<H: FrameHandler> Outlet<H> for Exchange<H::Item> {
+impl<H: FrameHandler> Consumer<H> for Exchange<H::Item> {
+    /// After each the consumer is woken, and perhaps a thread.
+    const FRAMES_PER_POLL: usize = 256;
+
     fn hand_over(&mut self, feed: &mut Feed<H>, now: Timestamp) -> bool {
         let Exchanged { moved, all } = self.handover.exchange(feed, now);
         self.all = all;

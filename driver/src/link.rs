@@ -147,21 +147,26 @@ impl<T: Transport> Line<T> {
         Poll::Ready(Ok(()))
     }
 
-    /// The next frame. A stream that ends is a failure like any other here: the machine knows whether it was due.
-    /// After a failed write, what has arrived comes first, then that failure.
-    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Frame, Failure>> {
-        let read = Pin::new(&mut self.transport).poll_next(cx);
-        if let Written::Failed { failure, frames_left } = &mut self.written {
-            return Poll::Ready(match read {
-                Poll::Ready(Some(Ok(frame))) if *frames_left > 0 => {
-                    *frames_left -= 1;
-                    Ok(frame)
-                }
-                Poll::Ready(_) | Poll::Pending => Err(failure.clone()),
-            });
+    /// The next frame, as the transport gives it.
+    #[inline]
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Failure>>> {
+        if let Written::Failed { .. } = self.written {
+            return self.poll_rest(cx);
         }
-        read.map(|frame| {
-            frame.unwrap_or_else(|| Err(Failure::Io { detail: "the connection was closed".to_owned() }))
-        })
+        Pin::new(&mut self.transport).poll_next(cx)
+    }
+
+    /// After a failed write, what has arrived comes first, then that failure.
+    #[cold]
+    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Failure>>> {
+        let read = Pin::new(&mut self.transport).poll_next(cx);
+        let Written::Failed { failure, frames_left } = &mut self.written else { return read };
+        Poll::Ready(Some(match read {
+            Poll::Ready(Some(Ok(frame))) if *frames_left > 0 => {
+                *frames_left -= 1;
+                Ok(frame)
+            }
+            Poll::Ready(_) | Poll::Pending => Err(failure.clone()),
+        }))
     }
 }

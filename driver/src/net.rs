@@ -2,7 +2,7 @@
 //!
 //! An adapter brings [`Net`]: sockets, a timer, threads that may block. Here are the rest: the race between the addresses of
 //! a host, proxies, TLS through rustls, the HTTP upgrade with its redirects, and WebSocket framing through
-//! async-tungstenite.
+//! tungstenite.
 //!
 //! | to change | open |
 //! |---|---|
@@ -16,10 +16,12 @@
 //! | proxies, and those of the environment | `net/proxy.rs` |
 //! | TLS's configuration | `net/client_config.rs` |
 //! | the HTTP upgrade | `net/handshake.rs`, `net/head.rs` |
-//! | frames | `net/transport.rs` |
+//! | frames | `net/transport.rs`, `net/message.rs`; how they are read: `net/buffer.rs`, `net/blocking.rs` |
 //! | how errors are told | `net/failure.rs` |
 //! | what the fuzz targets reach | `net/fuzzing.rs` |
 
+mod blocking;
+mod buffer;
 mod builder;
 mod client_config;
 mod connector;
@@ -32,6 +34,7 @@ mod handshake;
 mod head;
 mod hosts;
 mod limits;
+mod message;
 mod platform;
 mod proxy;
 mod redirect;

@@ -11,7 +11,6 @@ use std::task::{Context, Waker};
 use std::thread;
 use std::time::Duration;
 
-use async_tungstenite::tungstenite::{self, Message as Said, WebSocket};
 use futures_executor::block_on;
 use futures_util::{AsyncReadExt, AsyncWriteExt, SinkExt, StreamExt};
 use socket2::{Domain, SockRef, Socket, Type};
@@ -20,6 +19,7 @@ use tidegate_driver::net::{
     Connector, Interest, Net, Proxy, Readiness, SocketRuntime, StdStream, Transport, connect_once,
 };
 use tidegate_driver::{Alarm, ConnectRequest, Runtime};
+use tungstenite::{Message as Said, WebSocket};
 
 const WAIT: Duration = Duration::from_secs(20);
 

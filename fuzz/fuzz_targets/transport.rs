@@ -37,7 +37,7 @@ async fn serve(peer: Peer, taking: u8) {
         .limits(limits.max_message_size(MAX_MESSAGE).expect("in bounds"))
         .read_buffer_size(1 << 10)
         .expect("in bounds");
-    let mut transport = pin!(fuzzing::open(&connector, peer).await);
+    let mut transport = pin!(fuzzing::open(&connector, peer));
     let mut feed = Live::new();
     let mut closed = false;
     for count in 0_u64.. {

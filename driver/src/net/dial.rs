@@ -25,7 +25,7 @@ pub(crate) async fn dial<N: Net>(
         let socket = open::<N>(connector, &request).await?;
         match upgrade(&request, socket).await? {
             Answer::Upgraded(socket, subprotocol) => {
-                return Ok(Transport::new(socket, connector.websocket_config(), subprotocol).await);
+                return Ok(Transport::new(socket, connector.framing(), subprotocol));
             }
             Answer::Redirect(location) => request = redirect::follow(&request, &location)?,
         }

@@ -7,9 +7,9 @@ pub(crate) mod tls;
 
 use std::io;
 
-use async_tungstenite::tungstenite::Error;
-use async_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
 use tidegate_core::{Failure, ProxyProblem};
+use tungstenite::Error;
+use tungstenite::error::{CapacityError, ProtocolError};
 
 use super::eyeballs::Unreachable;
 use super::head::HeadFault;
@@ -96,7 +96,7 @@ mod tests {
     /// T3: these variants carry what a peer sent, or what the application wanted to send.
     #[test]
     fn no_detail_quotes_what_was_sent() {
-        use async_tungstenite::tungstenite::{Message, error::UrlError};
+        use tungstenite::{Message, error::UrlError};
         let secret = "hunter2";
         let errors = [
             Error::Utf8(secret.to_owned()),

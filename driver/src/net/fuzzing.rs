@@ -27,9 +27,9 @@ pub enum Led<S> {
 }
 
 /// A connection that has been upgraded: all that `stream` gives are frames.
-pub async fn open<S: AsyncRead + AsyncWrite + Unpin>(connector: &Connector, stream: S) -> Transport<S> {
+pub fn open<S: AsyncRead + AsyncWrite + Unpin>(connector: &Connector, stream: S) -> Transport<S> {
     let socket = Prefixed::new(Bytes::new(), Socket::Plain(Prefixed::new(Bytes::new(), stream)));
-    Transport::new(socket, connector.websocket_config(), None).await
+    Transport::new(socket, connector.framing(), None)
 }
 
 /// One round of an attempt, as it goes once TCP is connected: through the proxy if there is one, then the upgrade.
@@ -47,7 +47,7 @@ pub async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
     };
     match handshake::upgrade(request, Socket::Plain(stream)).await? {
         Answer::Upgraded(socket, subprotocol) => {
-            Ok(Led::Open(Transport::new(socket, connector.websocket_config(), subprotocol).await))
+            Ok(Led::Open(Transport::new(socket, connector.framing(), subprotocol)))
         }
         Answer::Redirect(location) => redirect::follow(request, &location).map(Led::Elsewhere),
     }

@@ -2,8 +2,6 @@
 
 use std::time::SystemTime;
 
-use async_tungstenite::tungstenite::handshake::client::generate_key;
-use async_tungstenite::tungstenite::handshake::derive_accept_key;
 use bytes::Bytes;
 use futures_io::{AsyncRead, AsyncWrite};
 use futures_util::AsyncWriteExt;
@@ -13,6 +11,8 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tidegate_core::Failure;
+use tungstenite::handshake::client::generate_key;
+use tungstenite::handshake::derive_accept_key;
 
 use super::head::{HeadFault, Prefixed, read_head};
 use super::retry_after::retry_after;
@@ -91,7 +91,7 @@ async fn final_answer<S: AsyncRead + Unpin>(stream: &mut S) -> Result<(Head, Byt
         // What came behind the last is less than one read, so that the next takes all of it.
         let read = read_head(Prefixed::new(rest, &mut *stream), MAX_HEAD).await;
         let (head, behind) = read.map_err(NoAnswer::Head)?;
-        rest = behind.into_prefix();
+        rest = behind.into_parts().0;
         let head = parse(&head).map_err(NoAnswer::Invalid)?;
         if head.0 == 101 || !(100..200).contains(&head.0) {
             return Ok((head, rest));

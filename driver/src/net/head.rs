@@ -4,13 +4,13 @@
 //! for the life of the connection, with reads of 2 KiB instead of full ones, three times the cost per message.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_io::{AsyncRead, AsyncWrite};
-use futures_util::AsyncReadExt;
 
 /// Read from the socket at a time, in bytes: most heads fit.
 const CHUNK: usize = 2 * 1024;
@@ -49,21 +49,32 @@ pub(crate) async fn read_head<S: AsyncRead + Unpin>(
     limit: usize,
 ) -> Result<(Bytes, Prefixed<S>), HeadFault> {
     let mut bytes = Vec::new();
-    let mut chunk = [0; CHUNK];
     loop {
-        let read = stream.read(&mut chunk).await.map_err(HeadFault::Io)?;
+        // The end may lie across the border of two reads; it is at most three bytes long.
+        let from = bytes.len().saturating_sub(2);
+        let read = poll_fn(|cx| poll_more(&mut stream, cx, &mut bytes)).await.map_err(HeadFault::Io)?;
         if read == 0 {
             return Err(HeadFault::Ended);
         }
-        // The end may lie across the border of two reads; it is at most three bytes long.
-        let from = bytes.len().saturating_sub(2);
-        bytes.extend_from_slice(&chunk[..read]);
         if let Some(len) = find_head(&bytes, from, limit)? {
             let mut head = Bytes::from(bytes);
             let prefix = Bytes::copy_from_slice(&head.split_off(len));
             return Ok((head, Prefixed { prefix, stream }));
         }
     }
+}
+
+/// Appends one read. Its buffer lasts no longer than the poll: kept in the future, it would be most of what an attempt
+/// takes.
+fn poll_more<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    cx: &mut Context<'_>,
+    bytes: &mut Vec<u8>,
+) -> Poll<io::Result<usize>> {
+    let mut chunk = [0; CHUNK];
+    let read = ready!(Pin::new(stream).poll_read(cx, &mut chunk))?;
+    bytes.extend_from_slice(&chunk[..read]);
+    Poll::Ready(Ok(read))
 }
 
 /// The length of the head, its empty line included, if that is among the bytes at `from` and after.
@@ -93,9 +104,9 @@ impl<S> Prefixed<S> {
         Self { prefix, stream }
     }
 
-    /// What comes before the stream's own bytes.
-    pub(crate) fn into_prefix(self) -> Bytes {
-        self.prefix
+    /// What comes before the stream's own bytes, and the stream.
+    pub(crate) fn into_parts(self) -> (Bytes, S) {
+        (self.prefix, self.stream)
     }
 }
 
@@ -139,6 +150,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Prefixed<S> {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::AsyncReadExt;
     use futures_util::io::Cursor;
 
     use super::*;
