@@ -28,8 +28,12 @@ const ADDRESSES: u8 = 8;
 /// The longest that all feeds may take to be Live.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// How long the process is let alone after all feeds are Live, before its work is measured.
+/// How long the process is let alone after all feeds are Live, before its work is measured: the alarm that an attempt has
+/// set for its deadline is not taken back, and rings once more after ten seconds.
 const SETTLE: Duration = Duration::from_secs(11);
+
+/// How long messages come before what they take is measured.
+const UNDER_WAY: Duration = Duration::from_secs(1);
 
 const COUNTS: [usize; 5] = [1, 10, 100, 1_000, 10_000];
 
@@ -118,7 +122,7 @@ impl Setup {
         let memory = proc::memory_kib(process.id())?;
         let idle = proc::usage_during(process.id(), window)?;
         server.order("messages on")?;
-        std::thread::sleep(SETTLE);
+        std::thread::sleep(UNDER_WAY);
         let busy = proc::usage_during(process.id(), window)?;
         server.order("messages off")?;
         let full = restart(&mut server, process)?;

@@ -15,10 +15,6 @@ use crate::observe::Observer;
 use crate::resolve::Target;
 use crate::runtime::{Alarm, Runtime};
 
-/// No further frame is read in a poll once it has read this much, in bytes: what lies in a queue before anybody looks at it
-/// falls out of the processor's caches, and the allocator must find new memory for what comes next.
-const BYTES_PER_POLL: usize = 64 * 1024;
-
 /// Drives one machine over one runtime.
 pub(crate) struct Engine<R: Runtime, H: FrameHandler> {
     feed: Feed<H>,
@@ -43,6 +39,9 @@ impl<R: Runtime, H: FrameHandler> Unpin for Engine<R, H> {}
 pub(crate) trait Consumer<H: FrameHandler> {
     /// Frames read in one poll at most, so that others get their turn.
     const FRAMES_PER_POLL: usize;
+    /// No further frame is read in a poll once it has read this much, in bytes: what lies in a queue before anybody looks
+    /// at it falls out of the processor's caches, and the allocator must find new memory for what comes next.
+    const BYTES_PER_POLL: usize;
 
     /// Passes on demand and deliveries; whether anything moved.
     fn hand_over(&mut self, feed: &mut Feed<H>, now: Timestamp) -> bool;
@@ -117,7 +116,7 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
         consumer: &mut C,
     ) -> Poll<StopReason> {
         self.control.register(cx.waker());
-        let budget = Budget { frames: C::FRAMES_PER_POLL, bytes: BYTES_PER_POLL };
+        let budget = Budget { frames: C::FRAMES_PER_POLL, bytes: C::BYTES_PER_POLL };
         let mut turn = Turn { now: self.runtime.now(), budget, readable: true, running: Running::Transport };
         // Once a poll: who orders more has woken the loop for another, and cannot keep it in this one.
         self.orders(turn.now);

@@ -178,6 +178,7 @@ impl<R: Runtime, H: FrameHandler> Task<R, H> {
 impl<H: FrameHandler> Consumer<H> for Exchange<H::Item> {
     /// After each the consumer is woken, and perhaps a thread.
     const FRAMES_PER_POLL: usize = 256;
+    const BYTES_PER_POLL: usize = 256 * 1024;
 
     fn hand_over(&mut self, feed: &mut Feed<H>, now: Timestamp) -> bool {
         let Exchanged { moved, all } = self.handover.exchange(feed, now);

@@ -46,18 +46,30 @@ fn send_large(peer: &Peer, count: usize) {
 }
 
 #[test]
-fn a_poll_reads_no_further_frame_after_64_kib() {
+fn a_poll_reads_no_further_frame_after_256_kib() {
     let world = World::default();
     let mut rig = Rig::new::<InTask, _>(&world, builder(&world));
     let peer = rig.peer(1);
     send_large(&peer, 40);
     let before = peer.reads();
     world.step();
-    assert_eq!(peer.reads() - before, 4);
+    assert_eq!(peer.reads() - before, 13);
     assert_eq!(rig.drain().len(), 1 + 40);
 }
 
-/// D3: a hundred are asked for.
+#[test]
+fn a_poll_of_the_stream_reads_no_further_frame_after_64_kib() {
+    let world = World::default();
+    let mut rig = Rig::new::<InStream, _>(&world, builder(&world));
+    let peer = rig.peer(1);
+    send_large(&peer, 40);
+    let before = peer.reads();
+    assert!(rig.poll().is_ready());
+    assert_eq!(peer.reads() - before, 4);
+    assert_eq!(rig.drain().len(), 40);
+}
+
+/// D3: a thousand are asked for.
 #[test]
 fn no_more_is_handed_over_once_256_kib_wait_for_the_consumer() {
     let world = World::default();

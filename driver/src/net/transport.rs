@@ -125,12 +125,15 @@ struct Frames<S> {
 /// How far reading is.
 enum Reading {
     Open,
-    /// A message longer than [`CHUNK`] has come. As long as it is held here, tungstenite cannot go on with the memory it made
-    /// for it once that is full, and takes a chunk again. At most a chunk of that memory was free: it is full after so many
-    /// bytes more.
+    /// A message longer than [`CHUNK`] has come. As long as it, or another of the same memory, is held here, tungstenite cannot
+    /// go on with the memory it made for it once that is full, and takes a chunk again. That is so after `left` bytes more.
     PastLarge {
         _held: Bytes,
         left: usize,
+    },
+    /// Large messages in a row, the last one of `len` bytes: the memory is used again for the next.
+    Large {
+        len: usize,
     },
     Ended,
 }
@@ -196,14 +199,34 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
 
     #[inline]
     fn remember(&mut self, payload: &Bytes) {
-        if payload.len() > CHUNK {
-            self.reading = Reading::PastLarge { _held: payload.clone(), left: CHUNK };
-        } else if let Reading::PastLarge { left, .. } = &mut self.reading {
-            // A header has two bytes at least.
-            *left = left.saturating_sub(payload.len() + 2);
-            if *left == 0 {
-                self.reading = Reading::Open;
+        let len = payload.len();
+        if len <= CHUNK && matches!(self.reading, Reading::Open) {
+            return;
+        }
+        self.remember_large(payload, len);
+    }
+
+    fn remember_large(&mut self, payload: &Bytes, len: usize) {
+        let hold = |left| Reading::PastLarge { _held: payload.clone(), left };
+        match &mut self.reading {
+            // At most what came of it with its header was free when it was complete, which is a chunk.
+            Reading::Open if len > CHUNK => self.reading = hold(CHUNK),
+            Reading::PastLarge { .. } | Reading::Large { .. } if len > CHUNK => {
+                self.reading = Reading::Large { len };
             }
+            // Memory that is used again may be twice as large as what is in it.
+            Reading::Large { len } => {
+                let left = 2 * *len + CHUNK;
+                self.reading = hold(left);
+            }
+            Reading::PastLarge { left, .. } => {
+                // A header has two bytes at least.
+                *left = left.saturating_sub(len + 2);
+                if *left == 0 {
+                    self.reading = Reading::Open;
+                }
+            }
+            Reading::Open | Reading::Ended => {}
         }
     }
 
@@ -376,6 +399,28 @@ mod tests {
             assert_eq!(&short[..], [8]);
             assert!(!memory.contains(&short.as_ptr()), "message {number}");
         }
+    }
+
+    /// Large messages in a row share memory, which is given up by and by after the last of them.
+    #[tokio::test]
+    async fn nothing_is_held_for_ever_after_large_messages() {
+        const LARGE: usize = 40_000;
+        let (mut transport, mut to_client, _from_client) = pair(64).await;
+        for large in 1..=3 {
+            let header = [&[0x82, 126][..], &(LARGE as u16).to_be_bytes()].concat();
+            to_client.write_all(&[header, vec![7; LARGE]].concat()).await.unwrap();
+            assert!(transport.next().await.is_some());
+            let held = matches!(transport.frames.reading, Reading::PastLarge { .. });
+            assert_eq!(held, large == 1, "large message {large}");
+        }
+        let mut short = 0;
+        while !matches!(transport.frames.reading, Reading::Open) {
+            to_client.write_all(&[0x82, 1, 8]).await.unwrap();
+            assert!(transport.next().await.is_some());
+            assert!(matches!(transport.frames.reading, Reading::Open | Reading::PastLarge { .. }));
+            short += 1;
+        }
+        assert_eq!(short, 1 + (2 * LARGE + CHUNK).div_ceil(3));
     }
 
     #[tokio::test]
