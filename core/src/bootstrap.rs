@@ -80,7 +80,10 @@ impl Bootstrap {
     }
 
     pub(crate) fn pause(&mut self, now: Timestamp) {
-        if let Clock::Until(end) = self.clock {
+        // One that has run out stays so: else a pause that begins in the turn that would tell puts it off.
+        if let Clock::Until(end) = self.clock
+            && end > now
+        {
             let left = end.saturating_since(now);
             let left = bug!(PausePutsOff: left.saturating_add(Duration::from_secs(1)), not left);
             self.clock = Clock::HeldBack { left };

@@ -145,6 +145,16 @@ fn b3_pauses_do_not_put_the_end_off() {
     assert!(names(&bench.at(500).tick()).ends_with(&["failure", "Abort", "retry"]));
 }
 
+/// A loop that was held up reads before it looks at the clock.
+#[test]
+fn b3_a_pause_does_not_put_off_what_is_due() {
+    let mut bench = Bench::new(patient().buffer(1).bootstrap_timeout(ms(500)), Puppet::default().declares());
+    bench.connect();
+    bench.at(500).text("item:a");
+    bench.assert_deadline(500);
+    assert!(names(&bench.tick()).ends_with(&["failure", "Abort", "retry"]));
+}
+
 #[test]
 fn b4_an_error_a_failed_send_and_the_timeout_are_bootstrap_failures_without_success() {
     let refusing = Puppet { refuses: Some(Fault::retryable("no ticket")), ..Puppet::bootstraps(&["a"]) };
