@@ -79,11 +79,14 @@ impl Bootstrap {
         matches!(self.owed, Owed::FlushAndWord | Owed::Flush)
     }
 
+    /// Whether something is owed beyond the time for it. A pause must not put off what is due: a loop that was held up reads,
+    /// and may fill the queue, before it looks at the clock.
+    pub(crate) fn has_run_out(&self, now: Timestamp) -> bool {
+        !self.is_done() && self.deadline().is_due(now)
+    }
+
     pub(crate) fn pause(&mut self, now: Timestamp) {
-        // One that has run out stays so: else a pause that begins in the turn that would tell puts it off.
-        if let Clock::Until(end) = self.clock
-            && end > now
-        {
+        if let Clock::Until(end) = self.clock {
             let left = end.saturating_since(now);
             let left = bug!(PausePutsOff: left.saturating_add(Duration::from_secs(1)), not left);
             self.clock = Clock::HeldBack { left };

@@ -314,6 +314,9 @@ impl<H: FrameHandler> Feed<H> {
         let id = link.id;
         link.liveness.pause(self.now);
         if let State::Bootstrapping { bootstrap, .. } = &mut self.state {
+            if bootstrap.has_run_out(self.now) {
+                return self.abort(id, Failure::Bootstrap(BootstrapFailure::Timeout));
+            }
             bootstrap.pause(self.now);
         }
         self.notify(Notice::Paused { id });
