@@ -18,12 +18,9 @@ use super::buffer::ReadBuffer;
 use super::failure;
 use super::head::Prefixed;
 use super::limits::Limits;
+use super::memory::{CHUNK, Memory};
 use super::message::{received, sent};
 use super::socket::Socket;
-
-/// The size of tungstenite's own buffer, in bytes. Each connection has one for as long as it lasts, and messages that are
-/// no longer are slices of it: it is what a short one pins that is kept. Each read zeroes what is free of it.
-const CHUNK: usize = 4 * 1024;
 
 /// Frames go out together as long as they are no more than this, in bytes.
 const WRITTEN_AT_ONCE: usize = 128 * 1024;
@@ -124,17 +121,7 @@ struct Frames<S> {
 
 /// How far reading is.
 enum Reading {
-    Open,
-    /// A message longer than [`CHUNK`] has come. As long as it, or another of the same memory, is held here, tungstenite cannot
-    /// go on with the memory it made for it once that is full, and takes a chunk again. That is so after `left` bytes more.
-    PastLarge {
-        _held: Bytes,
-        left: usize,
-    },
-    /// Large messages in a row, the last one of `len` bytes: the memory is used again for the next.
-    Large {
-        len: usize,
-    },
+    Open(Memory),
     Ended,
 }
 
@@ -155,7 +142,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
             socket,
             buffer: ReadBuffer::new(framing.read_buffer_size, prefix),
             context: WebSocketContext::new(Role::Client, Some(framing.config())),
-            reading: Reading::Open,
+            reading: Reading::Open(Memory::Chunk),
             close: Close::None,
             flush_first: false,
         }
@@ -164,20 +151,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
     #[inline]
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Failure>>> {
         loop {
-            if let Reading::Ended = self.reading {
-                return Poll::Ready(None);
-            }
+            let Reading::Open(memory) = &mut self.reading else { return Poll::Ready(None) };
             let mut socket = Polled { socket: &mut self.socket, buffer: &mut self.buffer, cx };
             let read = self.context.read(&mut socket);
             // Each frame is made where it goes to: a move of what has just been written stalls.
             return match read {
                 Ok(Message::Text(text)) => {
                     let payload = Bytes::from(text);
-                    self.remember(&payload);
+                    memory.remember(&payload);
                     Poll::Ready(Some(Ok(Frame::Text(payload))))
                 }
                 Ok(Message::Binary(payload)) => {
-                    self.remember(&payload);
+                    memory.remember(&payload);
                     Poll::Ready(Some(Ok(Frame::Binary(payload))))
                 }
                 Ok(Message::Ping(payload)) => {
@@ -194,39 +179,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
                 Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => Poll::Pending,
                 Err(error) => Poll::Ready(self.ended(error)),
             };
-        }
-    }
-
-    #[inline]
-    fn remember(&mut self, payload: &Bytes) {
-        let len = payload.len();
-        if len <= CHUNK && matches!(self.reading, Reading::Open) {
-            return;
-        }
-        self.remember_large(payload, len);
-    }
-
-    fn remember_large(&mut self, payload: &Bytes, len: usize) {
-        let hold = |left| Reading::PastLarge { _held: payload.clone(), left };
-        match &mut self.reading {
-            // At most what came of it with its header was free when it was complete, which is a chunk.
-            Reading::Open if len > CHUNK => self.reading = hold(CHUNK),
-            Reading::PastLarge { .. } | Reading::Large { .. } if len > CHUNK => {
-                self.reading = Reading::Large { len };
-            }
-            // Memory that is used again may be twice as large as what is in it.
-            Reading::Large { len } => {
-                let left = 2 * *len + CHUNK;
-                self.reading = hold(left);
-            }
-            Reading::PastLarge { left, .. } => {
-                // A header has two bytes at least.
-                *left = left.saturating_sub(len + 2);
-                if *left == 0 {
-                    self.reading = Reading::Open;
-                }
-            }
-            Reading::Open | Reading::Ended => {}
         }
     }
 
@@ -410,14 +362,17 @@ mod tests {
             let header = [&[0x82, 126][..], &(LARGE as u16).to_be_bytes()].concat();
             to_client.write_all(&[header, vec![7; LARGE]].concat()).await.unwrap();
             assert!(transport.next().await.is_some());
-            let held = matches!(transport.frames.reading, Reading::PastLarge { .. });
+            let held = matches!(transport.frames.reading, Reading::Open(Memory::PastLarge { .. }));
             assert_eq!(held, large == 1, "large message {large}");
         }
         let mut short = 0;
-        while !matches!(transport.frames.reading, Reading::Open) {
+        while !matches!(transport.frames.reading, Reading::Open(Memory::Chunk)) {
             to_client.write_all(&[0x82, 1, 8]).await.unwrap();
             assert!(transport.next().await.is_some());
-            assert!(matches!(transport.frames.reading, Reading::Open | Reading::PastLarge { .. }));
+            assert!(matches!(
+                transport.frames.reading,
+                Reading::Open(Memory::Chunk | Memory::PastLarge { .. })
+            ));
             short += 1;
         }
         assert_eq!(short, 1 + (2 * LARGE + CHUNK).div_ceil(3));
