@@ -1,5 +1,6 @@
 //! The bounded queue between handler and consumer: credit, watermarks, overflow, and marks of broken continuity (D1-D5).
 
+mod mark;
 mod window;
 
 use alloc::collections::VecDeque;
@@ -9,6 +10,7 @@ use crate::bugs::bug;
 use crate::failure::Failure;
 use crate::frame::ConnectionId;
 
+use mark::{Interruption, Mark, Opening};
 pub use window::DemandWindow;
 
 /// What the consumer is given, in order. A consumer that keeps an order book knows exactly between which two items
@@ -66,7 +68,7 @@ pub(crate) struct QueueConfig {
 /// The verdict on what a frame emits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Admission {
-    /// The items may be pushed; if there is no room, the policy sees to each of them.
+    /// It is in the queue, or what the policy left of it.
     Granted,
     /// There is no room, and the policy is to end the connection.
     Overflow,
@@ -76,6 +78,8 @@ pub(crate) enum Admission {
 pub(crate) struct Queue<T> {
     config: QueueConfig,
     items: VecDeque<Weighed<T>>,
+    /// How many of them, the last ones, a handler has emitted in the call that it is in: they are not in the queue yet.
+    staged: usize,
     marks: VecDeque<Mark>,
     /// The number of the item at the front.
     head: u64,
@@ -88,8 +92,15 @@ pub(crate) struct Queue<T> {
 
 struct Weighed<T> {
     item: T,
-    /// In bytes.
+    /// In bytes; 0 before it is weighed.
     weight: u32,
+}
+
+impl<T> Weighed<T> {
+    fn weigh(&mut self, weigh: impl Fn(&T) -> u32) -> u64 {
+        self.weight = weigh(&self.item);
+        self.weight.into()
+    }
 }
 
 /// Whether the queue lets reading go on; it changes at the bound and at half of it (D4).
@@ -111,6 +122,7 @@ impl<T> Queue<T> {
         Self {
             config,
             items: VecDeque::new(),
+            staged: 0,
             marks: VecDeque::new(),
             head: 0,
             bytes: 0,
@@ -126,34 +138,67 @@ impl<T> Queue<T> {
         self.credit = self.credit.saturating_add(count);
     }
 
-    /// Whether what one frame emits may be pushed. Asked once for all of it, because it is the consumer that is judged: a
-    /// snapshot larger than the bound must not end a connection whose queue is empty (D3).
-    pub(crate) fn admit(&mut self) -> Admission {
-        self.continuity = Continuity::Begun;
-        match self.config.overflow {
-            Overflow::Disconnect if self.is_full() => Admission::Overflow,
-            Overflow::Disconnect | Overflow::Pause | Overflow::DropOldest | Overflow::DropNewest => {
-                Admission::Granted
-            }
+    /// What a handler emits waits behind the last item until its call is over: that is where it belongs, and an item is not
+    /// moved once more.
+    #[inline]
+    pub(crate) fn stage(&mut self, item: T) {
+        self.items.push_back(Weighed { item, weight: 0 });
+        self.staged += 1;
+    }
+
+    pub(crate) const fn staged(&self) -> usize {
+        self.staged
+    }
+
+    /// What is staged is not to be had any more.
+    pub(crate) fn unstage(&mut self) {
+        self.split_staged();
+    }
+
+    /// Takes in what is staged if that leaves the queue below its bounds, so that no policy has a say; how many items it is.
+    #[inline]
+    pub(crate) fn take_in(&mut self, weigh: impl Fn(&T) -> u32) -> Option<usize> {
+        let bytes = match self.staged {
+            0 => return Some(0),
+            1 => self.items.back_mut().map_or(0, |last| last.weigh(weigh)),
+            _ => self.weigh_staged(weigh),
+        };
+        let below = self.items.len() < self.config.items && self.bytes + bytes < self.config.bytes as u64;
+        if !below || bug!(OrderLost) {
+            return None;
         }
-    }
-
-    /// Whether one more item of this weight leaves the queue below its bounds, so that no policy has a say.
-    #[inline]
-    pub(crate) fn has_room(&self, weight: u32) -> bool {
-        self.items.len() + 1 < self.config.items && self.bytes + u64::from(weight) < self.config.bytes as u64
-    }
-
-    /// An item for which there is room.
-    #[inline]
-    pub(crate) fn append(&mut self, item: T, weight: u32) {
         self.continuity = Continuity::Begun;
-        self.bytes += u64::from(weight);
-        self.items.push_back(Weighed { item, weight });
+        self.bytes += bytes;
+        Some(core::mem::take(&mut self.staged))
     }
 
-    /// An item that was admitted, with its weight in bytes.
-    pub(crate) fn push(&mut self, item: T, weight: u32) {
+    fn weigh_staged(&mut self, weigh: impl Fn(&T) -> u32) -> u64 {
+        let first = self.items.len().saturating_sub(self.staged);
+        self.items.range_mut(first..).map(|staged| staged.weigh(&weigh)).sum()
+    }
+
+    /// Takes in what is staged; where there is no room, the policy sees to each item. Whether the connection may go on is
+    /// asked once for all of them, because it is the consumer that is judged: a snapshot larger than the bound must not end a
+    /// connection whose queue is empty (D3).
+    pub(crate) fn admit(&mut self, weigh: impl Fn(&T) -> u32) -> Admission {
+        self.continuity = Continuity::Begun;
+        let staged = self.split_staged();
+        if self.config.overflow == Overflow::Disconnect && self.is_full() {
+            return Admission::Overflow;
+        }
+        for mut staged in staged {
+            staged.weigh(&weigh);
+            self.push(staged);
+        }
+        Admission::Granted
+    }
+
+    fn split_staged(&mut self) -> VecDeque<Weighed<T>> {
+        let first = self.items.len().saturating_sub(core::mem::take(&mut self.staged));
+        self.items.split_off(first)
+    }
+
+    fn push(&mut self, item: Weighed<T>) {
         if self.is_full() {
             match self.config.overflow {
                 Overflow::Pause | Overflow::Disconnect => {}
@@ -166,8 +211,8 @@ impl<T> Queue<T> {
                 }
             }
         }
-        self.bytes += u64::from(weight);
-        self.items.push_back(Weighed { item, weight });
+        self.bytes += u64::from(item.weight);
+        self.items.push_back(item);
         if bug!(OrderLost) {
             self.items.rotate_left(1);
         }
@@ -308,7 +353,9 @@ impl<T> fmt::Debug for Weighed<T> {
 
 impl<T> fmt::Debug for Queue<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { config, items, marks, head, bytes, credit, dropped, reading, continuity } = self;
+        // Nothing is staged between two calls.
+        let Self { config, items, staged: _, marks, head, bytes, credit, dropped, reading, continuity } =
+            self;
         f.debug_struct("Queue")
             .field("config", config)
             .field("items", items)
@@ -320,72 +367,5 @@ impl<T> fmt::Debug for Queue<T> {
             .field("reading", reading)
             .field("continuity", continuity)
             .finish()
-    }
-}
-
-/// What happened between two items.
-#[derive(Debug)]
-struct Mark {
-    before: u64,
-    interrupted: Option<Interruption>,
-    live: Option<Opening>,
-    dropped: u64,
-}
-
-#[derive(Debug)]
-struct Interruption {
-    id: ConnectionId,
-    failure: Option<Failure>,
-}
-
-#[derive(Debug)]
-struct Opening {
-    id: ConnectionId,
-    /// Whether nothing of the connection has been in-band before.
-    opens: bool,
-}
-
-impl Mark {
-    const fn before(item: u64) -> Self {
-        Self { before: item, interrupted: None, live: None, dropped: 0 }
-    }
-
-    const fn is_empty(&self) -> bool {
-        self.interrupted.is_none() && self.live.is_none() && self.dropped == 0
-    }
-
-    /// A connection that opened and ended here leaves no trace; otherwise the first interruption is the one that broke
-    /// what the consumer has.
-    fn interrupt(&mut self, interruption: Interruption) {
-        match self.live.take() {
-            Some(Opening { opens: true, .. }) => {}
-            Some(Opening { opens: false, .. }) | None => {
-                self.interrupted.get_or_insert(interruption);
-            }
-        }
-    }
-
-    fn append(&mut self, later: Self) {
-        if let Some(interruption) = later.interrupted {
-            self.interrupt(interruption);
-        }
-        if later.live.is_some() {
-            self.live = later.live;
-        }
-        self.dropped = self.dropped.saturating_add(later.dropped);
-    }
-
-    /// `Dropped` comes last: a consumer that starts afresh at `Live` must not take what was dropped after it for whole.
-    fn take<T>(&mut self) -> Option<Delivery<T>> {
-        if let Some(Interruption { id, failure }) = self.interrupted.take() {
-            return Some(Delivery::Interrupted { id, failure });
-        }
-        if let Some(Opening { id, .. }) = self.live.take() {
-            return Some(Delivery::Live { id });
-        }
-        match core::mem::take(&mut self.dropped) {
-            0 => None,
-            count => Some(Delivery::Dropped { count }),
-        }
     }
 }

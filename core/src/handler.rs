@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 use core::marker::PhantomData;
 
 use crate::bootstrap::Readiness;
+use crate::demand::Queue;
 use crate::effects::{Asks, Effects};
 use crate::failure::Fault;
 use crate::frame::{ConnectionId, Message};
@@ -78,7 +79,9 @@ pub struct Context<'a, T> {
     pub(crate) outbox: &'a Outbox,
     /// How many frames the outgoing queue takes (O3).
     pub(crate) send_buffer: usize,
-    pub(crate) effects: &'a mut Effects<T>,
+    /// Where items go.
+    pub(crate) queue: &'a mut Queue<T>,
+    pub(crate) effects: &'a mut Effects,
 }
 
 impl<T> Context<'_, T> {
@@ -96,7 +99,7 @@ impl<T> Context<'_, T> {
 
     /// Gives the consumer an item.
     pub fn emit(&mut self, item: T) {
-        self.effects.items.push(item);
+        self.queue.stage(item);
     }
 
     /// Sends a message on this connection, after those before it.

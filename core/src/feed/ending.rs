@@ -72,7 +72,8 @@ impl<H: FrameHandler> Feed<H> {
 
     /// A function of the application panicked: nothing it owns can be trusted any more (H5).
     pub(super) fn handler_panicked(&mut self) {
-        self.effects = Effects::new();
+        self.effects = Effects::default();
+        self.queue.unstage();
         if self.stopped().is_some() {
             return;
         }

@@ -6,7 +6,7 @@ use crate::action::{Action, Notice};
 use crate::bootstrap::{Bootstrap, Readiness};
 use crate::bugs::bug;
 use crate::demand::Admission;
-use crate::effects::{Asks, Emitted};
+use crate::effects::Asks;
 use crate::event::Event;
 use crate::failure::{BootstrapFailure, Failure, Fault};
 use crate::feed::Feed;
@@ -94,8 +94,8 @@ impl<H: FrameHandler> Feed<H> {
         }
     }
 
-    /// The short way: a message that makes one item at most, for which there is room. Whatever else it makes goes the
-    /// long way, by [`Self::carry_out`].
+    /// The short way: a message that makes items, for which there is room, and nothing else. What else it makes goes the long
+    /// way, by [`Self::carry_out`].
     #[inline]
     pub(super) fn on_message(&mut self, id: ConnectionId, message: Message) {
         let Some(link) = self.state.reading(id) else {
@@ -111,20 +111,19 @@ impl<H: FrameHandler> Feed<H> {
             connection: id,
             outbox: &link.outbox,
             send_buffer: self.settings.send_buffer,
+            queue: &mut self.queue,
             effects: &mut self.effects,
         };
         let verdict = self.handler.on_message(&mut link.session, message, &mut cx);
-        if verdict.is_ok() && self.effects.is_one_item() {
-            let Some(item) = &self.effects.items.first else { return };
-            if let Ok(weight) = u32::try_from(self.handler.weight(item))
-                && self.queue.has_room(weight)
-                && let Some(item) = self.effects.items.first.take()
-            {
+        if verdict.is_ok()
+            && self.effects.is_empty()
+            && let Some(items) = self.queue.take_in(|item| weigh(&self.handler, item))
+        {
+            if items > 0 {
                 link.liveness.emitted(self.now);
-                self.stats.items += 1;
-                self.queue.append(item, weight);
-                return;
+                self.stats.items += items as u64;
             }
+            return;
         }
         self.carry_out(id, verdict);
     }
@@ -219,6 +218,7 @@ impl<H: FrameHandler> Feed<H> {
                 connection: id,
                 outbox: &link.outbox,
                 send_buffer: self.settings.send_buffer,
+                queue: &mut self.queue,
                 effects: &mut self.effects,
             };
             let verdict = self.handler.on_wake(&mut link.session, &mut cx);
@@ -264,24 +264,16 @@ impl<H: FrameHandler> Feed<H> {
     }
 
     fn queue_items(&mut self) -> Admission {
-        if self.effects.items.is_empty() {
+        let items = self.queue.staged();
+        if items == 0 {
             return Admission::Granted;
         }
         if let Some(link) = self.state.link_mut() {
             link.liveness.emitted(self.now);
         }
-        self.stats.items += self.effects.items.len() as u64;
-        let admission = self.queue.admit();
-        if admission == Admission::Overflow {
-            self.effects.items.clear();
-            return admission;
-        }
+        self.stats.items += items as u64;
         let dropped_before = self.queue.dropped();
-        let Emitted { first, more } = &mut self.effects.items;
-        for item in first.take().into_iter().chain(more.drain(..)) {
-            let weight = weigh(&self.handler, &item);
-            self.queue.push(item, weight);
-        }
+        let admission = self.queue.admit(|item| weigh(&self.handler, item));
         self.notify_dropped(self.queue.dropped() - dropped_before);
         admission
     }
