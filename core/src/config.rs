@@ -124,7 +124,7 @@ impl Default for ConfigBuilder {
             pong_timeout: None,
             stale_after: None,
             max_pause: None,
-            queue: QueueConfig { items: 1024, bytes: 16 * 1024 * 1024, overflow: Overflow::Pause },
+            queue: QueueConfig { items: 1024, bytes: 1024 * 1024, overflow: Overflow::Pause },
             send_buffer: 256,
             retry: RetryPolicy::default(),
             classification: Classification::default(),
@@ -215,7 +215,7 @@ impl ConfigBuilder {
         self
     }
 
-    /// The queue's bound in bytes, as the handler weighs its items (D3). Default 16 MiB.
+    /// The queue's bound in bytes, as the handler weighs its items (D3). Default 1 MiB.
     #[must_use]
     pub fn buffer_bytes(mut self, bytes: usize) -> Self {
         self.queue.bytes = bytes;

@@ -256,13 +256,13 @@ impl<T> Queue<T> {
         delivery
     }
 
-    /// The next item, for one of what was requested.
+    /// The next item and its weight in bytes, for one of what was requested.
     #[inline]
-    pub(crate) fn pop(&mut self) -> Option<T> {
+    pub(crate) fn pop(&mut self) -> Option<(T, u32)> {
         let credit = bug!(DemandIgnored: self.credit.saturating_sub(1), not self.credit.checked_sub(1)?);
-        let item = self.pop_item()?;
+        let Weighed { item, weight } = self.pop_item()?;
         self.credit = credit;
-        Some(item)
+        Some((item, weight))
     }
 
     /// Lets reading go on if it was held back and the queue is half empty by now (D4); whether it does.
@@ -304,11 +304,11 @@ impl<T> Queue<T> {
     }
 
     #[inline]
-    fn pop_item(&mut self) -> Option<T> {
-        let Weighed { item, weight } = self.items.pop_front()?;
+    fn pop_item(&mut self) -> Option<Weighed<T>> {
+        let first = self.items.pop_front()?;
         self.head += 1;
-        self.bytes -= u64::from(weight);
-        Some(item)
+        self.bytes -= u64::from(first.weight);
+        Some(first)
     }
 
     /// Makes room for one; the marks that stood around the dropped items become one (D4).

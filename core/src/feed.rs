@@ -143,9 +143,19 @@ impl<H: FrameHandler> Feed<H> {
         if self.queue.has_marks() || self.queue.is_held_back() {
             return self.deliver(now);
         }
-        let item = self.queue.pop()?;
+        self.poll_item().map(|(item, _)| Delivery::Item(item))
+    }
+
+    /// The next item and its weight in bytes, as long as no mark is to come and reading is not held back: the part of
+    /// [`poll_delivery`](Self::poll_delivery) that needs no time. For who moves many at once.
+    #[inline]
+    pub fn poll_item(&mut self) -> Option<(H::Item, u32)> {
+        if self.queue.has_marks() || self.queue.is_held_back() {
+            return None;
+        }
+        let next = self.queue.pop()?;
         self.stats.delivered += 1;
-        Some(Delivery::Item(item))
+        Some(next)
     }
 
     /// The long way of [`Self::poll_delivery`].
@@ -154,7 +164,7 @@ impl<H: FrameHandler> Feed<H> {
         if let Some(mark) = self.queue.pop_mark() {
             return Some(mark);
         }
-        let item = self.queue.pop()?;
+        let (item, _) = self.queue.pop()?;
         self.stats.delivered += 1;
         if self.queue.resume() {
             self.now = self.now.max(now);

@@ -113,7 +113,7 @@ fn d3_a_data_frame_handed_in_while_reading_is_held_back_ends_the_connection() {
 }
 
 #[test]
-fn d3_defaults_are_1024_items_and_16_mebibytes() {
+fn d3_defaults_are_1024_items_and_1_mebibyte() {
     let mut bench = Bench::new(patient(), Puppet::default());
     bench.connect();
     for _ in 0..1023 {
@@ -125,7 +125,7 @@ fn d3_defaults_are_1024_items_and_16_mebibytes() {
 
     let mut bench = Bench::plain(patient());
     bench.connect();
-    bench.text(&"x".repeat(16 * 1024 * 1024 - 1));
+    bench.text(&"x".repeat(1024 * 1024 - 1));
     assert!(bench.feed.wants_frames());
     bench.text("x");
     assert!(!bench.feed.wants_frames());

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::iter;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -104,12 +105,20 @@ impl<S: Source> Feed<S> {
 
     #[inline]
     fn poll_delivery(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Delivery<S::Item>, StopReason>>> {
-        match self.take() {
-            Some(delivery) => Poll::Ready(Some(Ok(delivery))),
+        match self.source.take() {
+            Some(Delivery::Item(item)) => {
+                self.one_taken();
+                // Made where it goes to: a move of what has just been written stalls.
+                Poll::Ready(Some(Ok(Delivery::Item(item))))
+            }
+            Some(
+                mark @ (Delivery::Live { .. } | Delivery::Interrupted { .. } | Delivery::Dropped { .. }),
+            ) => Poll::Ready(Some(Ok(mark))),
             None => self.poll_source(cx),
         }
     }
 
+    #[inline(never)]
     fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Delivery<S::Item>, StopReason>>> {
         if let Ending::Over = self.ending {
             return Poll::Ready(None);
@@ -138,10 +147,15 @@ impl<S: Source> Feed<S> {
     #[inline]
     fn taken(&mut self, delivery: Delivery<S::Item>) -> Delivery<S::Item> {
         if let Delivery::Item(_) = delivery {
-            self.demand.taken();
-            self.top_up();
+            self.one_taken();
         }
         delivery
+    }
+
+    #[inline]
+    fn one_taken(&mut self) {
+        self.demand.taken();
+        self.top_up();
     }
 
     fn top_up(&mut self) {
@@ -287,9 +301,10 @@ impl<H: FrameHandler> Consumer<H> for VecDeque<Delivery<H::Item>> {
 
     fn hand_over(&mut self, feed: &mut tidegate_core::Feed<H>, now: Timestamp) -> bool {
         let before = self.len();
-        while self.len() < INLINE_TURN
-            && let Some(delivery) = feed.poll_delivery(now)
-        {
+        while self.len() < INLINE_TURN {
+            let items = iter::from_fn(|| feed.poll_item().map(|(item, _)| Delivery::Item(item)));
+            self.extend(items.take(INLINE_TURN - self.len()));
+            let Some(delivery) = feed.poll_delivery(now) else { break };
             self.push_back(delivery);
         }
         self.len() > before

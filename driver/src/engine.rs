@@ -250,12 +250,23 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
             match line.poll_read(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
                     turn.budget.spend(frame.len());
-                    if let Frame::Ping(_) = frame {
-                        // Its answer waits in the transport for the next read, which may be long in coming (O2).
-                        line.flush_pongs();
-                    }
                     turn.running = Running::Machine;
-                    self.feed.handle(Event::Frame { id, frame }, turn.now);
+                    // Data is put together where it goes to: a move of what has just been written stalls.
+                    match frame {
+                        Frame::Text(payload) => {
+                            self.feed.handle(Event::Frame { id, frame: Frame::Text(payload) }, turn.now);
+                        }
+                        Frame::Binary(payload) => {
+                            self.feed.handle(Event::Frame { id, frame: Frame::Binary(payload) }, turn.now);
+                        }
+                        frame @ (Frame::Ping(_) | Frame::Pong(_) | Frame::Close(_)) => {
+                            // A ping's answer waits in the transport for the next read, which may be long in coming (O2).
+                            if let Frame::Ping(_) = frame {
+                                line.flush_pongs();
+                            }
+                            self.feed.handle(Event::Frame { id, frame }, turn.now);
+                        }
+                    }
                     turn.running = Running::Transport;
                 }
                 Poll::Ready(Some(Err(failure))) => return self.lost(id, failure, turn.now),

@@ -1,6 +1,7 @@
 //! Between the task that drives a feed and its consumer: whole batches, one lock and at most one wake-up a poll.
 
 use std::collections::VecDeque;
+use std::iter;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -124,6 +125,7 @@ impl<T> Handover<T> {
         }
         let before = shelf.ready.len();
         let all = loop {
+            self.take_items(feed, &mut shelf);
             if self.is_full(&shelf) {
                 break false;
             }
@@ -139,6 +141,20 @@ impl<T> Handover<T> {
             self.consumer.wake();
         }
         Exchanged { moved, all }
+    }
+
+    /// Moves items while nothing is to be told between them.
+    fn take_items<H: FrameHandler<Item = T>>(&self, feed: &mut Feed<H>, shelf: &mut Shelf<T>) {
+        let room = self.capacity.saturating_sub(shelf.ready.len());
+        let items = iter::from_fn(|| {
+            if shelf.weight >= SHELF_BYTES {
+                return None;
+            }
+            let (item, weight) = feed.poll_item()?;
+            shelf.weight += u64::from(weight);
+            Some(Delivery::Item(item))
+        });
+        shelf.ready.extend(items.take(room));
     }
 
     fn is_full(&self, shelf: &Shelf<T>) -> bool {
@@ -177,8 +193,8 @@ impl<R: Runtime, H: FrameHandler> Task<R, H> {
 
 impl<H: FrameHandler> Consumer<H> for Exchange<H::Item> {
     /// After each the consumer is woken, and perhaps a thread.
-    const FRAMES_PER_POLL: usize = 256;
-    const BYTES_PER_POLL: usize = 256 * 1024;
+    const FRAMES_PER_POLL: usize = 512;
+    const BYTES_PER_POLL: usize = 512 * 1024;
 
     fn hand_over(&mut self, feed: &mut Feed<H>, now: Timestamp) -> bool {
         let Exchanged { moved, all } = self.handover.exchange(feed, now);

@@ -24,7 +24,7 @@ in_both_modes!(
 const MINUTE: Duration = Duration::from_secs(60);
 
 #[test]
-fn a_poll_reads_256_frames_at_most_and_wakes_itself() {
+fn a_poll_reads_512_frames_at_most_and_wakes_itself() {
     let world = World::default();
     let mut rig = Rig::new::<InTask, _>(&world, builder(&world));
     let peer = rig.peer(1);
@@ -33,10 +33,10 @@ fn a_poll_reads_256_frames_at_most_and_wakes_itself() {
     while peer.reads() < 1000 {
         let before = peer.reads();
         assert_eq!(world.step(), 1, "the task has woken itself");
-        assert!(peer.reads() - before <= 256, "{} frames in one poll", peer.reads() - before);
+        assert!(peer.reads() - before <= 512, "{} frames in one poll", peer.reads() - before);
         polls += 1;
     }
-    assert_eq!(polls, 4);
+    assert_eq!(polls, 2);
     assert_eq!(rig.drain(), [vec!["live 1".to_owned()], items(0..1000)].concat());
 }
 
@@ -46,14 +46,14 @@ fn send_large(peer: &Peer, count: usize) {
 }
 
 #[test]
-fn a_poll_reads_no_further_frame_after_256_kib() {
+fn a_poll_reads_no_further_frame_after_512_kib() {
     let world = World::default();
     let mut rig = Rig::new::<InTask, _>(&world, builder(&world));
     let peer = rig.peer(1);
     send_large(&peer, 40);
     let before = peer.reads();
     world.step();
-    assert_eq!(peer.reads() - before, 13);
+    assert_eq!(peer.reads() - before, 26);
     assert_eq!(rig.drain().len(), 1 + 40);
 }
 
@@ -116,9 +116,9 @@ fn a_poll_reads_the_clock_once() {
     let world = World::default();
     let rig = Rig::new::<InTask, _>(&world, builder(&world).config(config().idle_timeout(MINUTE)));
     let before = world.clock_readings();
-    rig.peer(1).send_items(0..800);
+    rig.peer(1).send_items(0..1000);
     let polls = world.run();
-    assert_eq!(polls, 4);
+    assert_eq!(polls, 2);
     assert_eq!(world.clock_readings() - before, polls);
     drop(rig.feed);
     let before = world.clock_readings();
