@@ -48,6 +48,27 @@ fn d1_marks_cost_no_demand() {
     assert_eq!(bench.deliveries(), [interrupted(1, broken()), live(2)]);
 }
 
+/// What `poll_item` leaves is for `poll_delivery`.
+#[test]
+fn d1_items_alone_come_while_there_is_demand_and_nothing_else_to_tell() {
+    let mut bench = bench(3, Overflow::Pause);
+    bench.text("item:a item:bc");
+    assert_eq!(bench.feed.poll_item(), None, "nothing was requested");
+    bench.request(9);
+    assert_eq!(bench.feed.poll_item(), Some(("a".to_owned(), 1)));
+    assert_eq!((bench.feed.stats().delivered, bench.feed.stats().demand), (1, 8));
+    bench.lost();
+    assert_eq!(bench.feed.poll_item(), None, "a mark is to come");
+    assert_eq!(bench.deliveries(), [item("bc"), interrupted(1, broken())]);
+
+    bench.connect();
+    assert_eq!(bench.deliveries(), [live(2)]);
+    bench.text("item:d item:e item:f");
+    assert_eq!(bench.feed.poll_item(), None, "reading is held back");
+    assert_eq!(bench.deliveries(), [item("d"), item("e"), item("f")]);
+    assert!(bench.feed.wants_frames());
+}
+
 #[test]
 fn d2_items_come_out_in_order_once_across_connections() {
     let mut bench = bench(10, Overflow::Pause);

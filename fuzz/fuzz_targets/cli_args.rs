@@ -41,7 +41,9 @@ fn is_value_of_secret(arguments: &[&str]) -> bool {
         let secret = find(argument.as_bytes(), SECRET.as_bytes()).is_some();
         let attached = argument.split_once('=').is_some_and(|(name, _)| takes(name));
         let apart = at > 1 && takes(arguments[at - 1]) && !argument.starts_with('-');
-        secret && !(attached || apart)
+        // The parser leaves out control characters of what it repeats, which may put the word together.
+        let hidden = argument.chars().any(char::is_control);
+        (secret || hidden) && !(attached || apart)
     });
     !stray && arguments.get(1) == Some(&"tail") && !arguments.contains(&"--")
 }
