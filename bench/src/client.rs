@@ -33,6 +33,7 @@ pub(crate) fn throughput(client: Client, runtime: Runtime, mode: Mode, job: Job)
         (Client::ReadOnly, Mode::Raw) => socket::read_only(&job),
         (Client::MinimalParse, Mode::Raw) => socket::minimal_parse(&job),
         (Client::AsyncTungstenite, Mode::Raw) => on!(runtime, raw::messages(&job)),
+        (Client::AsyncTungstenite, Mode::Spawned) => on!(runtime, raw::handed_over(&job)),
         (Client::AsyncTungsteniteJson, Mode::Raw) => on!(runtime, raw::json(&job)),
         (Client::Tidegate, Mode::Inline | Mode::Spawned) => on!(runtime, feed::messages(mode, &job)),
         (Client::TidegateJson, Mode::Inline | Mode::Spawned) => on!(runtime, feed::json(mode, &job)),

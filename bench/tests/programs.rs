@@ -32,7 +32,7 @@ fn every_client_of_our_own_comes_into_the_table_and_the_files() {
     ]);
 
     let rows: Vec<Value> = serde_json::from_str(&std::fs::read_to_string(json).unwrap()).unwrap();
-    assert_eq!(rows.len(), 20);
+    assert_eq!(rows.len(), 23);
     let expected = BTreeSet::from([
         "client",
         "cpu_ns_per_msg",

@@ -23,7 +23,9 @@ pub(crate) trait Platform {
     fn feed(url: &str) -> FeedBuilder<Self::Runtime>;
 
     /// One connection, as users of async-tungstenite make theirs.
-    fn connect(url: &str) -> impl Future<Output = Result<impl Stream<Item = Received> + Unpin>>;
+    fn connect(
+        url: &str,
+    ) -> impl Future<Output = Result<impl Stream<Item = Received> + Unpin + Send + 'static>>;
 }
 
 /// What a raw connection gives.
@@ -50,7 +52,7 @@ impl Platform for Tokio {
         tidegate::tokio::feed(url)
     }
 
-    async fn connect(url: &str) -> Result<impl Stream<Item = Received> + Unpin> {
+    async fn connect(url: &str) -> Result<impl Stream<Item = Received> + Unpin + Send + 'static> {
         Ok(async_tungstenite::tokio::connect_async(url).await?.0)
     }
 }
@@ -72,7 +74,7 @@ impl Platform for Smol {
         tidegate::smol::feed(url)
     }
 
-    async fn connect(url: &str) -> Result<impl Stream<Item = Received> + Unpin> {
+    async fn connect(url: &str) -> Result<impl Stream<Item = Received> + Unpin + Send + 'static> {
         Ok(async_tungstenite::smol::connect_async(url).await?.0)
     }
 }
@@ -98,7 +100,7 @@ impl Platform for AsyncStd {
         deprecated,
         reason = "async-std is discontinued, and compared as long as there is an adapter for it"
     )]
-    async fn connect(url: &str) -> Result<impl Stream<Item = Received> + Unpin> {
+    async fn connect(url: &str) -> Result<impl Stream<Item = Received> + Unpin + Send + 'static> {
         Ok(async_tungstenite::async_std::connect_async(url).await?.0)
     }
 }

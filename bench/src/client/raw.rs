@@ -5,6 +5,7 @@ use std::hint::black_box;
 use async_tungstenite::tungstenite::Message;
 use futures_util::StreamExt;
 use tidegate_bench_meter::{Job, Meter};
+use tokio::sync::mpsc;
 
 use super::json;
 use super::platform::Platform;
@@ -15,6 +16,33 @@ pub(crate) fn messages<P: Platform>(job: &Job) -> Result<()> {
     let mut meter = Meter::new(job);
     each_text::<P>(&job.url, |text| {
         meter.message(text.len());
+        Ok(())
+    })
+}
+
+/// Messages handed over at once, in bytes and in number.
+const BATCH: (usize, usize) = (256 * 1024, 256);
+
+/// The connection in a task of its own, which hands over all that is ready: the least that a consumer in another task takes.
+pub(crate) fn handed_over<P: Platform>(job: &Job) -> Result<()> {
+    let mut meter = Meter::new(job);
+    P::block_on(async {
+        let (sender, mut batches) = mpsc::channel(2);
+        let mut ready = P::connect(&job.url).await?.ready_chunks((BATCH.0 / job.size).clamp(1, BATCH.1));
+        P::spawn(async move {
+            while let Some(batch) = ready.next().await {
+                if sender.send(batch).await.is_err() {
+                    break;
+                }
+            }
+        });
+        while let Some(batch) = batches.recv().await {
+            for message in batch {
+                if let Message::Text(text) = message? {
+                    meter.message(text.len());
+                }
+            }
+        }
         Ok(())
     })
 }

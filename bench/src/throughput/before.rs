@@ -110,7 +110,7 @@ mod tests {
         let cell = |cpu_ns_per_msg| {
             vec![Some(Round { msgs_per_s: 1.0, mib_per_s: 1.0, cpu_ns_per_msg, peak_rss_kib: 1.0 })]
         };
-        let grid = vec![vec![cell(10.0), cell(12.0), cell(30.0)]];
+        let grid = vec![vec![cell(10.0), cell(11.0), cell(12.0), cell(30.0)]];
         let printed = before.table(&contenders, &[64], &grid).unwrap();
         let lines: Vec<_> = printed.lines().collect();
         assert!(lines[0].contains("then.json"), "{printed}");

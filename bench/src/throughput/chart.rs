@@ -9,7 +9,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use super::roster::{Contender, Reference};
 use super::summary::{Cell, Grid, of};
 use crate::Result;
-use crate::args::{Runtime, name};
+use crate::args::{Mode, Runtime, name};
 use crate::machine::Machine;
 use crate::table::{grouped, in_bytes};
 
@@ -76,10 +76,10 @@ fn bars(contenders: &[Contender], row: &[Cell]) -> Vec<Bar> {
             let nanoseconds = of(cell, |sample| sample.cpu_ns_per_msg)?;
             let (label, color) = match contender.runtime {
                 Runtime::None => (contender.client.clone(), FLOOR),
-                Runtime::Tokio if contender.is_tidegate() => {
-                    (format!("{} {}", contender.client, name(&contender.mode)), TIDEGATE)
+                Runtime::Tokio => {
+                    let color = if contender.is_tidegate() { TIDEGATE } else { OTHERS };
+                    (label(contender), color)
                 }
-                Runtime::Tokio => (contender.client.clone(), OTHERS),
                 Runtime::Smol | Runtime::AsyncStd => return None,
             };
             Some(Bar { label, color, nanoseconds })
@@ -87,6 +87,13 @@ fn bars(contenders: &[Contender], row: &[Cell]) -> Vec<Bar> {
         .collect();
     bars.sort_by(|a, b| a.nanoseconds.total_cmp(&b.nanoseconds));
     bars
+}
+
+fn label(contender: &Contender) -> String {
+    match contender.mode {
+        Mode::Raw => contender.client.clone(),
+        Mode::Inline | Mode::Spawned => format!("{} {}", contender.client, name(&contender.mode)),
+    }
 }
 
 fn panel(area: &Area<'_>, title: &str, bars: &[Bar]) -> Result<()> {

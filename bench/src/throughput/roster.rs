@@ -95,6 +95,7 @@ pub(super) fn own(flavor: Flavor) -> Vec<Contender> {
     for client in [Client::AsyncTungstenite, Client::AsyncTungsteniteJson] {
         all.extend(RUNTIMES.map(|runtime| one(client, "tungstenite", runtime, Mode::Raw)));
     }
+    all.extend(RUNTIMES.map(|runtime| one(Client::AsyncTungstenite, "tungstenite", runtime, Mode::Spawned)));
     for client in [Client::Tidegate, Client::TidegateJson] {
         for mode in [Mode::Inline, Mode::Spawned] {
             all.extend(RUNTIMES.map(|runtime| one(client, "tungstenite", runtime, mode)));
@@ -172,7 +173,7 @@ impl Contender {
     /// Whether others are compared with it.
     fn is_reference(&self) -> bool {
         match self.program {
-            Program::Own(Client::AsyncTungstenite | Client::AsyncTungsteniteJson) => true,
+            Program::Own(Client::AsyncTungstenite | Client::AsyncTungsteniteJson) => self.mode == Mode::Raw,
             Program::Own(
                 Client::ReadOnly | Client::MinimalParse | Client::Tidegate | Client::TidegateJson,
             )
@@ -209,6 +210,7 @@ mod tests {
             let json = contender.client.ends_with("-json");
             let client = if json { "async-tungstenite-json" } else { "async-tungstenite" };
             assert_eq!(reference.client, client, "{}", contender.title());
+            assert_eq!(reference.mode, Mode::Raw, "{}", contender.title());
             let runtime = if contender.runtime == Runtime::None { Runtime::Tokio } else { contender.runtime };
             assert_eq!(reference.runtime, runtime, "{}", contender.title());
         }
