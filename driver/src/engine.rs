@@ -14,6 +14,7 @@ use crate::link::{Dialled, Link};
 use crate::observe::Observer;
 use crate::resolve::Target;
 use crate::runtime::{Alarm, Runtime};
+use crate::turn::{Budget, Running, Turn};
 
 /// Drives one machine over one runtime.
 pub(crate) struct Engine<R: Runtime, H: FrameHandler> {
@@ -45,43 +46,6 @@ pub(crate) trait Consumer<H: FrameHandler> {
 
     /// Passes on demand and deliveries; whether anything moved.
     fn hand_over(&mut self, feed: &mut Feed<H>, now: Timestamp) -> bool;
-}
-
-/// What one poll still may and need do.
-struct Turn {
-    now: Timestamp,
-    budget: Budget,
-    /// Whether the transport may still have something: it has not said that it would block.
-    readable: bool,
-    /// Whose code runs while frames are read: one guard is for all of them, since one for each costs as much as a third of
-    /// the machine.
-    running: Running,
-}
-
-/// Whose panic it would be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Running {
-    /// The transport's: it goes on up.
-    Transport,
-    /// The machine's, and so the handler's (H5).
-    Machine,
-}
-
-/// What one poll may still read.
-struct Budget {
-    frames: usize,
-    bytes: usize,
-}
-
-impl Budget {
-    const fn is_spent(&self) -> bool {
-        self.frames == 0 || self.bytes == 0
-    }
-
-    const fn spend(&mut self, bytes: usize) {
-        self.frames -= 1;
-        self.bytes = self.bytes.saturating_sub(bytes);
-    }
 }
 
 impl<R: Runtime, H: FrameHandler> Engine<R, H> {

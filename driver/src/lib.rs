@@ -8,7 +8,7 @@
 //! | what a runtime must offer | `runtime.rs` |
 //! | URLs and headers, what may be shown of them | `request.rs` |
 //! | what is looked up before each attempt | `resolve.rs` |
-//! | the order of work in one poll | `engine.rs` |
+//! | the order of work in one poll, and how much of it | `engine.rs`, `turn.rs` |
 //! | dialling, writing, flushing, reading | `link.rs` |
 //! | the hand-over between task and consumer | `handover.rs` |
 //! | what consumers call | `consumer.rs` |
@@ -32,6 +32,7 @@ mod observe;
 mod request;
 mod resolve;
 mod runtime;
+mod turn;
 
 pub use builder::{BuildError, FeedBuilder};
 pub use consumer::{Feed, Inline, Items, Source, Spawned};

@@ -10,7 +10,7 @@ use futures_io::{AsyncRead, AsyncWrite};
 use futures_sink::Sink;
 use std::io::ErrorKind;
 use tidegate_core::{Failure, Frame};
-use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
+use tungstenite::protocol::{WebSocketConfig, WebSocketContext};
 use tungstenite::{Error, Message};
 
 use super::blocking::{Nowhere, Polled, poll};
@@ -18,7 +18,7 @@ use super::buffer::ReadBuffer;
 use super::failure;
 use super::head::Prefixed;
 use super::limits::Limits;
-use super::memory::{CHUNK, Memory};
+use super::memory::{self, Memory};
 use super::message::{received, sent};
 use super::socket::Socket;
 
@@ -99,7 +99,7 @@ pub(crate) struct Framing {
 impl Framing {
     fn config(&self) -> WebSocketConfig {
         WebSocketConfig::default()
-            .read_buffer_size(CHUNK)
+            .read_buffer_size(self.read_buffer_size)
             .write_buffer_size(WRITTEN_AT_ONCE.min(self.max_write_buffer_size / 2))
             .max_write_buffer_size(self.max_write_buffer_size)
             .max_frame_size(Some(self.limits.frame))
@@ -141,7 +141,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
         Self {
             socket,
             buffer: ReadBuffer::new(framing.read_buffer_size, prefix),
-            context: WebSocketContext::new(Role::Client, Some(framing.config())),
+            context: memory::context(framing.config()),
             reading: Reading::Open(Memory::Chunk),
             close: Close::None,
             flush_first: false,
@@ -249,6 +249,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, Join, duplex};
     use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 
+    use super::super::memory::CHUNK;
     use super::*;
 
     /// A connection whose sending side takes `room` bytes before it blocks, and whose write buffer takes 1 KiB.
