@@ -237,7 +237,7 @@ fn b5_items_of_a_bootstrap_that_fails_are_followed_by_its_interruption() {
 fn b5_a_bootstrap_that_fails_without_an_item_leaves_no_mark() {
     let mut bench = Bench::new(patient(), Puppet::default().declares());
     bench.connect();
-    bench.request(9);
+    bench.request(9).text("");
     bench.lost();
-    assert_eq!(bench.deliveries(), []);
+    assert_eq!(bench.deliveries(), [], "nor does a message that made none");
 }
