@@ -301,9 +301,12 @@ impl<H: FrameHandler> Consumer<H> for VecDeque<Delivery<H::Item>> {
 
     fn hand_over(&mut self, feed: &mut tidegate_core::Feed<H>, now: Timestamp) -> bool {
         let before = self.len();
-        while self.len() < INLINE_TURN {
+        loop {
             let items = iter::from_fn(|| feed.poll_item().map(|(item, _)| Delivery::Item(item)));
-            self.extend(items.take(INLINE_TURN - self.len()));
+            self.extend(items.take(INLINE_TURN.saturating_sub(self.len())));
+            if self.len() >= INLINE_TURN {
+                break;
+            }
             let Some(delivery) = feed.poll_delivery(now) else { break };
             self.push_back(delivery);
         }
