@@ -1,10 +1,12 @@
 //! Any bytes from a server, through the real framing into a Live feed.
 //!
-//! The first byte says how they come in pieces, the second what is taken meanwhile. After the first failure nothing more
-//! reaches the feed; until then every frame is valid, and memory is bounded (D3).
+//! The first byte says how they come in pieces, the second what is taken meanwhile. Frames are those that tungstenite makes of
+//! the bytes, though most are taken past it. After the first failure nothing more reaches the feed; until then every frame is
+//! valid, and memory is bounded (D3).
 
 #![no_main]
 
+use std::io::{self, Read, Write};
 use std::pin::pin;
 
 use futures_util::{FutureExt, SinkExt, StreamExt};
@@ -15,6 +17,8 @@ use tidegate_core::{
 };
 use tidegate_driver::net::{Connector, Limits, fuzzing};
 use tidegate_fuzz::peer::Peer;
+use tungstenite::Message as WsMessage;
+use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 
 /// Small, so that an input can go past them.
 const MAX_FRAME: usize = 2048;
@@ -27,11 +31,11 @@ const MAX_CONTROL: usize = 125;
 
 fuzz_target!(|bytes: &[u8]| {
     let [piece, taking, says @ ..] = bytes else { return };
-    let served = serve(Peer::new(says, (*piece).into()), *taking).now_or_never();
+    let served = serve(Peer::new(says, (*piece).into()), *taking, Tungstenite::new(says)).now_or_never();
     assert!(served.is_some(), "the peer is always ready, and so must the transport be");
 });
 
-async fn serve(peer: Peer, taking: u8) {
+async fn serve(peer: Peer, taking: u8, mut tungstenite: Tungstenite<'_>) {
     let limits = Limits::default().max_frame_size(MAX_FRAME).expect("in bounds");
     let connector = Connector::default()
         .limits(limits.max_message_size(MAX_MESSAGE).expect("in bounds"))
@@ -42,6 +46,9 @@ async fn serve(peer: Peer, taking: u8) {
     let mut closed = false;
     for count in 0_u64.. {
         let item = transport.next().await;
+        let expected = tungstenite.next();
+        let frame = item.as_ref().and_then(|item| item.as_ref().ok()).cloned().map(without_reason);
+        assert_eq!(frame, expected);
         match item {
             Some(Ok(frame)) => {
                 check(&frame);
@@ -60,6 +67,59 @@ async fn serve(peer: Peer, taking: u8) {
                 break;
             }
         }
+    }
+}
+
+/// What tungstenite makes of the same bytes by itself.
+struct Tungstenite<'a> {
+    context: WebSocketContext,
+    says: Deaf<'a>,
+}
+
+impl<'a> Tungstenite<'a> {
+    fn new(says: &'a [u8]) -> Self {
+        let config =
+            WebSocketConfig::default().max_frame_size(Some(MAX_FRAME)).max_message_size(Some(MAX_MESSAGE));
+        Self { context: WebSocketContext::new(Role::Client, Some(config)), says: Deaf(says) }
+    }
+
+    /// The next frame, until something goes wrong.
+    fn next(&mut self) -> Option<Frame> {
+        self.context.read(&mut self.says).ok().map(|message| match message {
+            WsMessage::Text(text) => Frame::Text(text.into()),
+            WsMessage::Binary(payload) => Frame::Binary(payload),
+            WsMessage::Ping(payload) => Frame::Ping(payload),
+            WsMessage::Pong(payload) => Frame::Pong(payload),
+            WsMessage::Close(_) => Frame::Close(None),
+            WsMessage::Frame(frame) => panic!("read: {frame}"),
+        })
+    }
+}
+
+/// What a Close says depends on who sent the first: tungstenite tells a code that is not allowed only as an answer.
+fn without_reason(frame: Frame) -> Frame {
+    match frame {
+        Frame::Close(_) => Frame::Close(None),
+        Frame::Text(_) | Frame::Binary(_) | Frame::Ping(_) | Frame::Pong(_) => frame,
+    }
+}
+
+/// Gives its bytes, and hears nothing.
+struct Deaf<'a>(&'a [u8]);
+
+impl Read for Deaf<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.0.read(into)
+    }
+}
+
+impl Write for Deaf<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

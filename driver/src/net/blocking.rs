@@ -14,12 +14,19 @@ pub(crate) struct Polled<'a, 'b, S> {
     pub(crate) socket: &'a mut S,
     pub(crate) buffer: &'a mut ReadBuffer,
     pub(crate) cx: &'a mut Context<'b>,
+    /// How many bytes may still be read. At 0 reading would block, and wakes nobody.
+    pub(crate) left: u64,
 }
 
 impl<S: AsyncRead + Unpin> Read for Polled<'_, '_, S> {
-    #[inline]
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        would_block(self.buffer.poll_read(self.socket, self.cx, into))
+        let most = usize::try_from(self.left).map_or(into.len(), |left| left.min(into.len()));
+        if most == 0 {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        let read = would_block(self.buffer.poll_read(self.socket, self.cx, &mut into[..most]))?;
+        self.left -= read as u64;
+        Ok(read)
     }
 }
 

@@ -1,19 +1,35 @@
 //! What has been read from a socket and not been taken yet.
 //!
-//! Each thread keeps one buffer, which a connection has only from when it reads something until that has been taken: many
-//! connections that are silent need none, and one that is busy reads much at a time.
+//! Each thread keeps one block of memory, which a connection has only from when it reads something until that has been taken:
+//! many connections that are silent need none, and one that is busy reads much at a time.
 
 use std::cell::Cell;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes, BytesMut};
 use futures_io::AsyncRead;
 
+/// Payloads up to this long share memory, in bytes, and longer ones have their own. The most that
+/// [`ReadBuffer::poll_more`] need hold is such a payload with its header.
+pub(crate) const SHARES: usize = 512;
+
+/// The memory that payloads share, in bytes: what a short one pins that is kept.
+const SHARED: usize = 4 * 1024;
+
 thread_local! {
-    /// The thread's buffer, while no connection has it.
-    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    /// The thread's memory, while no connection has it.
+    static SPARE: Cell<Block> = const { Cell::new(Block { bytes: Vec::new(), payloads: None }) };
+}
+
+/// The memory for reading.
+#[derive(Default)]
+struct Block {
+    /// What a socket is read into.
+    bytes: Vec<u8>,
+    /// What short payloads are copied to.
+    payloads: Option<BytesMut>,
 }
 
 /// Reads a socket in large pieces, and gives them out in small ones.
@@ -26,11 +42,11 @@ pub(crate) struct ReadBuffer {
 /// What there is.
 enum Held {
     Nothing,
-    /// What came together with the answer to the upgrade.
-    Prefix(Bytes),
+    /// What came together with the answer to the upgrade, or the part of a frame whose rest has not come.
+    Part(Bytes),
     /// From `start` up to `end`, which it does not reach.
     Read {
-        bytes: Vec<u8>,
+        block: Block,
         start: usize,
         end: usize,
     },
@@ -39,11 +55,21 @@ enum Held {
 impl ReadBuffer {
     /// One that first gives out `prefix`.
     pub(crate) fn new(size: usize, prefix: Bytes) -> Self {
-        let held = if prefix.is_empty() { Held::Nothing } else { Held::Prefix(prefix) };
+        let held = if prefix.is_empty() { Held::Nothing } else { Held::Part(prefix) };
         Self { size, held }
     }
 
-    /// Reads into `into`: what is held, or else from `socket`; past this buffer, if `into` is as large.
+    /// What there is to take.
+    #[inline]
+    pub(crate) fn held(&self) -> &[u8] {
+        match &self.held {
+            Held::Nothing => &[],
+            Held::Part(part) => part,
+            Held::Read { block, start, end } => &block.bytes[*start..*end],
+        }
+    }
+
+    /// Reads into `into`: what is held, or else from `socket`.
     pub(crate) fn poll_read<S: AsyncRead + Unpin>(
         &mut self,
         socket: &mut S,
@@ -51,54 +77,95 @@ impl ReadBuffer {
         into: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         if let Held::Nothing = self.held {
-            if into.len() >= self.size {
-                return Pin::new(socket).poll_read(cx, into);
-            }
-            ready!(self.poll_fill(socket, cx))?;
+            ready!(self.poll_more(socket, cx))?;
         }
-        Poll::Ready(Ok(self.take(into)))
+        let held = self.held();
+        let len = held.len().min(into.len());
+        into[..len].copy_from_slice(&held[..len]);
+        self.skip(len);
+        Poll::Ready(Ok(len))
     }
 
-    /// Reads from `socket`, for later. Nothing is held after it if that has ended.
-    fn poll_fill<S: AsyncRead + Unpin>(
+    /// Reads from `socket`, behind what is held. Gives how much; 0 if that has ended.
+    pub(crate) fn poll_more<S: AsyncRead + Unpin>(
         &mut self,
         socket: &mut S,
         cx: &mut Context<'_>,
-    ) -> Poll<io::Result<()>> {
-        let mut bytes = SPARE.take();
+    ) -> Poll<io::Result<usize>> {
+        let (mut block, held) = self.begin();
+        // A part is at most as long as the answer to an upgrade.
+        let size = self.size.max(2 * held);
         // Another connection of the thread may read more at a time.
-        if bytes.len() < self.size {
-            bytes.resize(self.size, 0);
+        if block.bytes.len() < size {
+            block.bytes.resize(size, 0);
         }
-        let read = Pin::new(socket).poll_read(cx, &mut bytes[..self.size]);
-        if let Poll::Ready(Ok(end @ 1..)) = read {
-            self.held = Held::Read { bytes, start: 0, end };
-        } else {
-            SPARE.set(bytes);
+        let read = Pin::new(socket).poll_read(cx, &mut block.bytes[held..size]);
+        if let Poll::Ready(Ok(read @ 1..)) = read {
+            self.held = Held::Read { block, start: 0, end: held + read };
+            return Poll::Ready(Ok(read));
         }
-        read.map_ok(|_| ())
+        // A connection that waits has no block.
+        if held > 0 {
+            self.held = Held::Part(Bytes::copy_from_slice(&block.bytes[..held]));
+        }
+        SPARE.set(block);
+        read
     }
 
-    fn take(&mut self, into: &mut [u8]) -> usize {
+    /// A block of memory that begins with what was held, and how much that is.
+    fn begin(&mut self) -> (Block, usize) {
+        match std::mem::replace(&mut self.held, Held::Nothing) {
+            Held::Nothing => (SPARE.take(), 0),
+            Held::Part(part) => {
+                let mut block = SPARE.take();
+                if block.bytes.len() < part.len() {
+                    block.bytes.resize(part.len(), 0);
+                }
+                block.bytes[..part.len()].copy_from_slice(&part);
+                (block, part.len())
+            }
+            Held::Read { mut block, start, end } => {
+                block.bytes.copy_within(start..end, 0);
+                (block, end - start)
+            }
+        }
+    }
+
+    /// Takes a payload of `len` bytes behind a header of `header` bytes; all of them are held.
+    #[inline]
+    pub(crate) fn take(&mut self, header: usize, len: usize) -> Bytes {
+        let payload = match &mut self.held {
+            Held::Read { block, start, .. } if len <= SHARES => {
+                let shared = block.payloads.get_or_insert_with(|| BytesMut::with_capacity(SHARED));
+                let from = *start + header;
+                shared.extend_from_slice(&block.bytes[from..from + len]);
+                shared.split().freeze()
+            }
+            Held::Nothing | Held::Part(_) | Held::Read { .. } => {
+                Bytes::copy_from_slice(&self.held()[header..header + len])
+            }
+        };
+        self.skip(header + len);
+        payload
+    }
+
+    /// Forgets `len` bytes, which are held.
+    #[inline]
+    pub(crate) fn skip(&mut self, len: usize) {
         match &mut self.held {
-            Held::Nothing => 0,
-            Held::Prefix(prefix) => {
-                let len = prefix.len().min(into.len());
-                into[..len].copy_from_slice(&prefix.split_to(len));
-                if prefix.is_empty() {
+            Held::Nothing => {}
+            Held::Part(part) => {
+                part.advance(len);
+                if part.is_empty() {
                     self.held = Held::Nothing;
                 }
-                len
             }
-            Held::Read { bytes, start, end } => {
-                let len = (*end - *start).min(into.len());
-                into[..len].copy_from_slice(&bytes[*start..*start + len]);
+            Held::Read { block, start, end } => {
                 *start += len;
                 if start == end {
-                    SPARE.set(std::mem::take(bytes));
+                    SPARE.set(std::mem::take(block));
                     self.held = Held::Nothing;
                 }
-                len
             }
         }
     }
@@ -150,6 +217,13 @@ mod tests {
         }
     }
 
+    fn more(buffer: &mut ReadBuffer, socket: &mut Socket) -> Option<usize> {
+        match buffer.poll_more(socket, &mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(read) => Some(read.unwrap()),
+            Poll::Pending => None,
+        }
+    }
+
     #[test]
     fn one_read_of_the_socket_serves_many_small_ones() {
         let (mut buffer, mut socket) = (ReadBuffer::new(SIZE, Bytes::new()), socket(20));
@@ -161,13 +235,47 @@ mod tests {
         assert_eq!(socket.asked, [SIZE, SIZE, SIZE]);
     }
 
+    /// What a frame begins with stays, and its rest comes behind it.
     #[test]
-    fn a_large_read_goes_past_it() {
-        let (mut buffer, mut socket) = (ReadBuffer::new(SIZE, Bytes::new()), socket(20));
-        assert_eq!(read(&mut buffer, &mut socket, 2), Some(vec![0, 1]));
-        assert_eq!(read(&mut buffer, &mut socket, 100), Some((2..16).collect()), "what is held comes first");
-        assert_eq!(read(&mut buffer, &mut socket, 100), Some((16..20).collect()));
-        assert_eq!(socket.asked, [SIZE, 100]);
+    fn more_is_read_behind_what_is_held() {
+        let (mut buffer, mut socket) = (ReadBuffer::new(SIZE, Bytes::from_static(b"ab")), socket(15));
+        assert_eq!(more(&mut buffer, &mut socket), Some(SIZE - 2));
+        assert_eq!(&buffer.take(3, 10)[..], (1..11).collect::<Vec<_>>());
+        assert_eq!(more(&mut buffer, &mut socket), Some(1));
+        assert_eq!(buffer.held(), [11, 12, 13, 14]);
+        assert_eq!(more(&mut buffer, &mut socket), None);
+        assert!(matches!(buffer.held, Held::Part(_)), "while it waits the thread's memory is for others");
+        assert_eq!(buffer.held(), [11, 12, 13, 14]);
+        buffer.skip(4);
+        assert!(matches!(buffer.held, Held::Nothing));
+    }
+
+    #[test]
+    fn a_long_prefix_has_room_for_more_behind_it() {
+        let prefix = Bytes::from(vec![7; 5 * SIZE]);
+        let (mut buffer, mut socket) = (ReadBuffer::new(SIZE, prefix), socket(3));
+        assert_eq!(more(&mut buffer, &mut socket), Some(3));
+        assert_eq!(&buffer.take(5 * SIZE, 3)[..], [0, 1, 2]);
+    }
+
+    /// What a short payload pins is no more than [`SHARED`], and what a longer one pins is itself.
+    #[test]
+    fn a_payload_is_no_part_of_the_threads_memory() {
+        const ALL: usize = 64 * SHARED;
+        let mut buffer = ReadBuffer::new(ALL, Bytes::new());
+        let mut socket = Socket { bytes: vec![7; ALL], asked: Vec::new() };
+        assert_eq!(more(&mut buffer, &mut socket), Some(ALL));
+        let memory = buffer.held().as_ptr_range();
+        let short: Vec<_> = (0..SHARED).map(|_| buffer.take(2, 5)).collect();
+        let follows = |pair: &[Bytes]| pair[0].as_ptr_range().end == pair[1].as_ptr();
+        let together = short.windows(2).collect::<Vec<_>>();
+        for run in together.split(|pair| !follows(pair)) {
+            assert!((run.len() + 1) * 5 <= SHARED, "{} in a row", run.len());
+        }
+        let long = buffer.take(0, SHARES + 1);
+        for payload in short.iter().chain([&long]) {
+            assert!(!memory.contains(&payload.as_ptr()));
+        }
     }
 
     #[test]
@@ -183,7 +291,7 @@ mod tests {
     #[test]
     fn silent_connections_have_no_buffer() {
         // The thread's one, that of a connection which reads more at a time.
-        SPARE.set(vec![0; 1000]);
+        SPARE.set(Block { bytes: vec![0; 1000], payloads: None });
         let mut sockets: Vec<_> =
             (0..100).map(|_| (ReadBuffer::new(SIZE, Bytes::new()), socket(3))).collect();
         for (buffer, socket) in &mut sockets {
@@ -191,6 +299,6 @@ mod tests {
             assert_eq!(read(buffer, socket, 3), None);
         }
         assert!(sockets.iter().all(|(buffer, _)| matches!(buffer.held, Held::Nothing)));
-        assert_eq!(SPARE.take().len(), 1000, "it is used again");
+        assert_eq!(SPARE.take().bytes.len(), 1000, "it is used again");
     }
 }

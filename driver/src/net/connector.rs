@@ -89,7 +89,7 @@ impl Connector {
     /// connection.
     ///
     /// The memory for it belongs to the thread. A connection takes it along only while it holds something that was read and
-    /// not taken, because its consumer is slow; one that is silent has none, and keeps 4 KiB for the framing.
+    /// not taken, because its consumer is slow; one that is silent has none, and keeps 1 KiB for the framing.
     ///
     /// # Errors
     /// If it is less than 1 KiB or more than 16 MiB.

@@ -10,20 +10,24 @@ use futures_io::{AsyncRead, AsyncWrite};
 use futures_sink::Sink;
 use std::io::ErrorKind;
 use tidegate_core::{Failure, Frame};
-use tungstenite::protocol::{WebSocketConfig, WebSocketContext};
+use tungstenite::error::ProtocolError;
+use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Error, Message};
 
 use super::blocking::{Nowhere, Polled, poll};
-use super::buffer::ReadBuffer;
+use super::buffer::{ReadBuffer, SHARES};
 use super::failure;
 use super::head::Prefixed;
+use super::header::{Between, Header, Kind};
 use super::limits::Limits;
-use super::memory::{self, Memory};
 use super::message::{received, sent};
 use super::socket::Socket;
 
 /// Frames go out together as long as they are no more than this, in bytes.
 const WRITTEN_AT_ONCE: usize = 128 * 1024;
+
+/// Tungstenite's own buffer, in bytes. Each connection has one for as long as it lasts; only fragments need much of it.
+const TUNGSTENITE: usize = 1024;
 
 /// One open WebSocket connection, over TCP or TLS. Made by [`connect_once`](super::connect_once), or by a feed.
 ///
@@ -99,7 +103,7 @@ pub(crate) struct Framing {
 impl Framing {
     fn config(&self) -> WebSocketConfig {
         WebSocketConfig::default()
-            .read_buffer_size(self.read_buffer_size)
+            .read_buffer_size(TUNGSTENITE)
             .write_buffer_size(WRITTEN_AT_ONCE.min(self.max_write_buffer_size / 2))
             .max_write_buffer_size(self.max_write_buffer_size)
             .max_frame_size(Some(self.limits.frame))
@@ -112,6 +116,8 @@ struct Frames<S> {
     socket: S,
     buffer: ReadBuffer,
     context: WebSocketContext,
+    /// The longest message that is read here, in bytes.
+    largest: usize,
     reading: Reading,
     close: Close,
     /// All that waits goes out before the next frame: the pong of a ping, which tungstenite does not count but which takes
@@ -121,8 +127,23 @@ struct Frames<S> {
 
 /// How far reading is.
 enum Reading {
-    Open(Memory),
+    /// The next byte begins a frame, and tungstenite has all of those before it.
+    Before(Between),
+    /// In a long message.
+    Payload(Payload),
+    /// In a frame that tungstenite reads, `left` bytes before its end.
+    Tungstenite {
+        left: u64,
+        after: Between,
+    },
     Ended,
+}
+
+/// A message that is too long to be waited for in the buffer, as far as it has come.
+struct Payload {
+    kind: Kind,
+    bytes: Vec<u8>,
+    len: usize,
 }
 
 /// How far the closing handshake is (RFC 6455 §7.1.2).
@@ -136,13 +157,17 @@ enum Close {
     Received,
 }
 
+/// What one step of reading gives: a frame, or nothing yet.
+type Step = Result<Option<Frame>, Error>;
+
 impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
     fn new(socket: S, prefix: Bytes, framing: Framing) -> Self {
         Self {
             socket,
             buffer: ReadBuffer::new(framing.read_buffer_size, prefix),
-            context: memory::context(framing.config()),
-            reading: Reading::Open(Memory::Chunk),
+            context: WebSocketContext::new(Role::Client, Some(framing.config())),
+            largest: framing.limits.frame.min(framing.limits.message),
+            reading: Reading::Before(Between::Messages),
             close: Close::None,
             flush_first: false,
         }
@@ -150,40 +175,124 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
 
     #[inline]
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Failure>>> {
+        if self.flush_first
+            && let Poll::Ready(Err(failure)) = self.poll_flush(cx)
+        {
+            self.reading = Reading::Ended;
+            return Poll::Ready(Some(Err(failure)));
+        }
         loop {
-            let Reading::Open(memory) = &mut self.reading else { return Poll::Ready(None) };
-            let mut socket = Polled { socket: &mut self.socket, buffer: &mut self.buffer, cx };
-            let read = self.context.read(&mut socket);
-            // Each frame is made where it goes to: a move of what has just been written stalls.
-            return match read {
-                Ok(Message::Text(text)) => {
-                    let payload = Bytes::from(text);
-                    memory.remember(&payload);
-                    Poll::Ready(Some(Ok(Frame::Text(payload))))
+            let step = match &self.reading {
+                Reading::Before(between) => {
+                    let held = self.buffer.held();
+                    match Header::read(held, *between, self.largest) {
+                        Header::Message { kind, header, len } if header + len <= held.len() => {
+                            // Each frame is made where it goes to: a move of what has just been written stalls.
+                            let payload = self.buffer.take(header, len);
+                            return Poll::Ready(match kind {
+                                Kind::Text if !is_utf8(&payload) => self.ended(not_utf8()),
+                                Kind::Text => Some(Ok(Frame::Text(payload))),
+                                Kind::Binary => Some(Ok(Frame::Binary(payload))),
+                            });
+                        }
+                        header @ (Header::Partial | Header::Message { .. } | Header::Other { .. }) => {
+                            ready!(self.poll_begin(header, cx))
+                        }
+                    }
                 }
-                Ok(Message::Binary(payload)) => {
-                    memory.remember(&payload);
-                    Poll::Ready(Some(Ok(Frame::Binary(payload))))
-                }
-                Ok(Message::Ping(payload)) => {
-                    self.flush_first = true;
-                    Poll::Ready(Some(Ok(Frame::Ping(payload))))
-                }
-                Ok(Message::Pong(payload)) => Poll::Ready(Some(Ok(Frame::Pong(payload)))),
-                Ok(Message::Close(frame)) => {
-                    self.close = Close::Received;
-                    Poll::Ready(Some(Ok(Frame::Close(frame.map(received)))))
-                }
-                // For sending only; a read never gives one.
-                Ok(Message::Frame(_)) => continue,
-                Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => Poll::Pending,
-                Err(error) => Poll::Ready(self.ended(error)),
+                Reading::Payload(_) => ready!(self.poll_payload(cx)),
+                Reading::Tungstenite { .. } => ready!(self.poll_tungstenite(cx)),
+                Reading::Ended => return Poll::Ready(None),
             };
+            match step {
+                Ok(None) => {}
+                Ok(Some(frame)) => return Poll::Ready(Some(Ok(frame))),
+                Err(error) => return Poll::Ready(self.ended(error)),
+            }
         }
     }
 
+    /// Goes on with what is no whole message.
     #[cold]
-    fn ended(&mut self, error: tungstenite::Error) -> Option<Result<Frame, Failure>> {
+    fn poll_begin(&mut self, header: Header, cx: &mut Context<'_>) -> Poll<Step> {
+        match header {
+            Header::Message { kind, header, len } if len > SHARES => {
+                self.buffer.skip(header);
+                self.reading = Reading::Payload(Payload { kind, bytes: Vec::with_capacity(len), len });
+            }
+            Header::Partial | Header::Message { .. } => {
+                if ready!(self.buffer.poll_more(&mut self.socket, cx))? == 0 {
+                    return Poll::Ready(Err(ProtocolError::ResetWithoutClosingHandshake.into()));
+                }
+            }
+            Header::Other { len, after } => self.reading = Reading::Tungstenite { left: len, after },
+        }
+        Poll::Ready(Ok(None))
+    }
+
+    fn poll_payload(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
+        let Reading::Payload(Payload { kind, bytes, len }) = &mut self.reading else {
+            return Poll::Ready(Ok(None));
+        };
+        loop {
+            let held = self.buffer.held();
+            let part = held.len().min(*len - bytes.len());
+            bytes.extend_from_slice(&held[..part]);
+            self.buffer.skip(part);
+            if bytes.len() == *len {
+                break;
+            }
+            if ready!(self.buffer.poll_more(&mut self.socket, cx))? == 0 {
+                return Poll::Ready(Err(ProtocolError::ResetWithoutClosingHandshake.into()));
+            }
+        }
+        let (kind, payload) = (*kind, Bytes::from(std::mem::take(bytes)));
+        self.reading = Reading::Before(Between::Messages);
+        Poll::Ready(match kind {
+            Kind::Text if !is_utf8(&payload) => Err(not_utf8()),
+            Kind::Text => Ok(Some(Frame::Text(payload))),
+            Kind::Binary => Ok(Some(Frame::Binary(payload))),
+        })
+    }
+
+    #[cold]
+    fn poll_tungstenite(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
+        let Reading::Tungstenite { left, after } = self.reading else { return Poll::Ready(Ok(None)) };
+        let mut socket = Polled { socket: &mut self.socket, buffer: &mut self.buffer, cx, left };
+        let read = self.context.read(&mut socket);
+        let left = socket.left;
+        self.reading = match left {
+            0 => Reading::Before(after),
+            1.. => Reading::Tungstenite { left, after },
+        };
+        let frame = match read {
+            Ok(Message::Text(text)) => Frame::Text(text.into()),
+            Ok(Message::Binary(payload)) => Frame::Binary(payload),
+            Ok(Message::Ping(payload)) => {
+                self.flush_first = true;
+                Frame::Ping(payload)
+            }
+            Ok(Message::Pong(payload)) => Frame::Pong(payload),
+            Ok(Message::Close(frame)) => {
+                self.close = Close::Received;
+                // What comes after it is tungstenite's to read.
+                self.reading = Reading::Tungstenite { left: u64::MAX, after };
+                Frame::Close(frame.map(received))
+            }
+            // For sending only; a read never gives one.
+            Ok(Message::Frame(_)) => return Poll::Ready(Ok(None)),
+            // It has all of its frame, which was a fragment.
+            Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock && left == 0 => {
+                return Poll::Ready(Ok(None));
+            }
+            Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => return Poll::Pending,
+            Err(error) => return Poll::Ready(Err(error)),
+        };
+        Poll::Ready(Ok(Some(frame)))
+    }
+
+    #[cold]
+    fn ended(&mut self, error: Error) -> Option<Result<Frame, Failure>> {
         self.reading = Reading::Ended;
         match (self.close, error) {
             // After Close the peer may be gone in any way: a reset, or TLS cut off, is then just the end.
@@ -219,7 +328,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        let mut socket = Polled { socket: &mut self.socket, buffer: &mut self.buffer, cx };
+        let mut socket = Polled { socket: &mut self.socket, buffer: &mut self.buffer, cx, left: 0 };
         let flushed = ready!(poll(self.context.flush(&mut socket)));
         self.flush_first = false;
         Poll::Ready(self.written(flushed))
@@ -229,7 +338,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
         if self.close == Close::None {
             self.close = Close::Sent;
         }
-        let mut socket = Polled { socket: &mut self.socket, buffer: &mut self.buffer, cx };
+        let mut socket = Polled { socket: &mut self.socket, buffer: &mut self.buffer, cx, left: 0 };
         let closed = ready!(poll(self.context.close(&mut socket, None)));
         Poll::Ready(self.written(closed))
     }
@@ -243,146 +352,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use futures_util::{FutureExt, SinkExt, StreamExt};
-    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, Join, duplex};
-    use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
-
-    use super::super::memory::CHUNK;
-    use super::*;
-
-    /// A connection whose sending side takes `room` bytes before it blocks, and whose write buffer takes 1 KiB.
-    async fn pair(
-        room: usize,
-    ) -> (Transport<Compat<Join<DuplexStream, DuplexStream>>>, DuplexStream, DuplexStream) {
-        let (inbound, to_client) = duplex(1 << 20);
-        let (outbound, from_client) = duplex(room);
-        let stream = tokio::io::join(inbound, outbound).compat();
-        let framing =
-            Framing { read_buffer_size: 1024, max_write_buffer_size: 1024, limits: Limits::default() };
-        let socket = Socket::Plain(Prefixed::new(Bytes::new(), stream));
-        (Transport::new(Prefixed::new(Bytes::new(), socket), framing, None), to_client, from_client)
-    }
-
-    fn ping(number: u32) -> Vec<u8> {
-        [&[0x89, 4][..], &number.to_be_bytes()].concat()
-    }
-
-    /// Reads one masked pong of four bytes.
-    async fn pong(stream: &mut DuplexStream) -> u32 {
-        let mut frame = [0; 10];
-        stream.read_exact(&mut frame).await.unwrap();
-        assert_eq!(frame[..2], [0x8a, 0x84]);
-        u32::from_be_bytes(std::array::from_fn(|at| frame[6 + at] ^ frame[2 + at]))
-    }
-
-    /// O2: a pong that could not be written goes out once there is room, though only the reading side is polled.
-    #[tokio::test]
-    async fn a_blocked_pong_wakes_the_reader_when_there_is_room() {
-        let (mut transport, mut to_client, mut from_client) = pair(4).await;
-        to_client.write_all(&ping(7)).await.unwrap();
-        let reader = tokio::spawn(async move { while transport.next().await.is_some() {} });
-        let answer = tokio::time::timeout(std::time::Duration::from_secs(10), pong(&mut from_client)).await;
-        assert_eq!(answer.unwrap(), 7);
-        reader.abort();
-    }
-
-    #[tokio::test]
-    async fn pongs_that_cannot_be_written_do_not_pile_up_and_the_newest_is_kept() {
-        const PINGS: u32 = 10_000;
-        let (mut transport, mut to_client, mut from_client) = pair(64).await;
-        for number in 1..=PINGS {
-            to_client.write_all(&ping(number)).await.unwrap();
-            assert!(matches!(transport.next().await, Some(Ok(Frame::Ping(_)))));
-        }
-        assert!(transport.flush().now_or_never().is_none(), "it blocks");
-        let mut pongs = 0;
-        let drain = async {
-            loop {
-                pongs += 1;
-                if pong(&mut from_client).await == PINGS {
-                    break;
-                }
-            }
-        };
-        let (flushed, ()) = futures_util::future::join(transport.flush(), drain).await;
-        assert_eq!(flushed, Ok(()));
-        assert!(pongs < 200, "{pongs} were kept");
-    }
-
-    #[tokio::test]
-    async fn pongs_that_wait_take_no_room_from_a_frame() {
-        let (mut transport, mut to_client, mut from_client) = pair(64).await;
-        for number in 1..=1000 {
-            to_client.write_all(&ping(number)).await.unwrap();
-            assert!(matches!(transport.next().await, Some(Ok(Frame::Ping(_)))));
-        }
-        let mut received = Vec::new();
-        let (sent, _) = futures_util::future::join(
-            async {
-                let sent = transport.send(Frame::Binary(vec![0; 900].into())).await;
-                drop(transport);
-                sent
-            },
-            from_client.read_to_end(&mut received),
-        )
-        .await;
-        assert_eq!(sent, Ok(()));
-        assert!(received.len() > 900);
-    }
-
-    /// A connection does not go on with the memory of a large message, nor does a short one pin it: but for what of it was
-    /// free when the large one was complete.
-    #[tokio::test]
-    async fn short_messages_are_not_in_the_memory_of_a_large_one() {
-        const LARGE: u16 = 40_000;
-        // Of three bytes each, one chunk and a half: the second was taken before the memory could be given to others.
-        const SHORT: usize = CHUNK / 2;
-        let (mut transport, mut to_client, _from_client) = pair(64).await;
-        let header = [&[0x82, 126][..], &LARGE.to_be_bytes()].concat();
-        let short = [0x82, 1, 8].repeat(SHORT);
-        to_client.write_all(&[header, vec![7; LARGE.into()], short].concat()).await.unwrap();
-        let Some(Ok(Frame::Binary(large))) = transport.next().await else { panic!("a large message") };
-        assert_eq!(large.len(), LARGE.into());
-        let memory = large.as_ptr_range();
-        drop(large);
-        for number in 0..SHORT {
-            let Some(Ok(Frame::Binary(short))) = transport.next().await else { panic!("a short one") };
-            assert_eq!(&short[..], [8]);
-            assert!(!memory.contains(&short.as_ptr()), "message {number}");
-        }
-    }
-
-    /// Large messages in a row share memory, which is given up by and by after the last of them.
-    #[tokio::test]
-    async fn nothing_is_held_for_ever_after_large_messages() {
-        const LARGE: usize = 40_000;
-        let (mut transport, mut to_client, _from_client) = pair(64).await;
-        for large in 1..=3 {
-            let header = [&[0x82, 126][..], &(LARGE as u16).to_be_bytes()].concat();
-            to_client.write_all(&[header, vec![7; LARGE]].concat()).await.unwrap();
-            assert!(transport.next().await.is_some());
-            let held = matches!(transport.frames.reading, Reading::Open(Memory::PastLarge { .. }));
-            assert_eq!(held, large == 1, "large message {large}");
-        }
-        let mut short = 0;
-        while !matches!(transport.frames.reading, Reading::Open(Memory::Chunk)) {
-            to_client.write_all(&[0x82, 1, 8]).await.unwrap();
-            assert!(transport.next().await.is_some());
-            assert!(matches!(
-                transport.frames.reading,
-                Reading::Open(Memory::Chunk | Memory::PastLarge { .. })
-            ));
-            short += 1;
-        }
-        assert_eq!(short, 1 + (2 * LARGE + CHUNK).div_ceil(3));
-    }
-
-    #[tokio::test]
-    async fn a_frame_over_the_write_buffer_is_refused() {
-        let (mut transport, _to_client, _from_client) = pair(64).await;
-        let failure = transport.send(Frame::Binary(vec![0; 1025].into())).await.unwrap_err();
-        assert_eq!(failure.kind(), "io");
-    }
+#[inline]
+fn is_utf8(payload: &[u8]) -> bool {
+    simdutf8::basic::from_utf8(payload).is_ok()
 }
+
+/// The text is not quoted (T3).
+fn not_utf8() -> Error {
+    Error::Utf8(String::new())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,95 @@
+//! A transport over a stream in memory.
+
+mod reading;
+
+use futures_util::{FutureExt, SinkExt, StreamExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, Join, duplex};
+use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
+
+use super::*;
+
+/// A connection whose sending side takes `room` bytes before it blocks, and whose write buffer takes 1 KiB.
+async fn pair(
+    room: usize,
+) -> (Transport<Compat<Join<DuplexStream, DuplexStream>>>, DuplexStream, DuplexStream) {
+    let (inbound, to_client) = duplex(1 << 20);
+    let (outbound, from_client) = duplex(room);
+    let stream = tokio::io::join(inbound, outbound).compat();
+    let framing = Framing { read_buffer_size: 1024, max_write_buffer_size: 1024, limits: Limits::default() };
+    let socket = Socket::Plain(Prefixed::new(Bytes::new(), stream));
+    (Transport::new(Prefixed::new(Bytes::new(), socket), framing, None), to_client, from_client)
+}
+
+fn ping(number: u32) -> Vec<u8> {
+    [&[0x89, 4][..], &number.to_be_bytes()].concat()
+}
+
+/// Reads one masked pong of four bytes.
+async fn pong(stream: &mut DuplexStream) -> u32 {
+    let mut frame = [0; 10];
+    stream.read_exact(&mut frame).await.unwrap();
+    assert_eq!(frame[..2], [0x8a, 0x84]);
+    u32::from_be_bytes(std::array::from_fn(|at| frame[6 + at] ^ frame[2 + at]))
+}
+
+/// O2: a pong that could not be written goes out once there is room, though only the reading side is polled.
+#[tokio::test]
+async fn a_blocked_pong_wakes_the_reader_when_there_is_room() {
+    let (mut transport, mut to_client, mut from_client) = pair(4).await;
+    to_client.write_all(&ping(7)).await.unwrap();
+    let reader = tokio::spawn(async move { while transport.next().await.is_some() {} });
+    let answer = tokio::time::timeout(std::time::Duration::from_secs(10), pong(&mut from_client)).await;
+    assert_eq!(answer.unwrap(), 7);
+    reader.abort();
+}
+
+#[tokio::test]
+async fn pongs_that_cannot_be_written_do_not_pile_up_and_the_newest_is_kept() {
+    const PINGS: u32 = 10_000;
+    let (mut transport, mut to_client, mut from_client) = pair(64).await;
+    for number in 1..=PINGS {
+        to_client.write_all(&ping(number)).await.unwrap();
+        assert!(matches!(transport.next().await, Some(Ok(Frame::Ping(_)))));
+    }
+    assert!(transport.flush().now_or_never().is_none(), "it blocks");
+    let mut pongs = 0;
+    let drain = async {
+        loop {
+            pongs += 1;
+            if pong(&mut from_client).await == PINGS {
+                break;
+            }
+        }
+    };
+    let (flushed, ()) = futures_util::future::join(transport.flush(), drain).await;
+    assert_eq!(flushed, Ok(()));
+    assert!(pongs < 200, "{pongs} were kept");
+}
+
+#[tokio::test]
+async fn pongs_that_wait_take_no_room_from_a_frame() {
+    let (mut transport, mut to_client, mut from_client) = pair(64).await;
+    for number in 1..=1000 {
+        to_client.write_all(&ping(number)).await.unwrap();
+        assert!(matches!(transport.next().await, Some(Ok(Frame::Ping(_)))));
+    }
+    let mut received = Vec::new();
+    let (sent, _) = futures_util::future::join(
+        async {
+            let sent = transport.send(Frame::Binary(vec![0; 900].into())).await;
+            drop(transport);
+            sent
+        },
+        from_client.read_to_end(&mut received),
+    )
+    .await;
+    assert_eq!(sent, Ok(()));
+    assert!(received.len() > 900);
+}
+
+#[tokio::test]
+async fn a_frame_over_the_write_buffer_is_refused() {
+    let (mut transport, _to_client, _from_client) = pair(64).await;
+    let failure = transport.send(Frame::Binary(vec![0; 1025].into())).await.unwrap_err();
+    assert_eq!(failure.kind(), "io");
+}
