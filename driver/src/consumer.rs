@@ -296,8 +296,9 @@ impl<R: Runtime, H: FrameHandler> Source for Inline<R, H> {
 
 /// Deliveries do not stay in the machine's queue while there is room here: marks would fold that should be seen.
 impl<H: FrameHandler> Consumer<H> for VecDeque<Delivery<H::Item>> {
-    const FRAMES_PER_POLL: usize = INLINE_TURN;
-    const BYTES_PER_POLL: usize = 64 * 1024;
+    const ROUNDS: usize = 1;
+    const FRAMES: usize = INLINE_TURN;
+    const BYTES: usize = 64 * 1024;
 
     fn hand_over(&mut self, feed: &mut tidegate_core::Feed<H>, now: Timestamp) -> bool {
         let before = self.len();

@@ -38,11 +38,13 @@ impl<R: Runtime, H: FrameHandler> Unpin for Engine<R, H> {}
 
 /// Who takes deliveries from the machine.
 pub(crate) trait Consumer<H: FrameHandler> {
-    /// Frames read in one poll at most, so that others get their turn.
-    const FRAMES_PER_POLL: usize;
-    /// No further frame is read in a poll once it has read this much, in bytes: what lies in a queue before anybody looks
-    /// at it falls out of the processor's caches, and the allocator must find new memory for what comes next.
-    const BYTES_PER_POLL: usize;
+    /// How often frames are read and handed over in one poll at most, so that others get their turn.
+    const ROUNDS: usize;
+    /// Frames read at most before they are handed over.
+    const FRAMES: usize;
+    /// No further frame is read before the hand-over once this much has been, in bytes: what lies in a queue before anybody
+    /// looks at it falls out of the processor's caches, and the allocator must find new memory for what comes next.
+    const BYTES: usize;
 
     /// Passes on demand and deliveries; whether anything moved.
     fn hand_over(&mut self, feed: &mut Feed<H>, now: Timestamp) -> bool;
@@ -80,8 +82,10 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
         consumer: &mut C,
     ) -> Poll<StopReason> {
         self.control.register(cx.waker());
-        let budget = Budget { frames: C::FRAMES_PER_POLL, bytes: C::BYTES_PER_POLL };
-        let mut turn = Turn { now: self.runtime.now(), budget, readable: true, running: Running::Transport };
+        let full = Budget { frames: C::FRAMES, bytes: C::BYTES };
+        let mut turn =
+            Turn { now: self.runtime.now(), budget: full, readable: true, running: Running::Transport };
+        let mut rounds = 1..C::ROUNDS;
         // Once a poll: who orders more has woken the loop for another, and cannot keep it in this one.
         self.orders(turn.now);
         // Not when it is built: the connect deadline must not run before anybody polls.
@@ -98,6 +102,9 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
                 self.publish();
             }
             moved |= consumer.hand_over(&mut self.feed, turn.now);
+            if turn.budget.is_spent() && rounds.next().is_some() {
+                turn.budget = full;
+            }
             if moved {
                 continue;
             }

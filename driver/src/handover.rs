@@ -18,7 +18,7 @@ use crate::runtime::Runtime;
 /// Marks cost no demand; this many beyond the items wait here at most, the others fold in the machine's queue.
 const SPARE_MARKS: usize = 16;
 /// Once this much waits here, the rest stays in the machine's queue, which is bounded in bytes (D3).
-const SHELF_BYTES: u64 = 256 * 1024;
+const SHELF_BYTES: u64 = 512 * 1024;
 
 /// The place where deliveries change hands.
 pub(crate) struct Handover<T> {
@@ -34,6 +34,8 @@ struct Shelf<T> {
     weight: u64,
     /// Requested by the consumer, not yet passed on to the machine.
     requested: u64,
+    /// Something is left in the machine, which more demand may set free.
+    left_behind: bool,
     /// The consumer is gone.
     abandoned: bool,
     end: Option<StopReason>,
@@ -55,6 +57,7 @@ impl<T> Handover<T> {
                 ready: VecDeque::new(),
                 weight: 0,
                 requested: 0,
+                left_behind: false,
                 abandoned: false,
                 end: None,
             }),
@@ -68,8 +71,12 @@ impl<T> Handover<T> {
     pub(crate) fn request(&self, items: u64) {
         let mut shelf = self.lock();
         shelf.requested = shelf.requested.saturating_add(items);
+        let left_behind = shelf.left_behind;
         drop(shelf);
-        self.control.wake_driver();
+        // Otherwise it is soon enough when there is something to hand over.
+        if left_behind {
+            self.control.wake_driver();
+        }
     }
 
     /// Moves all there is into `batch`, which is empty, but for the first. Ready with a reason once there is nothing and
@@ -135,6 +142,7 @@ impl<T> Handover<T> {
             shelf.weight += queued - feed.queued_bytes();
             shelf.ready.push_back(delivery);
         };
+        shelf.left_behind = !all;
         let moved = shelf.ready.len() > before;
         drop(shelf);
         if moved && !bug!(ConsumerNotWoken) {
@@ -192,9 +200,11 @@ impl<R: Runtime, H: FrameHandler> Task<R, H> {
 }
 
 impl<H: FrameHandler> Consumer<H> for Exchange<H::Item> {
+    /// A task that yields may go on in another thread, which has to be woken for it.
+    const ROUNDS: usize = 8;
     /// After each the consumer is woken, and perhaps a thread.
-    const FRAMES_PER_POLL: usize = 512;
-    const BYTES_PER_POLL: usize = 512 * 1024;
+    const FRAMES: usize = 512;
+    const BYTES: usize = 256 * 1024;
 
     fn hand_over(&mut self, feed: &mut Feed<H>, now: Timestamp) -> bool {
         let Exchanged { moved, all } = self.handover.exchange(feed, now);

@@ -22,7 +22,8 @@ pub(crate) enum Running {
     Machine,
 }
 
-/// What one poll may still read.
+/// What may still be read before it is handed over.
+#[derive(Clone, Copy)]
 pub(crate) struct Budget {
     pub(crate) frames: usize,
     pub(crate) bytes: usize,

@@ -13,10 +13,14 @@ use futures_io::AsyncRead;
 
 /// Payloads up to this long share memory, in bytes, and longer ones have their own. The most that
 /// [`ReadBuffer::poll_more`] need hold is such a payload with its header.
-pub(crate) const SHARES: usize = 512;
+pub(crate) const SHARES: usize = 2 * 1024;
 
-/// The memory that payloads share, in bytes: what a short one pins that is kept.
-const SHARED: usize = 4 * 1024;
+/// Shared memory has room for this many payloads as long as the first of them,
+const SHARERS: usize = 16;
+/// but is no less than this, in bytes,
+const SHARED_LEAST: usize = 4 * 1024;
+/// and no more than this: it is what one payload pins that is kept.
+const SHARED_MOST: usize = 16 * 1024;
 
 thread_local! {
     /// The thread's memory, while no connection has it.
@@ -136,7 +140,10 @@ impl ReadBuffer {
     pub(crate) fn take(&mut self, header: usize, len: usize) -> Bytes {
         let payload = match &mut self.held {
             Held::Read { block, start, .. } if len <= SHARES => {
-                let shared = block.payloads.get_or_insert_with(|| BytesMut::with_capacity(SHARED));
+                let shared = match &mut block.payloads {
+                    Some(shared) if shared.capacity() >= len => shared,
+                    spent => spent.insert(shared_by(len)),
+                };
                 let from = *start + header;
                 shared.extend_from_slice(&block.bytes[from..from + len]);
                 shared.split().freeze()
@@ -169,6 +176,12 @@ impl ReadBuffer {
             }
         }
     }
+}
+
+/// Memory for a payload of `len` bytes and others.
+#[cold]
+fn shared_by(len: usize) -> BytesMut {
+    BytesMut::with_capacity((SHARERS * len).clamp(SHARED_LEAST, SHARED_MOST))
 }
 
 #[cfg(test)]
@@ -258,24 +271,30 @@ mod tests {
         assert_eq!(&buffer.take(5 * SIZE, 3)[..], [0, 1, 2]);
     }
 
-    /// What a short payload pins is no more than [`SHARED`], and what a longer one pins is itself.
-    #[test]
-    fn a_payload_is_no_part_of_the_threads_memory() {
-        const ALL: usize = 64 * SHARED;
-        let mut buffer = ReadBuffer::new(ALL, Bytes::new());
-        let mut socket = Socket { bytes: vec![7; ALL], asked: Vec::new() };
-        assert_eq!(more(&mut buffer, &mut socket), Some(ALL));
+    /// How many payloads of `len` bytes lie side by side at most.
+    fn together(len: usize) -> usize {
+        const COUNT: usize = 2000;
+        let all = COUNT * (2 + len);
+        let mut buffer = ReadBuffer::new(all, Bytes::new());
+        let mut socket = Socket { bytes: vec![7; all], asked: Vec::new() };
+        assert_eq!(more(&mut buffer, &mut socket), Some(all));
         let memory = buffer.held().as_ptr_range();
-        let short: Vec<_> = (0..SHARED).map(|_| buffer.take(2, 5)).collect();
-        let follows = |pair: &[Bytes]| pair[0].as_ptr_range().end == pair[1].as_ptr();
-        let together = short.windows(2).collect::<Vec<_>>();
-        for run in together.split(|pair| !follows(pair)) {
-            assert!((run.len() + 1) * 5 <= SHARED, "{} in a row", run.len());
-        }
-        let long = buffer.take(0, SHARES + 1);
-        for payload in short.iter().chain([&long]) {
-            assert!(!memory.contains(&payload.as_ptr()));
-        }
+        let payloads: Vec<_> = (0..COUNT).map(|_| buffer.take(2, len)).collect();
+        assert!(!payloads.iter().any(|payload| memory.contains(&payload.as_ptr())), "the thread's memory");
+        let pairs = payloads.windows(2).collect::<Vec<_>>();
+        let runs = pairs.split(|pair| pair[0].as_ptr_range().end != pair[1].as_ptr());
+        runs.map(|run| run.len() + 1).max().unwrap()
+    }
+
+    #[test]
+    fn a_payload_pins_little_more_than_a_few_like_it() {
+        SPARE.set(Block::default());
+        assert_eq!(together(5), SHARED_LEAST / 5);
+        SPARE.set(Block::default());
+        assert_eq!(together(500), SHARERS);
+        SPARE.set(Block::default());
+        assert_eq!(together(SHARES), SHARED_MOST / SHARES);
+        assert_eq!(together(SHARES + 1), 1, "its own memory");
     }
 
     #[test]

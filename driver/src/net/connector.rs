@@ -46,7 +46,7 @@ const MAX_WRITE_BUFFER: usize = 64 << 20;
 ///
 /// let connector = Connector::default()
 ///     .limits(Limits::default().max_message_size(1 << 20)?)
-///     .read_buffer_size(128 * 1024)?
+///     .read_buffer_size(64 * 1024)?
 ///     .tcp_keepalive(Duration::from_secs(30));
 /// # Ok::<(), tidegate_driver::net::LimitError>(())
 /// ```
@@ -85,8 +85,8 @@ impl Connector {
         Self { limits, ..self }
     }
 
-    /// How much is read from a socket at a time, in bytes; 64 KiB by default. Larger reads save system calls on a busy
-    /// connection.
+    /// How much is read from a socket at a time, in bytes; 256 KiB by default. Larger reads save system calls, and
+    /// waiting, on a busy connection.
     ///
     /// The memory for it belongs to the thread. A connection takes it along only while it holds something that was read and
     /// not taken, because its consumer is slow; one that is silent has none, and keeps 1 KiB for the framing.
@@ -187,7 +187,7 @@ impl Default for Connector {
         Self {
             tls: Tls::default(),
             limits: Limits::default(),
-            read_buffer_size: 64 << 10,
+            read_buffer_size: 256 << 10,
             tcp: TcpOptions::default(),
             proxies: Proxies::Environment(Arc::new(Environment::read())),
             hosts: Hosts::default(),
