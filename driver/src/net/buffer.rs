@@ -6,34 +6,101 @@
 use std::cell::Cell;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures_io::AsyncRead;
 
-/// Payloads up to this long share memory, in bytes, and longer ones have their own. The most that
-/// [`ReadBuffer::poll_more`] need hold is such a payload with its header.
+/// A payload that is kept pins no more memory than as many like it take.
+const SHARERS: usize = 16;
+
+/// Payloads up to this long are copied into memory that they share, in bytes. The most that [`ReadBuffer::poll_more`] need
+/// hold is such a payload with its header.
 pub(crate) const SHARES: usize = 2 * 1024;
 
-/// Shared memory has room for this many payloads as long as the first of them,
-const SHARERS: usize = 16;
-/// but is no less than this, in bytes,
+/// The least memory to share, in bytes. Shorter payloads pin that.
 const SHARED_LEAST: usize = 4 * 1024;
-/// and no more than this: it is what one payload pins that is kept.
+
+/// The most, in bytes.
 const SHARED_MOST: usize = 16 * 1024;
+
+/// Pieces of memory that a thread keeps, since payloads of some may still be held. To take one from the operating system anew
+/// costs more than all that is done with the messages in it.
+const KEPT: usize = 4;
 
 thread_local! {
     /// The thread's memory, while no connection has it.
-    static SPARE: Cell<Block> = const { Cell::new(Block { bytes: Vec::new(), payloads: None }) };
+    static SPARE: Cell<Spare> = const { Cell::new(Spare { memories: Vec::new(), shared: None }) };
 }
 
-/// The memory for reading.
+/// The memory of a thread.
 #[derive(Default)]
-struct Block {
-    /// What a socket is read into.
-    bytes: Vec<u8>,
+struct Spare {
+    /// What sockets have been read into, the last at the end.
+    memories: Vec<Memory>,
     /// What short payloads are copied to.
-    payloads: Option<BytesMut>,
+    shared: Option<BytesMut>,
+}
+
+impl Spare {
+    /// Memory of `size` bytes at least, that nobody else has.
+    fn take(&mut self, size: usize) -> Memory {
+        match self.memories.iter_mut().rposition(|memory| memory.bytes(size).is_some()) {
+            Some(at) => self.memories.remove(at),
+            None => Memory(Arc::new(vec![0; size])),
+        }
+    }
+
+    /// The same, that begins with `held`.
+    fn take_with(&mut self, size: usize, held: &[u8]) -> Memory {
+        let mut memory = self.take(size);
+        if let Some(bytes) = memory.bytes(held.len()) {
+            bytes[..held.len()].copy_from_slice(held);
+        }
+        memory
+    }
+
+    fn keep(&mut self, memory: Memory) {
+        if self.memories.len() == KEPT {
+            self.memories.remove(0);
+        }
+        self.memories.push(memory);
+    }
+
+    /// Copies a short payload.
+    #[inline]
+    fn copy(&mut self, payload: &[u8]) -> Bytes {
+        let shared = match &mut self.shared {
+            Some(shared) if shared.capacity() >= payload.len() => shared,
+            spent => spent.insert(shared_by(payload.len())),
+        };
+        shared.extend_from_slice(payload);
+        shared.split().freeze()
+    }
+}
+
+/// Memory for a payload of `len` bytes and others.
+#[cold]
+fn shared_by(len: usize) -> BytesMut {
+    BytesMut::with_capacity((SHARERS * len).clamp(SHARED_LEAST, SHARED_MOST))
+}
+
+/// What a socket is read into, once, and long payloads are parts of from then on.
+#[derive(Clone)]
+struct Memory(Arc<Vec<u8>>);
+
+impl AsRef<[u8]> for Memory {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Memory {
+    /// To write to: if it is of `size` bytes at least, and no payload is part of it.
+    fn bytes(&mut self, size: usize) -> Option<&mut [u8]> {
+        Arc::get_mut(&mut self.0).filter(|bytes| bytes.len() >= size).map(Vec::as_mut_slice)
+    }
 }
 
 /// Reads a socket in large pieces, and gives them out in small ones.
@@ -50,9 +117,10 @@ enum Held {
     Part(Bytes),
     /// From `start` up to `end`, which it does not reach.
     Read {
-        block: Block,
+        memory: Memory,
         start: usize,
         end: usize,
+        spare: Spare,
     },
 }
 
@@ -69,7 +137,7 @@ impl ReadBuffer {
         match &self.held {
             Held::Nothing => &[],
             Held::Part(part) => part,
-            Held::Read { block, start, end } => &block.bytes[*start..*end],
+            Held::Read { memory, start, end, .. } => &memory.0[*start..*end],
         }
     }
 
@@ -96,42 +164,46 @@ impl ReadBuffer {
         socket: &mut S,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
-        let (mut block, held) = self.begin();
-        // A part is at most as long as the answer to an upgrade.
+        let held = self.held().len();
+        // What is held is part of a frame; or the beginning of what came with the upgrade's answer, which is not as long.
         let size = self.size.max(2 * held);
-        // Another connection of the thread may read more at a time.
-        if block.bytes.len() < size {
-            block.bytes.resize(size, 0);
-        }
-        let read = Pin::new(socket).poll_read(cx, &mut block.bytes[held..size]);
+        let (mut memory, spare) = self.memory(size);
+        let bytes = memory.bytes(size).expect("nobody else has it");
+        let read = Pin::new(socket).poll_read(cx, &mut bytes[held..size]);
         if let Poll::Ready(Ok(read @ 1..)) = read {
-            self.held = Held::Read { block, start: 0, end: held + read };
+            self.held = Held::Read { memory, start: 0, end: held + read, spare };
             return Poll::Ready(Ok(read));
         }
-        // A connection that waits has no block.
+        // A connection that waits has none of the thread's memory.
         if held > 0 {
-            self.held = Held::Part(Bytes::copy_from_slice(&block.bytes[..held]));
+            self.held = Held::Part(Bytes::copy_from_slice(&bytes[..held]));
         }
-        SPARE.set(block);
+        give_back(memory, spare);
         read
     }
 
-    /// A block of memory that begins with what was held, and how much that is.
-    fn begin(&mut self) -> (Block, usize) {
+    /// Memory of `size` bytes at least that begins with what is held, and what else there is. Nothing is held after it.
+    fn memory(&mut self, size: usize) -> (Memory, Spare) {
         match std::mem::replace(&mut self.held, Held::Nothing) {
-            Held::Nothing => (SPARE.take(), 0),
+            Held::Nothing => {
+                let mut spare = SPARE.take();
+                (spare.take(size), spare)
+            }
             Held::Part(part) => {
-                let mut block = SPARE.take();
-                if block.bytes.len() < part.len() {
-                    block.bytes.resize(part.len(), 0);
+                let mut spare = SPARE.take();
+                (spare.take_with(size, &part), spare)
+            }
+            Held::Read { mut memory, start, end, mut spare } => match memory.bytes(size) {
+                Some(bytes) => {
+                    bytes.copy_within(start..end, 0);
+                    (memory, spare)
                 }
-                block.bytes[..part.len()].copy_from_slice(&part);
-                (block, part.len())
-            }
-            Held::Read { mut block, start, end } => {
-                block.bytes.copy_within(start..end, 0);
-                (block, end - start)
-            }
+                None => {
+                    let other = spare.take_with(size, &memory.0[start..end]);
+                    spare.keep(memory);
+                    (other, spare)
+                }
+            },
         }
     }
 
@@ -139,14 +211,15 @@ impl ReadBuffer {
     #[inline]
     pub(crate) fn take(&mut self, header: usize, len: usize) -> Bytes {
         let payload = match &mut self.held {
-            Held::Read { block, start, .. } if len <= SHARES => {
-                let shared = match &mut block.payloads {
-                    Some(shared) if shared.capacity() >= len => shared,
-                    spent => spent.insert(shared_by(len)),
-                };
+            Held::Read { memory, start, spare, .. } if len <= SHARES => {
                 let from = *start + header;
-                shared.extend_from_slice(&block.bytes[from..from + len]);
-                shared.split().freeze()
+                spare.copy(&memory.0[from..from + len])
+            }
+            Held::Read { memory, start, .. } if len >= memory.0.len() / SHARERS => {
+                let mut payload = Bytes::from_owner(memory.clone());
+                payload.advance(*start + header);
+                payload.truncate(len);
+                payload
             }
             Held::Nothing | Held::Part(_) | Held::Read { .. } => {
                 Bytes::copy_from_slice(&self.held()[header..header + len])
@@ -167,21 +240,27 @@ impl ReadBuffer {
                     self.held = Held::Nothing;
                 }
             }
-            Held::Read { block, start, end } => {
+            Held::Read { start, end, .. } => {
                 *start += len;
                 if start == end {
-                    SPARE.set(std::mem::take(block));
-                    self.held = Held::Nothing;
+                    self.release();
                 }
             }
         }
     }
+
+    /// All that was read is taken.
+    fn release(&mut self) {
+        if let Held::Read { memory, spare, .. } = std::mem::replace(&mut self.held, Held::Nothing) {
+            give_back(memory, spare);
+        }
+    }
 }
 
-/// Memory for a payload of `len` bytes and others.
-#[cold]
-fn shared_by(len: usize) -> BytesMut {
-    BytesMut::with_capacity((SHARERS * len).clamp(SHARED_LEAST, SHARED_MOST))
+/// The thread may have another connection's by now, which then is too many.
+fn give_back(memory: Memory, mut spare: Spare) {
+    spare.keep(memory);
+    SPARE.set(spare);
 }
 
 #[cfg(test)]
@@ -271,13 +350,19 @@ mod tests {
         assert_eq!(&buffer.take(5 * SIZE, 3)[..], [0, 1, 2]);
     }
 
+    /// A buffer that holds `len` bytes, read at once.
+    fn full(len: usize) -> ReadBuffer {
+        let mut buffer = ReadBuffer::new(len, Bytes::new());
+        let mut socket = Socket { bytes: vec![7; len], asked: Vec::new() };
+        assert_eq!(more(&mut buffer, &mut socket), Some(len));
+        buffer
+    }
+
     /// How many payloads of `len` bytes lie side by side at most.
     fn together(len: usize) -> usize {
         const COUNT: usize = 2000;
-        let all = COUNT * (2 + len);
-        let mut buffer = ReadBuffer::new(all, Bytes::new());
-        let mut socket = Socket { bytes: vec![7; all], asked: Vec::new() };
-        assert_eq!(more(&mut buffer, &mut socket), Some(all));
+        SPARE.set(Spare::default());
+        let mut buffer = full(COUNT * (2 + len));
         let memory = buffer.held().as_ptr_range();
         let payloads: Vec<_> = (0..COUNT).map(|_| buffer.take(2, len)).collect();
         assert!(!payloads.iter().any(|payload| memory.contains(&payload.as_ptr())), "the thread's memory");
@@ -287,14 +372,51 @@ mod tests {
     }
 
     #[test]
-    fn a_payload_pins_little_more_than_a_few_like_it() {
-        SPARE.set(Block::default());
+    fn a_payload_pins_no_more_than_sixteen_like_it() {
         assert_eq!(together(5), SHARED_LEAST / 5);
-        SPARE.set(Block::default());
         assert_eq!(together(500), SHARERS);
-        SPARE.set(Block::default());
         assert_eq!(together(SHARES), SHARED_MOST / SHARES);
         assert_eq!(together(SHARES + 1), 1, "its own memory");
+        for (len, is_part) in [(4095, false), (4096, true)] {
+            let mut buffer = full(SHARERS * 4096);
+            let memory = buffer.held().as_ptr_range();
+            assert_eq!(memory.contains(&buffer.take(2, len).as_ptr()), is_part, "{len}");
+        }
+    }
+
+    /// What payloads are parts of is not written to; what they were parts of is used again.
+    #[test]
+    fn memory_is_read_into_again_once_its_payloads_are_gone() {
+        const LEN: usize = 8192;
+        SPARE.set(Spare::default());
+        let read = || full(LEN).take(2, LEN - 2);
+        let payloads: Vec<_> = (0..KEPT + 2).map(|_| read()).collect();
+        for (at, payload) in payloads.iter().enumerate() {
+            assert!(payloads[..at].iter().all(|earlier| earlier.as_ptr() != payload.as_ptr()));
+        }
+        let last = payloads[KEPT + 1].as_ptr();
+        drop(payloads);
+        assert_eq!(read().as_ptr(), last, "it is the one that the processor has at hand");
+        let spare = SPARE.take();
+        assert_eq!(spare.memories.len(), KEPT);
+    }
+
+    /// What is held of the next frame goes along.
+    #[test]
+    fn more_is_read_into_other_memory_while_a_payload_is_part_of_the_first() {
+        const LEN: usize = 8192;
+        let mut buffer = ReadBuffer::new(LEN, Bytes::new());
+        let bytes: Vec<u8> = (0..2 * LEN).map(|at| (at % 251) as u8).collect();
+        let mut socket = Socket { bytes: bytes.clone(), asked: Vec::new() };
+        assert_eq!(more(&mut buffer, &mut socket), Some(LEN));
+        let first = buffer.take(0, 6000);
+        assert_eq!(more(&mut buffer, &mut socket), Some(6000));
+        assert_eq!(first, bytes[..6000]);
+        assert_eq!(buffer.held(), &bytes[6000..6000 + LEN]);
+        drop(first);
+        buffer.skip(8000);
+        assert_eq!(more(&mut buffer, &mut socket), Some(2 * LEN - 6000 - LEN));
+        assert_eq!(buffer.held(), &bytes[14000..]);
     }
 
     #[test]
@@ -310,7 +432,7 @@ mod tests {
     #[test]
     fn silent_connections_have_no_buffer() {
         // The thread's one, that of a connection which reads more at a time.
-        SPARE.set(Block { bytes: vec![0; 1000], payloads: None });
+        SPARE.set(Spare { memories: vec![Memory(Arc::new(vec![0; 1000]))], shared: None });
         let mut sockets: Vec<_> =
             (0..100).map(|_| (ReadBuffer::new(SIZE, Bytes::new()), socket(3))).collect();
         for (buffer, socket) in &mut sockets {
@@ -318,6 +440,6 @@ mod tests {
             assert_eq!(read(buffer, socket, 3), None);
         }
         assert!(sockets.iter().all(|(buffer, _)| matches!(buffer.held, Held::Nothing)));
-        assert_eq!(SPARE.take().bytes.len(), 1000, "it is used again");
+        assert_eq!(SPARE.take().memories[0].0.len(), 1000, "it is used again");
     }
 }
