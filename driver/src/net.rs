@@ -16,7 +16,7 @@
 //! | proxies, and those of the environment | `net/proxy.rs` |
 //! | TLS's configuration | `net/client_config.rs` |
 //! | the HTTP upgrade | `net/handshake.rs`, `net/head.rs` |
-//! | frames | `net/transport.rs`, `net/message.rs`; how they are read: `net/buffer.rs`, `net/header.rs`, `net/blocking.rs` |
+//! | frames | `net/transport.rs`, `net/message.rs`; how they are read: `net/buffer.rs`, `net/header.rs`, `net/blocking.rs`, `net/memory.rs` |
 //! | how errors are told | `net/failure.rs` |
 //! | what the fuzz targets reach | `net/fuzzing.rs` |
 
@@ -35,6 +35,7 @@ mod head;
 mod header;
 mod hosts;
 mod limits;
+mod memory;
 mod message;
 mod platform;
 mod proxy;

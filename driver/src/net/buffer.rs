@@ -1,107 +1,25 @@
 //! What has been read from a socket and not been taken yet.
 //!
-//! Each thread keeps one block of memory, which a connection has only from when it reads something until that has been taken:
+//! The memory for it belongs to the thread, and a connection has only from when it reads something until that has been taken:
 //! many connections that are silent need none, and one that is busy reads much at a time.
 
-use std::cell::Cell;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use futures_io::AsyncRead;
 
-/// A payload that is kept pins no more memory than as many like it take.
-const SHARERS: usize = 16;
+use super::memory::{self, Memory, SHARES, Shared};
 
-/// Payloads up to this long are copied into memory that they share, in bytes. The most that [`ReadBuffer::poll_more`] need
-/// hold is such a payload with its header.
-pub(crate) const SHARES: usize = 2 * 1024;
+/// From this much on, in bytes, a long payload is read straight into its memory.
+const STRAIGHT: usize = 64 * 1024;
 
-/// The least memory to share, in bytes. Shorter payloads pin that.
-const SHARED_LEAST: usize = 4 * 1024;
-
-/// The most, in bytes.
-const SHARED_MOST: usize = 16 * 1024;
-
-/// Pieces of memory that a thread keeps, since payloads of some may still be held. To take one from the operating system anew
-/// costs more than all that is done with the messages in it.
-const KEPT: usize = 4;
-
-thread_local! {
-    /// The thread's memory, while no connection has it.
-    static SPARE: Cell<Spare> = const { Cell::new(Spare { memories: Vec::new(), shared: None }) };
-}
-
-/// The memory of a thread.
-#[derive(Default)]
-struct Spare {
-    /// What sockets have been read into, the last at the end.
-    memories: Vec<Memory>,
-    /// What short payloads are copied to.
-    shared: Option<BytesMut>,
-}
-
-impl Spare {
-    /// Memory of `size` bytes at least, that nobody else has.
-    fn take(&mut self, size: usize) -> Memory {
-        match self.memories.iter_mut().rposition(|memory| memory.bytes(size).is_some()) {
-            Some(at) => self.memories.remove(at),
-            None => Memory(Arc::new(vec![0; size])),
-        }
-    }
-
-    /// The same, that begins with `held`.
-    fn take_with(&mut self, size: usize, held: &[u8]) -> Memory {
-        let mut memory = self.take(size);
-        if let Some(bytes) = memory.bytes(held.len()) {
-            bytes[..held.len()].copy_from_slice(held);
-        }
-        memory
-    }
-
-    fn keep(&mut self, memory: Memory) {
-        if self.memories.len() == KEPT {
-            self.memories.remove(0);
-        }
-        self.memories.push(memory);
-    }
-
-    /// Copies a short payload.
-    #[inline]
-    fn copy(&mut self, payload: &[u8]) -> Bytes {
-        let shared = match &mut self.shared {
-            Some(shared) if shared.capacity() >= payload.len() => shared,
-            spent => spent.insert(shared_by(payload.len())),
-        };
-        shared.extend_from_slice(payload);
-        shared.split().freeze()
-    }
-}
-
-/// Memory for a payload of `len` bytes and others.
-#[cold]
-fn shared_by(len: usize) -> BytesMut {
-    BytesMut::with_capacity((SHARERS * len).clamp(SHARED_LEAST, SHARED_MOST))
-}
-
-/// What a socket is read into, once, and long payloads are parts of from then on.
-#[derive(Clone)]
-struct Memory(Arc<Vec<u8>>);
-
-impl AsRef<[u8]> for Memory {
-    fn as_ref(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl Memory {
-    /// To write to: if it is of `size` bytes at least, and no payload is part of it.
-    fn bytes(&mut self, size: usize) -> Option<&mut [u8]> {
-        Arc::get_mut(&mut self.0).filter(|bytes| bytes.len() >= size).map(Vec::as_mut_slice)
-    }
-}
+/// How much more memory than is asked for will do, so many times as much: to read into, since a payload that would pin too much
+/// of it is copied,
+const READ_SLACK: usize = 16;
+/// and for one long payload.
+const LONG_SLACK: usize = 2;
 
 /// Reads a socket in large pieces, and gives them out in small ones.
 pub(crate) struct ReadBuffer {
@@ -120,7 +38,7 @@ enum Held {
         memory: Memory,
         start: usize,
         end: usize,
-        spare: Spare,
+        shared: Shared,
     },
 }
 
@@ -137,11 +55,11 @@ impl ReadBuffer {
         match &self.held {
             Held::Nothing => &[],
             Held::Part(part) => part,
-            Held::Read { memory, start, end, .. } => &memory.0[*start..*end],
+            Held::Read { memory, start, end, .. } => &memory.held()[*start..*end],
         }
     }
 
-    /// Reads into `into`: what is held, or else from `socket`.
+    /// Reads into `into`: what is held, or else from `socket`; past this buffer, if `into` is long.
     pub(crate) fn poll_read<S: AsyncRead + Unpin>(
         &mut self,
         socket: &mut S,
@@ -149,6 +67,9 @@ impl ReadBuffer {
         into: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         if let Held::Nothing = self.held {
+            if into.len() >= STRAIGHT {
+                return Pin::new(socket).poll_read(cx, into);
+            }
             ready!(self.poll_more(socket, cx))?;
         }
         let held = self.held();
@@ -167,43 +88,36 @@ impl ReadBuffer {
         let held = self.held().len();
         // What is held is part of a frame; or the beginning of what came with the upgrade's answer, which is not as long.
         let size = self.size.max(2 * held);
-        let (mut memory, spare) = self.memory(size);
+        let mut memory = self.memory(size);
         let bytes = memory.bytes(size).expect("nobody else has it");
         let read = Pin::new(socket).poll_read(cx, &mut bytes[held..size]);
         if let Poll::Ready(Ok(read @ 1..)) = read {
-            self.held = Held::Read { memory, start: 0, end: held + read, spare };
+            self.held = Held::Read { memory, start: 0, end: held + read, shared: Shared::of_thread() };
             return Poll::Ready(Ok(read));
         }
         // A connection that waits has none of the thread's memory.
         if held > 0 {
             self.held = Held::Part(Bytes::copy_from_slice(&bytes[..held]));
         }
-        give_back(memory, spare);
+        memory::keep(memory);
         read
     }
 
-    /// Memory of `size` bytes at least that begins with what is held, and what else there is. Nothing is held after it.
-    fn memory(&mut self, size: usize) -> (Memory, Spare) {
+    /// Memory of `size` bytes at least that begins with what is held. Nothing is held after it.
+    fn memory(&mut self, size: usize) -> Memory {
         match std::mem::replace(&mut self.held, Held::Nothing) {
-            Held::Nothing => {
-                let mut spare = SPARE.take();
-                (spare.take(size), spare)
-            }
-            Held::Part(part) => {
-                let mut spare = SPARE.take();
-                (spare.take_with(size, &part), spare)
-            }
-            Held::Read { mut memory, start, end, mut spare } => match memory.bytes(size) {
-                Some(bytes) => {
+            Held::Nothing => memory::take(size, READ_SLACK, &[]),
+            Held::Part(part) => memory::take(size, READ_SLACK, &part),
+            Held::Read { mut memory, start, end, shared } => {
+                shared.give_back();
+                if let Some(bytes) = memory.bytes(size) {
                     bytes.copy_within(start..end, 0);
-                    (memory, spare)
+                    return memory;
                 }
-                None => {
-                    let other = spare.take_with(size, &memory.0[start..end]);
-                    spare.keep(memory);
-                    (other, spare)
-                }
-            },
+                let other = memory::take(size, READ_SLACK, &memory.held()[start..end]);
+                memory::keep(memory);
+                other
+            }
         }
     }
 
@@ -211,22 +125,23 @@ impl ReadBuffer {
     #[inline]
     pub(crate) fn take(&mut self, header: usize, len: usize) -> Bytes {
         let payload = match &mut self.held {
-            Held::Read { memory, start, spare, .. } if len <= SHARES => {
-                let from = *start + header;
-                spare.copy(&memory.0[from..from + len])
-            }
-            Held::Read { memory, start, .. } if len >= memory.0.len() / SHARERS => {
-                let mut payload = Bytes::from_owner(memory.clone());
-                payload.advance(*start + header);
-                payload.truncate(len);
-                payload
-            }
-            Held::Nothing | Held::Part(_) | Held::Read { .. } => {
-                Bytes::copy_from_slice(&self.held()[header..header + len])
+            Held::Nothing => Bytes::new(),
+            Held::Part(part) => Bytes::copy_from_slice(&part[header..header + len]),
+            Held::Read { memory, start, shared, .. } => {
+                let at = *start + header..*start + header + len;
+                if len <= SHARES { shared.copy(&memory.held()[at]) } else { memory.payload(at) }
             }
         };
         self.skip(header + len);
         payload
+    }
+
+    /// Takes what there is of a long payload of `len` bytes: memory for all of it, and how much of it is there.
+    pub(crate) fn begin(&mut self, len: usize) -> (Memory, usize) {
+        let part = self.held().len().min(len);
+        let memory = memory::take(len, LONG_SLACK, &self.held()[..part]);
+        self.skip(part);
+        (memory, part)
     }
 
     /// Forgets `len` bytes, which are held.
@@ -251,16 +166,11 @@ impl ReadBuffer {
 
     /// All that was read is taken.
     fn release(&mut self) {
-        if let Held::Read { memory, spare, .. } = std::mem::replace(&mut self.held, Held::Nothing) {
-            give_back(memory, spare);
+        if let Held::Read { memory, shared, .. } = std::mem::replace(&mut self.held, Held::Nothing) {
+            memory::keep(memory);
+            shared.give_back();
         }
     }
-}
-
-/// The thread may have another connection's by now, which then is too many.
-fn give_back(memory: Memory, mut spare: Spare) {
-    spare.keep(memory);
-    SPARE.set(spare);
 }
 
 #[cfg(test)]
@@ -350,57 +260,6 @@ mod tests {
         assert_eq!(&buffer.take(5 * SIZE, 3)[..], [0, 1, 2]);
     }
 
-    /// A buffer that holds `len` bytes, read at once.
-    fn full(len: usize) -> ReadBuffer {
-        let mut buffer = ReadBuffer::new(len, Bytes::new());
-        let mut socket = Socket { bytes: vec![7; len], asked: Vec::new() };
-        assert_eq!(more(&mut buffer, &mut socket), Some(len));
-        buffer
-    }
-
-    /// How many payloads of `len` bytes lie side by side at most.
-    fn together(len: usize) -> usize {
-        const COUNT: usize = 2000;
-        SPARE.set(Spare::default());
-        let mut buffer = full(COUNT * (2 + len));
-        let memory = buffer.held().as_ptr_range();
-        let payloads: Vec<_> = (0..COUNT).map(|_| buffer.take(2, len)).collect();
-        assert!(!payloads.iter().any(|payload| memory.contains(&payload.as_ptr())), "the thread's memory");
-        let pairs = payloads.windows(2).collect::<Vec<_>>();
-        let runs = pairs.split(|pair| pair[0].as_ptr_range().end != pair[1].as_ptr());
-        runs.map(|run| run.len() + 1).max().unwrap()
-    }
-
-    #[test]
-    fn a_payload_pins_no_more_than_sixteen_like_it() {
-        assert_eq!(together(5), SHARED_LEAST / 5);
-        assert_eq!(together(500), SHARERS);
-        assert_eq!(together(SHARES), SHARED_MOST / SHARES);
-        assert_eq!(together(SHARES + 1), 1, "its own memory");
-        for (len, is_part) in [(4095, false), (4096, true)] {
-            let mut buffer = full(SHARERS * 4096);
-            let memory = buffer.held().as_ptr_range();
-            assert_eq!(memory.contains(&buffer.take(2, len).as_ptr()), is_part, "{len}");
-        }
-    }
-
-    /// What payloads are parts of is not written to; what they were parts of is used again.
-    #[test]
-    fn memory_is_read_into_again_once_its_payloads_are_gone() {
-        const LEN: usize = 8192;
-        SPARE.set(Spare::default());
-        let read = || full(LEN).take(2, LEN - 2);
-        let payloads: Vec<_> = (0..KEPT + 2).map(|_| read()).collect();
-        for (at, payload) in payloads.iter().enumerate() {
-            assert!(payloads[..at].iter().all(|earlier| earlier.as_ptr() != payload.as_ptr()));
-        }
-        let last = payloads[KEPT + 1].as_ptr();
-        drop(payloads);
-        assert_eq!(read().as_ptr(), last, "it is the one that the processor has at hand");
-        let spare = SPARE.take();
-        assert_eq!(spare.memories.len(), KEPT);
-    }
-
     /// What is held of the next frame goes along.
     #[test]
     fn more_is_read_into_other_memory_while_a_payload_is_part_of_the_first() {
@@ -431,8 +290,6 @@ mod tests {
     /// Whatever there are of them: only those that hold something have memory.
     #[test]
     fn silent_connections_have_no_buffer() {
-        // The thread's one, that of a connection which reads more at a time.
-        SPARE.set(Spare { memories: vec![Memory(Arc::new(vec![0; 1000]))], shared: None });
         let mut sockets: Vec<_> =
             (0..100).map(|_| (ReadBuffer::new(SIZE, Bytes::new()), socket(3))).collect();
         for (buffer, socket) in &mut sockets {
@@ -440,6 +297,26 @@ mod tests {
             assert_eq!(read(buffer, socket, 3), None);
         }
         assert!(sockets.iter().all(|(buffer, _)| matches!(buffer.held, Held::Nothing)));
-        assert_eq!(SPARE.take().memories[0].0.len(), 1000, "it is used again");
+    }
+
+    /// What is held of it is there already, and what it does not need of the socket stays.
+    #[test]
+    fn a_long_payload_is_read_into_its_place() {
+        const LONG: usize = 3 * STRAIGHT;
+        let bytes: Vec<u8> = (0..LONG + 100).map(|at| (at % 251) as u8).collect();
+        let (mut buffer, mut socket) =
+            (ReadBuffer::new(1000, Bytes::new()), Socket { bytes: bytes.clone(), asked: Vec::new() });
+        assert_eq!(more(&mut buffer, &mut socket), Some(1000));
+        let (mut memory, mut filled) = buffer.begin(LONG);
+        assert_eq!(filled, 1000);
+        let mut cx = Context::from_waker(Waker::noop());
+        while filled < LONG {
+            let room = &mut memory.bytes(LONG).unwrap()[filled..LONG];
+            let Poll::Ready(read) = buffer.poll_read(&mut socket, &mut cx, room) else { panic!("{filled}") };
+            filled += read.unwrap();
+        }
+        assert_eq!(socket.asked, [1000, LONG - 1000]);
+        assert_eq!(memory.held()[..LONG], bytes[..LONG]);
+        assert_eq!(more(&mut buffer, &mut socket), Some(100));
     }
 }

@@ -88,7 +88,8 @@ impl Connector {
     /// How much is read from a socket at a time, in bytes; 256 KiB by default. Larger reads save system calls, and
     /// waiting, on a busy connection.
     ///
-    /// The memory for it belongs to the thread. A connection takes it along only while it holds something that was read and
+    /// The memory for it belongs to the thread, which keeps four pieces of up to 1 MiB at most, so that large messages need not
+    /// take theirs anew. A connection takes it along only while it holds something that was read and
     /// not taken, because its consumer is slow; one that is silent has none, and keeps 1 KiB for the framing.
     ///
     /// # Errors

@@ -15,11 +15,12 @@ use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Error, Message};
 
 use super::blocking::{Nowhere, Polled, poll};
-use super::buffer::{ReadBuffer, SHARES};
+use super::buffer::ReadBuffer;
 use super::failure;
 use super::head::Prefixed;
 use super::header::{Between, Header, Kind};
 use super::limits::Limits;
+use super::memory::{self, Memory, SHARES};
 use super::message::{received, sent};
 use super::socket::Socket;
 
@@ -142,7 +143,8 @@ enum Reading {
 /// A message that is too long to be waited for in the buffer, as far as it has come.
 struct Payload {
     kind: Kind,
-    bytes: Vec<u8>,
+    memory: Memory,
+    filled: usize,
     len: usize,
 }
 
@@ -218,7 +220,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
         match header {
             Header::Message { kind, header, len } if len > SHARES => {
                 self.buffer.skip(header);
-                self.reading = Reading::Payload(Payload { kind, bytes: Vec::with_capacity(len), len });
+                let (memory, filled) = self.buffer.begin(len);
+                self.reading = Reading::Payload(Payload { kind, memory, filled, len });
             }
             Header::Partial | Header::Message { .. } => {
                 if ready!(self.buffer.poll_more(&mut self.socket, cx))? == 0 {
@@ -231,22 +234,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
     }
 
     fn poll_payload(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
-        let Reading::Payload(Payload { kind, bytes, len }) = &mut self.reading else {
-            return Poll::Ready(Ok(None));
-        };
-        loop {
-            let held = self.buffer.held();
-            let part = held.len().min(*len - bytes.len());
-            bytes.extend_from_slice(&held[..part]);
-            self.buffer.skip(part);
-            if bytes.len() == *len {
-                break;
-            }
-            if ready!(self.buffer.poll_more(&mut self.socket, cx))? == 0 {
-                return Poll::Ready(Err(ProtocolError::ResetWithoutClosingHandshake.into()));
+        let Reading::Payload(payload) = &mut self.reading else { return Poll::Ready(Ok(None)) };
+        while payload.filled < payload.len {
+            let bytes = payload.memory.bytes(payload.len).expect("nobody else has it yet");
+            let room = &mut bytes[payload.filled..payload.len];
+            match ready!(self.buffer.poll_read(&mut self.socket, cx, room))? {
+                0 => return Poll::Ready(Err(ProtocolError::ResetWithoutClosingHandshake.into())),
+                read => payload.filled += read,
             }
         }
-        let (kind, payload) = (*kind, Bytes::from(std::mem::take(bytes)));
+        let (kind, memory) = (payload.kind, payload.memory.clone());
+        let payload = memory.payload(0..payload.len);
+        memory::keep(memory);
         self.reading = Reading::Before(Between::Messages);
         Poll::Ready(match kind {
             Kind::Text if !is_utf8(&payload) => Err(not_utf8()),
