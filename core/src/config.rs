@@ -129,7 +129,7 @@ impl Default for ConfigBuilder {
             retry: RetryPolicy::default(),
             classification: Classification::default(),
             min_demand: None,
-            max_demand: 1000,
+            max_demand: 2000,
             telemetry_id: "websocket_producer".to_owned(),
         }
     }
@@ -264,7 +264,7 @@ impl ConfigBuilder {
         self
     }
 
-    /// At most this many items are outstanding (D5). Default 1000; the reference's `max_demand`, which is 100 there. With
+    /// At most this many items are outstanding (D5). Default 2000; the reference's `max_demand`, which is 100 there. With
     /// few of them, a fast consumer in another task and the feed spend their time waking each other.
     #[must_use]
     pub fn max_demand(mut self, items: u32) -> Self {

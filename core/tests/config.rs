@@ -17,7 +17,7 @@ fn error(build: impl FnOnce(ConfigBuilder) -> ConfigBuilder) -> ConfigError {
 #[test]
 fn the_defaults_obey_the_rules() {
     let config = Config::default();
-    assert_eq!((config.min_demand(), config.max_demand(), config.send_buffer()), (500, 1000, 256));
+    assert_eq!((config.min_demand(), config.max_demand(), config.send_buffer()), (1000, 2000, 256));
 }
 
 #[test]

@@ -361,10 +361,10 @@ fn d5_the_window_asks_for_max_and_again_at_min() {
 }
 
 #[test]
-fn d5_a_thousand_are_asked_for_by_default_and_again_at_half() {
+fn d5_two_thousand_are_asked_for_by_default_and_again_at_half() {
     let config = Config::default();
-    assert_eq!((config.min_demand(), config.max_demand()), (500, 1000));
-    assert_eq!(config.demand_window().top_up(), Some(1000));
+    assert_eq!((config.min_demand(), config.max_demand()), (1000, 2000));
+    assert_eq!(config.demand_window().top_up(), Some(2000));
     for max in 1..10 {
         let config = Config::builder().max_demand(max).build().unwrap();
         assert_eq!(config.min_demand(), max / 2);

@@ -201,9 +201,9 @@ impl<R: Runtime, H: FrameHandler> Task<R, H> {
 
 impl<H: FrameHandler> Consumer<H> for Exchange<H::Item> {
     /// A task that yields may go on in another thread, which has to be woken for it.
-    const ROUNDS: usize = 8;
+    const ROUNDS: usize = 4;
     /// After each the consumer is woken, and perhaps a thread.
-    const FRAMES: usize = 512;
+    const FRAMES: usize = 1000;
     const BYTES: usize = 256 * 1024;
 
     fn hand_over(&mut self, feed: &mut Feed<H>, now: Timestamp) -> bool {

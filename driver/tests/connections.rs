@@ -209,10 +209,10 @@ fn what_arrived_before_a_failed_write_is_delivered<M: Mode>() {
     let handle = rig.handle.clone();
     let peer = rig.peer(1);
     // More than one poll reads, and more than the consumer has asked for.
-    peer.send_items(0..300);
+    peer.send_items(0..4050);
     peer.break_writing(reset());
     assert_eq!(rig.wait(handle.send("out")), Some(Ok(())));
-    let expected = [vec!["live 1".to_owned()], items(0..300), vec!["interrupted 1 io".to_owned()]];
+    let expected = [vec!["live 1".to_owned()], items(0..4050), vec!["interrupted 1 io".to_owned()]];
     assert_eq!(rig.drain(), expected.concat());
     assert!(!peer.is_open());
 }
@@ -226,7 +226,8 @@ fn failed_write_ends_a_flood_too<M: Mode>() {
     assert_eq!(rig.wait(handle.send("out")), Some(Ok(())));
     let seen = rig.drain();
     assert_eq!(seen.last().unwrap(), "interrupted 1 io");
-    assert!(rig.peer(1).reads() < 5_000, "{} frames were read", rig.peer(1).reads());
+    // What one poll reads before the failure, and 4096 after it.
+    assert!(rig.peer(1).reads() < 9_000, "{} frames were read", rig.peer(1).reads());
 }
 
 /// The transport has said that it has nothing; it will not wake anyone for the write.

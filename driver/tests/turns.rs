@@ -24,14 +24,14 @@ in_both_modes!(
 const MINUTE: Duration = Duration::from_secs(60);
 
 #[test]
-fn a_poll_reads_4096_frames_at_most_and_wakes_itself() {
+fn a_poll_reads_4000_frames_at_most_and_wakes_itself() {
     let world = World::default();
     let mut rig = Rig::new::<InTask, _>(&world, builder(&world).config(config().buffer(10_000)));
     let peer = rig.peer(1);
     peer.send_items(0..6000);
     let before = peer.reads();
     assert_eq!(world.step(), 1);
-    assert_eq!(peer.reads() - before, 4096);
+    assert_eq!(peer.reads() - before, 4000);
     assert_eq!(world.step(), 1, "the task has woken itself");
     assert_eq!(rig.drain(), [vec!["live 1".to_owned()], items(0..6000)].concat());
 }
@@ -42,15 +42,15 @@ fn send_large(peer: &Peer, count: usize) {
 }
 
 #[test]
-fn a_poll_reads_no_further_frame_after_eight_times_256_kib() {
+fn a_poll_reads_no_further_frame_after_four_times_256_kib() {
     let world = World::default();
     let mut rig = Rig::new::<InTask, _>(&world, builder(&world).config(config().buffer_bytes(16 << 20)));
     let peer = rig.peer(1);
-    send_large(&peer, 150);
+    send_large(&peer, 80);
     let before = peer.reads();
     world.step();
-    assert_eq!(peer.reads() - before, 8 * 13);
-    assert_eq!(rig.drain().len(), 1 + 150);
+    assert_eq!(peer.reads() - before, 4 * 13);
+    assert_eq!(rig.drain().len(), 1 + 80);
 }
 
 #[test]
@@ -72,18 +72,18 @@ fn more_demand_does_not_wake_a_task_that_has_nothing_left() {
     let mut rig = Rig::new::<InTask, _>(&world, builder(&world));
     let peer = rig.peer(1);
     assert!(rig.poll().is_ready(), "live, and demand is known");
-    peer.send_items(0..1000);
+    peer.send_items(0..2000);
     world.run();
-    for _ in 0..1000 {
+    for _ in 0..2000 {
         assert!(rig.poll().is_ready());
     }
     assert_eq!(world.run(), 0, "half of the demand had been asked for again");
-    peer.send_items(0..2500);
+    peer.send_items(0..4000);
     assert_eq!(world.step(), 1);
-    assert_eq!(rig.handle.stats().delivered, 2000, "it waits for demand");
-    (0..500).for_each(|_| assert!(rig.poll().is_ready()));
+    assert_eq!(rig.handle.stats().delivered, 4000, "it waits for demand");
+    (0..1000).for_each(|_| assert!(rig.poll().is_ready()));
     assert_eq!(world.step(), 1, "woken by it");
-    assert_eq!(rig.handle.stats().delivered, 2500);
+    assert_eq!(rig.handle.stats().delivered, 5000);
 }
 
 /// D3: a thousand are asked for.
