@@ -15,16 +15,15 @@ use super::memory::{self, Memory, SHARES, Shared};
 /// From this much on, in bytes, a long payload is read straight into its memory.
 const STRAIGHT: usize = 64 * 1024;
 
-/// How much more memory than is asked for will do, so many times as much: to read into, since a payload that would pin too much
-/// of it is copied,
-const READ_SLACK: usize = 16;
-/// and for one long payload.
-const LONG_SLACK: usize = 2;
+/// How much is read at a time if no more comes, in bytes.
+const LEAST: usize = 64 * 1024;
 
 /// Reads a socket in large pieces, and gives them out in small ones.
 pub(crate) struct ReadBuffer {
-    /// How much is read at a time, in bytes.
-    size: usize,
+    /// How much is read at a time at most, in bytes,
+    most: usize,
+    /// and next: the more the more comes.
+    next: usize,
     held: Held,
 }
 
@@ -44,9 +43,9 @@ enum Held {
 
 impl ReadBuffer {
     /// One that first gives out `prefix`.
-    pub(crate) fn new(size: usize, prefix: Bytes) -> Self {
+    pub(crate) fn new(most: usize, prefix: Bytes) -> Self {
         let held = if prefix.is_empty() { Held::Nothing } else { Held::Part(prefix) };
-        Self { size, held }
+        Self { most, next: most.min(LEAST), held }
     }
 
     /// What there is to take.
@@ -87,12 +86,17 @@ impl ReadBuffer {
     ) -> Poll<io::Result<usize>> {
         let held = self.held().len();
         // What is held is part of a frame; or the beginning of what came with the upgrade's answer, which is not as long.
-        let size = self.size.max(2 * held);
+        let size = self.next.max(2 * held);
         let mut memory = self.memory(size);
         let bytes = memory.bytes(size).expect("nobody else has it");
         let read = Pin::new(socket).poll_read(cx, &mut bytes[held..size]);
         if let Poll::Ready(Ok(read @ 1..)) = read {
             self.held = Held::Read { memory, start: 0, end: held + read, shared: Shared::of_thread() };
+            if held + read == size {
+                self.next = self.most.min(2 * self.next);
+            } else if read < self.next / 4 {
+                self.next = self.most.min(LEAST).max(self.next / 2);
+            }
             return Poll::Ready(Ok(read));
         }
         // A connection that waits has none of the thread's memory.
@@ -106,15 +110,15 @@ impl ReadBuffer {
     /// Memory of `size` bytes at least that begins with what is held. Nothing is held after it.
     fn memory(&mut self, size: usize) -> Memory {
         match std::mem::replace(&mut self.held, Held::Nothing) {
-            Held::Nothing => memory::take(size, READ_SLACK, &[]),
-            Held::Part(part) => memory::take(size, READ_SLACK, &part),
+            Held::Nothing => memory::take(size, &[]),
+            Held::Part(part) => memory::take(size, &part),
             Held::Read { mut memory, start, end, shared } => {
                 shared.give_back();
                 if let Some(bytes) = memory.bytes(size) {
                     bytes.copy_within(start..end, 0);
                     return memory;
                 }
-                let other = memory::take(size, READ_SLACK, &memory.held()[start..end]);
+                let other = memory::take(size, &memory.held()[start..end]);
                 memory::keep(memory);
                 other
             }
@@ -139,7 +143,7 @@ impl ReadBuffer {
     /// Takes what there is of a long payload of `len` bytes: memory for all of it, and how much of it is there.
     pub(crate) fn begin(&mut self, len: usize) -> (Memory, usize) {
         let part = self.held().len().min(len);
-        let memory = memory::take(len, LONG_SLACK, &self.held()[..part]);
+        let memory = memory::take(len, &self.held()[..part]);
         self.skip(part);
         (memory, part)
     }
@@ -297,6 +301,24 @@ mod tests {
             assert_eq!(read(buffer, socket, 3), None);
         }
         assert!(sockets.iter().all(|(buffer, _)| matches!(buffer.held, Held::Nothing)));
+    }
+
+    #[test]
+    fn more_is_read_at_a_time_the_more_comes_and_less_again() {
+        let mut buffer = ReadBuffer::new(4 * LEAST, Bytes::new());
+        let mut socket = Socket { bytes: vec![7; 9 * LEAST], asked: Vec::new() };
+        let mut take_all = |socket: &mut Socket| {
+            while let Some(read) = more(&mut buffer, socket) {
+                buffer.skip(read);
+            }
+        };
+        take_all(&mut socket);
+        for len in [LEAST, LEAST - 1, LEAST / 4, 1] {
+            socket.bytes = vec![7; len];
+            take_all(&mut socket);
+        }
+        let asked = socket.asked.iter().map(|asked| asked / LEAST).collect::<Vec<_>>();
+        assert_eq!(asked, [1, 2, 4, 4, 4, 4, 4, 4, 2, 2, 1, 1, 1]);
     }
 
     /// What is held of it is there already, and what it does not need of the socket stays.

@@ -18,11 +18,11 @@ const SHARED_LEAST: usize = 4 * 1024;
 /// The most, in bytes.
 const SHARED_MOST: usize = 16 * 1024;
 
-/// Pieces of memory that a thread keeps, since payloads of some may still be held. To take one from the operating system anew
-/// costs more than all that is done with the messages in it.
-const KEPT: usize = 4;
+/// How much memory a thread keeps, in bytes, since payloads of some of it may still be held. To take it from the operating
+/// system anew costs more than all that is done with the messages in it.
+const KEPT: usize = 2 * 1024 * 1024;
 
-/// The longest and the shortest that is kept, in bytes: those that cost the operating system much.
+/// The shortest and the longest piece that is kept, in bytes: those that cost the operating system much.
 const KEPT_SIZES: RangeInclusive<usize> = 64 * 1024..=1024 * 1024;
 
 thread_local! {
@@ -30,11 +30,11 @@ thread_local! {
     static SHARED_HERE: Cell<Shared> = const { Cell::new(Shared(None)) };
 }
 
-/// Memory from what the thread keeps, or new: of `size` bytes, or up to `slack` times as much, that nobody else has and that
-/// begins with `held`, which is no longer.
-pub(crate) fn take(size: usize, slack: usize, held: &[u8]) -> Memory {
+/// Memory from what the thread keeps, or new: of `size` bytes, or up to twice as much, that nobody else has and that begins
+/// with `held`, which is no longer.
+pub(crate) fn take(size: usize, held: &[u8]) -> Memory {
     let mut kept = KEPT_HERE.take();
-    let memory = kept.take(size, slack, held);
+    let memory = kept.take(size, held);
     KEPT_HERE.set(kept);
     memory
 }
@@ -51,8 +51,8 @@ pub(crate) fn keep(memory: Memory) {
 struct Kept(Vec<Memory>);
 
 impl Kept {
-    fn take(&mut self, size: usize, slack: usize, held: &[u8]) -> Memory {
-        let fits = |memory: &mut Memory| memory.len() <= slack * size && memory.bytes(size).is_some();
+    fn take(&mut self, size: usize, held: &[u8]) -> Memory {
+        let fits = |memory: &mut Memory| memory.len() <= 2 * size && memory.bytes(size).is_some();
         let mut memory = match self.0.iter_mut().rposition(fits) {
             Some(at) => self.0.remove(at),
             None => Memory::new(size),
@@ -67,10 +67,14 @@ impl Kept {
         if !KEPT_SIZES.contains(&memory.len()) {
             return;
         }
-        if self.0.len() == KEPT {
+        self.0.push(memory);
+        while self.size() > KEPT {
             self.0.remove(0);
         }
-        self.0.push(memory);
+    }
+
+    fn size(&self) -> usize {
+        self.0.iter().map(Memory::len).sum()
     }
 }
 
@@ -179,28 +183,29 @@ mod tests {
         }
         let mut kept = Kept::default();
         kept.keep(Memory::new(64 * 1024));
-        assert_eq!(kept.take(4095, 16, &[]).len(), 4095, "what is kept would be too much");
-        assert_eq!(kept.take(4096, 16, &[]).len(), 64 * 1024);
+        assert_eq!(kept.take(32 * 1024 - 1, &[]).len(), 32 * 1024 - 1, "what is kept would be too much");
+        assert_eq!(kept.take(32 * 1024, &[]).len(), 64 * 1024);
     }
 
     #[test]
     fn memory_is_used_again_once_its_payloads_are_gone() {
         const SIZE: usize = 64 * 1024;
+        const PIECES: usize = KEPT / SIZE;
         let mut kept = Kept::default();
         let mut read = || {
-            let memory = kept.take(SIZE, 1, &[]);
+            let memory = kept.take(SIZE, &[]);
             let payload = memory.payload(2..SIZE);
             kept.keep(memory);
             payload
         };
-        let payloads: Vec<_> = (0..KEPT + 2).map(|_| read()).collect();
+        let payloads: Vec<_> = (0..PIECES + 2).map(|_| read()).collect();
         for (at, payload) in payloads.iter().enumerate() {
             assert!(payloads[..at].iter().all(|earlier| earlier.as_ptr() != payload.as_ptr()));
         }
-        let last = payloads[KEPT + 1].as_ptr();
+        let last = payloads[PIECES + 1].as_ptr();
         drop(payloads);
         assert_eq!(read().as_ptr(), last, "the one that the processor has at hand");
-        assert_eq!(kept.0.len(), KEPT);
+        assert_eq!(kept.0.len(), PIECES);
     }
 
     #[test]
@@ -210,12 +215,14 @@ mod tests {
             kept.keep(Memory::new(size));
         }
         assert_eq!(kept.0.iter().map(Memory::len).collect::<Vec<_>>(), [64 << 10, 1 << 20]);
+        (0..9).for_each(|_| kept.keep(Memory::new(1 << 20)));
+        assert_eq!(kept.0.iter().map(Memory::len).collect::<Vec<_>>(), [1 << 20; 2]);
     }
 
     #[test]
     fn memory_begins_with_what_is_held() {
         let mut kept = Kept::default();
-        let mut memory = kept.take(8, 1, b"abc");
+        let mut memory = kept.take(8, b"abc");
         assert_eq!(memory.held()[..3], *b"abc");
         assert!(memory.bytes(8).is_some());
         assert!(memory.bytes(9).is_none(), "too short");
