@@ -8,8 +8,9 @@
 
 use std::io::{self, Read, Write};
 use std::pin::pin;
+use std::task::{Context, Waker};
 
-use futures_util::{FutureExt, SinkExt, StreamExt};
+use futures_util::{SinkExt, StreamExt};
 use libfuzzer_sys::fuzz_target;
 use tidegate_core::{
     Action, Config, ConnectionId, Delivery, Event, Failure, Feed, Frame, Message, PassThrough, Phase,
@@ -26,13 +27,19 @@ const MAX_MESSAGE: usize = 4096;
 const BUFFER_BYTES: usize = 1024;
 const BUFFER: usize = 8;
 
+/// For an input of 8 KiB.
+const MAX_POLLS: usize = 100;
+
 /// The longest payload of a control frame (RFC 6455 §5.5).
 const MAX_CONTROL: usize = 125;
 
 fuzz_target!(|bytes: &[u8]| {
     let [piece, taking, says @ ..] = bytes else { return };
-    let served = serve(Peer::new(says, (*piece).into()), *taking, Tungstenite::new(says)).now_or_never();
-    assert!(served.is_some(), "the peer is always ready, and so must the transport be");
+    let mut served = pin!(serve(Peer::new(says, (*piece).into()), *taking, Tungstenite::new(says)));
+    let mut cx = Context::from_waker(Waker::noop());
+    // It yields now and then.
+    let ready = (0..MAX_POLLS).any(|_| served.as_mut().poll(&mut cx).is_ready());
+    assert!(ready, "the peer is always ready, and so must the transport be");
 });
 
 async fn serve(peer: Peer, taking: u8, mut tungstenite: Tungstenite<'_>) {

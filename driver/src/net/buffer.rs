@@ -1,6 +1,6 @@
 //! What has been read from a socket and not been taken yet.
 //!
-//! The memory for it belongs to the thread, and a connection has only from when it reads something until that has been taken:
+//! The memory for it belongs to the thread. A connection has some only from when it reads something until that has been taken:
 //! many connections that are silent need none, and one that is busy reads much at a time.
 
 use std::io;

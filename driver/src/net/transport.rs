@@ -27,6 +27,9 @@ use super::socket::Socket;
 /// Frames go out together as long as they are no more than this, in bytes.
 const WRITTEN_AT_ONCE: usize = 128 * 1024;
 
+/// Steps of reading in one poll at most: a message may have any number of empty fragments.
+const STEPS: usize = 1024;
+
 /// Tungstenite's own buffer, in bytes. Each connection has one for as long as it lasts; only fragments need much of it.
 const TUNGSTENITE: usize = 1024;
 
@@ -178,12 +181,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
     #[inline]
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Failure>>> {
         if self.flush_first
+            && !matches!(self.reading, Reading::Ended)
             && let Poll::Ready(Err(failure)) = self.poll_flush(cx)
         {
             self.reading = Reading::Ended;
             return Poll::Ready(Some(Err(failure)));
         }
-        loop {
+        for _ in 0..STEPS {
             let step = match &self.reading {
                 Reading::Before(between) => {
                     let held = self.buffer.held();
@@ -212,6 +216,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
                 Err(error) => return Poll::Ready(self.ended(error)),
             }
         }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// Goes on with what is no whole message.

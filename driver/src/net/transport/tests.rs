@@ -87,6 +87,30 @@ async fn pongs_that_wait_take_no_room_from_a_frame() {
     assert!(received.len() > 900);
 }
 
+/// A peer that sends nothing but empty fragments does not keep the thread.
+#[tokio::test]
+async fn one_poll_reads_a_bounded_number_of_fragments() {
+    let (mut transport, mut to_client, _from_client) = pair(64).await;
+    let empty = [0x00, 0].repeat(10 * STEPS);
+    to_client.write_all(&[&[0x02, 0], &empty[..], &[0x80, 1, 7]].concat()).await.unwrap();
+    assert!(transport.next().now_or_never().is_none(), "it yields");
+    let message = tokio::time::timeout(std::time::Duration::from_secs(10), transport.next()).await;
+    assert_eq!(message, Ok(Some(Ok(Frame::Binary(Bytes::from_static(&[7]))))), "and goes on");
+}
+
+/// Also when a pong waits, that cannot be written any more.
+#[tokio::test]
+async fn nothing_comes_after_the_failure() {
+    let (mut transport, mut to_client, from_client) = pair(4).await;
+    to_client.write_all(&ping(7)).await.unwrap();
+    assert!(matches!(transport.next().await, Some(Ok(Frame::Ping(_)))));
+    to_client.write_all(&[0xff]).await.unwrap();
+    drop(to_client);
+    assert!(matches!(transport.next().await, Some(Err(_))));
+    drop(from_client);
+    assert_eq!(transport.next().await, None);
+}
+
 #[tokio::test]
 async fn a_frame_over_the_write_buffer_is_refused() {
     let (mut transport, _to_client, _from_client) = pair(64).await;
