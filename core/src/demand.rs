@@ -140,7 +140,7 @@ impl<T> Queue<T> {
 
     /// What a handler emits waits behind the last item until its call is over: that is where it belongs, and an item is not
     /// moved once more.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn stage(&mut self, item: T) {
         self.items.push_back(Weighed { item, weight: 0 });
         self.staged += 1;
@@ -156,7 +156,7 @@ impl<T> Queue<T> {
     }
 
     /// Takes in what is staged if that leaves the queue below its bounds, so that no policy has a say; how many items it is.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take_in(&mut self, weigh: impl Fn(&T) -> u32) -> Option<usize> {
         let bytes = match self.staged {
             0 => return Some(0),

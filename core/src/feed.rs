@@ -81,7 +81,7 @@ impl<H: FrameHandler> Feed<H> {
     }
 
     /// Takes in one event. Time that runs backwards counts as standing still.
-    #[inline]
+    #[inline(always)]
     pub fn handle(&mut self, event: Event, now: Timestamp) {
         self.now = self.now.max(now);
         match event {

@@ -98,6 +98,7 @@ impl<T> Context<'_, T> {
     }
 
     /// Gives the consumer an item.
+    #[inline(always)]
     pub fn emit(&mut self, item: T) {
         self.queue.stage(item);
     }
@@ -221,6 +222,7 @@ impl FrameHandler for PassThrough {
         Ok(())
     }
 
+    #[inline(always)]
     fn on_message(
         &mut self,
         _session: &mut (),

@@ -96,7 +96,8 @@ impl<H: FrameHandler> Feed<H> {
 
     /// The short way: a message that makes items, for which there is room, and nothing else. What else it makes goes the long
     /// way, by [`Self::carry_out`].
-    #[inline]
+    // Always: to call it, and what it calls, takes an eighth of all that the machine does with a message.
+    #[inline(always)]
     pub(super) fn on_message(&mut self, id: ConnectionId, message: Message) {
         let Some(link) = self.state.reading(id) else {
             return self.route(Event::Frame { id, frame: message.into() });
