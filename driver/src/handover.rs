@@ -1,4 +1,4 @@
-//! Between the task that drives a feed and its consumer: whole batches, one lock and at most one wake-up a poll.
+//! Between the task that drives a feed and its consumer: whole batches, one lock and at most one wake-up for each.
 
 use std::collections::VecDeque;
 use std::iter;
@@ -34,19 +34,11 @@ struct Shelf<T> {
     weight: u64,
     /// Requested by the consumer, not yet passed on to the machine.
     requested: u64,
-    /// Something is left in the machine, which more demand may set free.
+    /// After the last exchange something was left in the machine, for more demand or more room to set free.
     left_behind: bool,
     /// The consumer is gone.
     abandoned: bool,
     end: Option<StopReason>,
-}
-
-/// What became of an exchange.
-struct Exchanged {
-    /// Something was handed over.
-    moved: bool,
-    /// Nothing is left in the machine for the consumer, or nobody is left to take it.
-    all: bool,
 }
 
 impl<T> Handover<T> {
@@ -114,41 +106,41 @@ impl<T> Handover<T> {
     pub(crate) fn abandon(&self) {
         let mut shelf = self.lock();
         shelf.abandoned = true;
+        shelf.left_behind = false;
         let unwanted = std::mem::take(&mut shelf.ready);
         drop(shelf);
         self.control.shut_down();
         drop(unwanted);
     }
 
-    /// Passes demand on, and deliveries.
-    fn exchange<H: FrameHandler<Item = T>>(&self, feed: &mut Feed<H>, now: Timestamp) -> Exchanged {
+    /// Passes demand on, and deliveries; whether there were any.
+    fn exchange<H: FrameHandler<Item = T>>(&self, feed: &mut Feed<H>, now: Timestamp) -> bool {
         let mut shelf = self.lock();
         if shelf.abandoned {
-            return Exchanged { moved: false, all: true };
+            return false;
         }
         let requested = std::mem::take(&mut shelf.requested);
         if requested > 0 {
             feed.request(requested);
         }
         let before = shelf.ready.len();
-        let all = loop {
+        shelf.left_behind = loop {
             self.take_items(feed, &mut shelf);
             if self.is_full(&shelf) {
-                break false;
+                break true;
             }
             let queued = feed.queued_bytes();
             // Where there is room no mark stays behind, since marks cost no demand; items may.
-            let Some(delivery) = feed.poll_delivery(now) else { break feed.stats().queued == 0 };
+            let Some(delivery) = feed.poll_delivery(now) else { break feed.stats().queued > 0 };
             shelf.weight += queued - feed.queued_bytes();
             shelf.ready.push_back(delivery);
         };
-        shelf.left_behind = !all;
         let moved = shelf.ready.len() > before;
         drop(shelf);
         if moved && !bug!(ConsumerNotWoken) {
             self.consumer.wake();
         }
-        Exchanged { moved, all }
+        moved
     }
 
     /// Moves items while nothing is to be told between them.
@@ -167,6 +159,10 @@ impl<T> Handover<T> {
 
     fn is_full(&self, shelf: &Shelf<T>) -> bool {
         shelf.ready.len() >= self.capacity || shelf.weight >= SHELF_BYTES
+    }
+
+    fn has_left_behind(&self) -> bool {
+        self.lock().left_behind
     }
 
     /// The task is over. The first reason stands.
@@ -189,13 +185,11 @@ pub(crate) struct Task<R: Runtime, H: FrameHandler> {
 
 struct Exchange<T> {
     handover: Arc<Handover<T>>,
-    /// Whether the last exchange left nothing behind.
-    all: bool,
 }
 
 impl<R: Runtime, H: FrameHandler> Task<R, H> {
     pub(crate) const fn new(engine: Engine<R, H>, handover: Arc<Handover<H::Item>>) -> Self {
-        Self { engine, exchange: Exchange { handover, all: false } }
+        Self { engine, exchange: Exchange { handover } }
     }
 }
 
@@ -207,9 +201,7 @@ impl<H: FrameHandler> Consumer<H> for Exchange<H::Item> {
     const BYTES: usize = 256 * 1024;
 
     fn hand_over(&mut self, feed: &mut Feed<H>, now: Timestamp) -> bool {
-        let Exchanged { moved, all } = self.handover.exchange(feed, now);
-        self.all = all;
-        moved
+        self.handover.exchange(feed, now)
     }
 }
 
@@ -219,7 +211,7 @@ impl<R: Runtime, H: FrameHandler> Future for Task<R, H> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let Self { engine, exchange } = &mut *self;
         match catch_unwind(AssertUnwindSafe(|| engine.poll(cx, exchange))) {
-            Ok(Poll::Ready(reason)) if exchange.all => {
+            Ok(Poll::Ready(reason)) if !exchange.handover.has_left_behind() => {
                 exchange.handover.finish(reason);
                 Poll::Ready(())
             }

@@ -13,7 +13,7 @@ use futures_io::AsyncRead;
 use super::memory::{self, Memory, SHARES, Shared};
 
 /// From this much on, in bytes, a long payload is read straight into its memory.
-const STRAIGHT: usize = 64 * 1024;
+pub(crate) const STRAIGHT: usize = 64 * 1024;
 
 /// How much is read at a time if no more comes, in bytes.
 const LEAST: usize = 64 * 1024;
@@ -301,6 +301,20 @@ mod tests {
             assert_eq!(read(buffer, socket, 3), None);
         }
         assert!(sockets.iter().all(|(buffer, _)| matches!(buffer.held, Held::Nothing)));
+    }
+
+    #[test]
+    fn what_was_read_into_is_read_into_again_however_short_it_is() {
+        let mut reads = (0..2).map(|_| {
+            let (mut buffer, mut socket) = (ReadBuffer::new(SIZE, Bytes::new()), socket(3));
+            assert_eq!(more(&mut buffer, &mut socket), Some(3));
+            let read_into = buffer.held().as_ptr();
+            buffer.skip(3);
+            // Whatever is made meanwhile has memory of its own.
+            (read_into, vec![0_u8; SIZE])
+        });
+        let (first, second) = (reads.next().unwrap(), reads.next().unwrap());
+        assert_eq!(first.0, second.0);
     }
 
     #[test]

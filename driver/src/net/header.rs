@@ -1,5 +1,5 @@
 //! Whose the next frame is: of those that come in, the ones that are a message each are taken from the buffer, past
-//! tungstenite, at a fifth of its cost. All else is for tungstenite to read and to judge: control frames, fragments, and
+//! tungstenite, at half of its cost. All else is for tungstenite to read and to judge: control frames, fragments, and
 //! whatever breaks the protocol.
 
 use std::io::Cursor;

@@ -1,7 +1,7 @@
 //! The memory for reading, which belongs to the thread.
 
 use std::cell::Cell;
-use std::ops::{Range, RangeInclusive};
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -22,8 +22,8 @@ const SHARED_MOST: usize = 16 * 1024;
 /// system anew costs more than all that is done with the messages in it.
 const KEPT: usize = 2 * 1024 * 1024;
 
-/// The shortest and the longest piece that is kept, in bytes: those that cost the operating system much.
-const KEPT_SIZES: RangeInclusive<usize> = 64 * 1024..=1024 * 1024;
+/// The longest piece that is kept, in bytes.
+const KEPT_LONGEST: usize = 1024 * 1024;
 
 thread_local! {
     static KEPT_HERE: Cell<Kept> = const { Cell::new(Kept(Vec::new())) };
@@ -64,7 +64,7 @@ impl Kept {
     }
 
     fn keep(&mut self, memory: Memory) {
-        if !KEPT_SIZES.contains(&memory.len()) {
+        if memory.len() > KEPT_LONGEST {
             return;
         }
         self.0.push(memory);
@@ -211,10 +211,10 @@ mod tests {
     #[test]
     fn what_is_kept_is_bounded() {
         let mut kept = Kept::default();
-        for size in [KEPT_SIZES.start() - 1, *KEPT_SIZES.start(), *KEPT_SIZES.end(), KEPT_SIZES.end() + 1] {
+        for size in [1000, KEPT_LONGEST, KEPT_LONGEST + 1] {
             kept.keep(Memory::new(size));
         }
-        assert_eq!(kept.0.iter().map(Memory::len).collect::<Vec<_>>(), [64 << 10, 1 << 20]);
+        assert_eq!(kept.0.iter().map(Memory::len).collect::<Vec<_>>(), [1000, 1 << 20]);
         (0..9).for_each(|_| kept.keep(Memory::new(1 << 20)));
         assert_eq!(kept.0.iter().map(Memory::len).collect::<Vec<_>>(), [1 << 20; 2]);
     }

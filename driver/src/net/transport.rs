@@ -15,7 +15,7 @@ use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Error, Message};
 
 use super::blocking::{Nowhere, Polled, poll};
-use super::buffer::ReadBuffer;
+use super::buffer::{ReadBuffer, STRAIGHT};
 use super::failure;
 use super::head::Prefixed;
 use super::header::{Between, Header, Kind};
@@ -151,6 +151,29 @@ struct Payload {
     len: usize,
 }
 
+impl Payload {
+    /// Ready once all of it has come.
+    fn poll<S: AsyncRead + Unpin>(
+        &mut self,
+        buffer: &mut ReadBuffer,
+        socket: &mut S,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Bytes, Error>> {
+        while self.filled < self.len {
+            let bytes = self.memory.bytes(self.len).expect("nobody else has it yet");
+            match ready!(buffer.poll_read(socket, cx, &mut bytes[self.filled..self.len]))? {
+                0 => return Poll::Ready(Err(ProtocolError::ResetWithoutClosingHandshake.into())),
+                read => self.filled += read,
+            }
+        }
+        // Shorter ones are cheap to take anew.
+        if self.len >= STRAIGHT {
+            memory::keep(self.memory.clone());
+        }
+        Poll::Ready(Ok(self.memory.payload(0..self.len)))
+    }
+}
+
 /// How far the closing handshake is (RFC 6455 §7.1.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Close {
@@ -188,7 +211,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
             return Poll::Ready(Some(Err(failure)));
         }
         for _ in 0..STEPS {
-            let step = match &self.reading {
+            let step = match &mut self.reading {
                 Reading::Before(between) => {
                     let held = self.buffer.held();
                     match Header::read(held, *between, self.largest) {
@@ -206,8 +229,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
                         }
                     }
                 }
-                Reading::Payload(_) => ready!(self.poll_payload(cx)),
-                Reading::Tungstenite { .. } => ready!(self.poll_tungstenite(cx)),
+                Reading::Payload(payload) => {
+                    let kind = payload.kind;
+                    let complete = ready!(payload.poll(&mut self.buffer, &mut self.socket, cx));
+                    self.reading = Reading::Before(Between::Messages);
+                    complete.and_then(|payload| whole(kind, payload))
+                }
+                &mut Reading::Tungstenite { left, after } => ready!(self.poll_tungstenite(left, after, cx)),
                 Reading::Ended => return Poll::Ready(None),
             };
             match step {
@@ -239,30 +267,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
         Poll::Ready(Ok(None))
     }
 
-    fn poll_payload(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
-        let Reading::Payload(payload) = &mut self.reading else { return Poll::Ready(Ok(None)) };
-        while payload.filled < payload.len {
-            let bytes = payload.memory.bytes(payload.len).expect("nobody else has it yet");
-            let room = &mut bytes[payload.filled..payload.len];
-            match ready!(self.buffer.poll_read(&mut self.socket, cx, room))? {
-                0 => return Poll::Ready(Err(ProtocolError::ResetWithoutClosingHandshake.into())),
-                read => payload.filled += read,
-            }
-        }
-        let (kind, memory) = (payload.kind, payload.memory.clone());
-        let payload = memory.payload(0..payload.len);
-        memory::keep(memory);
-        self.reading = Reading::Before(Between::Messages);
-        Poll::Ready(match kind {
-            Kind::Text if !is_utf8(&payload) => Err(not_utf8()),
-            Kind::Text => Ok(Some(Frame::Text(payload))),
-            Kind::Binary => Ok(Some(Frame::Binary(payload))),
-        })
-    }
-
+    /// Reads one frame with tungstenite.
     #[cold]
-    fn poll_tungstenite(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
-        let Reading::Tungstenite { left, after } = self.reading else { return Poll::Ready(Ok(None)) };
+    fn poll_tungstenite(&mut self, left: u64, after: Between, cx: &mut Context<'_>) -> Poll<Step> {
         let mut socket = Polled { socket: &mut self.socket, buffer: &mut self.buffer, cx, left };
         let read = self.context.read(&mut socket);
         let left = socket.left;
@@ -354,6 +361,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
             (Close::Received, _) | (_, Ok(()) | Err(Error::ConnectionClosed)) => Ok(()),
             (Close::None | Close::Sent, Err(error)) => Err(failure::of_connection(error)),
         }
+    }
+}
+
+/// A long message.
+fn whole(kind: Kind, payload: Bytes) -> Step {
+    match kind {
+        Kind::Text if !is_utf8(&payload) => Err(not_utf8()),
+        Kind::Text => Ok(Some(Frame::Text(payload))),
+        Kind::Binary => Ok(Some(Frame::Binary(payload))),
     }
 }
 
