@@ -47,7 +47,7 @@ impl FrameHandler for Heartbeat {
     }
 
     /// An item weighs as much as its payload.
-    fn weight(&self, item: &Message) -> usize {
+    fn weight(item: &Message) -> usize {
         item.len()
     }
 }

@@ -43,7 +43,7 @@ impl FrameHandler for Numbered {
         Ok(())
     }
 
-    fn weight(&self, item: &Entry) -> usize {
+    fn weight(item: &Entry) -> usize {
         item.message.len()
     }
 }

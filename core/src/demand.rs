@@ -78,7 +78,8 @@ pub(crate) enum Admission {
 pub(crate) struct Queue<T> {
     config: QueueConfig,
     items: VecDeque<Weighed<T>>,
-    /// How many of them, the last ones, a handler has emitted in the call that it is in: they are not in the queue yet.
+    /// How many of them, the last ones, a handler has emitted in the call that it is in: they have a place and are weighed,
+    /// but are not in the queue yet.
     staged: usize,
     marks: VecDeque<Mark>,
     /// The number of the item at the front.
@@ -92,15 +93,8 @@ pub(crate) struct Queue<T> {
 
 struct Weighed<T> {
     item: T,
-    /// In bytes; 0 before it is weighed.
+    /// In bytes; 4 GiB stands for all that is heavier, so that the queue's sum cannot overflow.
     weight: u32,
-}
-
-impl<T> Weighed<T> {
-    fn weigh(&mut self, weigh: impl Fn(&T) -> u32) -> u64 {
-        self.weight = weigh(&self.item);
-        self.weight.into()
-    }
 }
 
 /// Whether the queue lets reading go on; it changes at the bound and at half of it (D4).
@@ -141,8 +135,10 @@ impl<T> Queue<T> {
     /// What a handler emits waits behind the last item until its call is over: that is where it belongs, and an item is not
     /// moved once more.
     #[inline(always)]
-    pub(crate) fn stage(&mut self, item: T) {
-        self.items.push_back(Weighed { item, weight: 0 });
+    pub(crate) fn stage(&mut self, item: T, weight: usize) {
+        let weight = u32::try_from(weight).unwrap_or(u32::MAX);
+        self.items.push_back(Weighed { item, weight });
+        self.bytes += u64::from(weight);
         self.staged += 1;
     }
 
@@ -157,45 +153,38 @@ impl<T> Queue<T> {
 
     /// Takes in what is staged if that leaves the queue below its bounds, so that no policy has a say; how many items it is.
     #[inline(always)]
-    pub(crate) fn take_in(&mut self, weigh: impl Fn(&T) -> u32) -> Option<usize> {
-        let bytes = match self.staged {
-            0 => return Some(0),
-            1 => self.items.back_mut().map_or(0, |last| last.weigh(weigh)),
-            _ => self.weigh_staged(weigh),
-        };
-        let below = self.items.len() < self.config.items && self.bytes + bytes < self.config.bytes as u64;
+    pub(crate) fn take_in(&mut self) -> Option<usize> {
+        if self.staged == 0 {
+            return Some(0);
+        }
+        let below = self.items.len() < self.config.items && self.bytes < self.config.bytes as u64;
         if !below || bug!(OrderLost) {
             return None;
         }
         self.continuity = Continuity::Begun;
-        self.bytes += bytes;
         Some(core::mem::take(&mut self.staged))
-    }
-
-    fn weigh_staged(&mut self, weigh: impl Fn(&T) -> u32) -> u64 {
-        let first = self.items.len().saturating_sub(self.staged);
-        self.items.range_mut(first..).map(|staged| staged.weigh(&weigh)).sum()
     }
 
     /// Takes in what is staged; where there is no room, the policy sees to each item. Whether the connection may go on is
     /// asked once for all of them, because it is the consumer that is judged: a snapshot larger than the bound must not end a
     /// connection whose queue is empty (D3).
-    pub(crate) fn admit(&mut self, weigh: impl Fn(&T) -> u32) -> Admission {
+    pub(crate) fn admit(&mut self) -> Admission {
         self.continuity = Continuity::Begun;
         let staged = self.split_staged();
         if self.config.overflow == Overflow::Disconnect && self.is_full() {
             return Admission::Overflow;
         }
-        for mut staged in staged {
-            staged.weigh(&weigh);
-            self.push(staged);
+        for item in staged {
+            self.push(item);
         }
         Admission::Granted
     }
 
     fn split_staged(&mut self) -> VecDeque<Weighed<T>> {
         let first = self.items.len().saturating_sub(core::mem::take(&mut self.staged));
-        self.items.split_off(first)
+        let staged = self.items.split_off(first);
+        self.bytes -= staged.iter().map(|item| u64::from(item.weight)).sum::<u64>();
+        staged
     }
 
     fn push(&mut self, item: Weighed<T>) {

@@ -54,8 +54,12 @@ pub trait FrameHandler {
         Readiness::WhenFlushed
     }
 
-    /// What an item weighs against `buffer_bytes` (D3). By default its own size, without what it points to.
-    fn weight(&self, item: &Self::Item) -> usize {
+    /// What an item weighs against `buffer_bytes`, in bytes (D3); asked once, when it is emitted. By default its own size,
+    /// without what it points to.
+    fn weight(item: &Self::Item) -> usize
+    where
+        Self: Sized,
+    {
         let _ = item;
         size_of::<Self::Item>()
     }
@@ -81,6 +85,8 @@ pub struct Context<'a, T> {
     pub(crate) send_buffer: usize,
     /// Where items go.
     pub(crate) queue: &'a mut Queue<T>,
+    /// [`FrameHandler::weight`].
+    pub(crate) weigh: fn(&T) -> usize,
     pub(crate) effects: &'a mut Effects,
 }
 
@@ -100,7 +106,8 @@ impl<T> Context<'_, T> {
     /// Gives the consumer an item.
     #[inline(always)]
     pub fn emit(&mut self, item: T) {
-        self.queue.stage(item);
+        let weight = (self.weigh)(&item);
+        self.queue.stage(item, weight);
     }
 
     /// Sends a message on this connection, after those before it.
@@ -234,7 +241,7 @@ impl FrameHandler for PassThrough {
     }
 
     /// The payload's length (D3).
-    fn weight(&self, item: &Message) -> usize {
+    fn weight(item: &Message) -> usize {
         item.len()
     }
 }
@@ -346,7 +353,7 @@ where
         self.handler.readiness()
     }
 
-    fn weight(&self, item: &H::Item) -> usize {
-        self.handler.weight(item)
+    fn weight(item: &H::Item) -> usize {
+        H::weight(item)
     }
 }

@@ -34,6 +34,25 @@ fn strings_become_text_and_bytes_become_binary() {
 }
 
 #[test]
+fn a_frame_is_as_long_as_its_payload_and_a_close_as_its_reason() {
+    for length in [0, 6] {
+        let payload = Bytes::from(vec![0; length]);
+        let close = Frame::Close(Some(CloseFrame { code: 4001, reason: "x".repeat(length) }));
+        let frames = [
+            Frame::Text(payload.clone()),
+            Frame::Binary(payload.clone()),
+            Frame::Ping(payload.clone()),
+            Frame::Pong(payload),
+            close,
+        ];
+        for frame in frames {
+            assert_eq!((frame.len(), frame.is_empty()), (length, length == 0), "{frame:?}");
+        }
+    }
+    assert_eq!((Frame::Close(None).len(), Frame::Close(None).is_empty()), (0, true));
+}
+
+#[test]
 fn t3_a_frame_shows_its_kind_and_its_length() {
     let payload = Bytes::from_static(b"s3cret");
     assert_eq!(format!("{:?}", Message::Text(payload.clone())), "Text(6 bytes)");

@@ -115,7 +115,7 @@ impl FrameHandler for Numbers {
         if self.setup.declares { Readiness::WhenDeclared } else { Readiness::WhenFlushed }
     }
 
-    fn weight(&self, item: &Item) -> usize {
+    fn weight(item: &Item) -> usize {
         item.weight.into()
     }
 }

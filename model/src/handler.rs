@@ -131,7 +131,7 @@ impl FrameHandler for Numbers {
     }
 
     /// Its number and its connection: the machine shows weights, so that no two different queues look the same.
-    fn weight(&self, item: &Item) -> usize {
+    fn weight(item: &Item) -> usize {
         usize::from(item.number) * 100 + item.connection.get() as usize
     }
 }

@@ -94,7 +94,7 @@ impl<H: FrameHandler> FrameHandler for Sabotaged<H> {
         self.handler.readiness()
     }
 
-    fn weight(&self, item: &H::Item) -> usize {
-        self.handler.weight(item)
+    fn weight(item: &H::Item) -> usize {
+        H::weight(item)
     }
 }

@@ -113,12 +113,13 @@ impl<H: FrameHandler> Feed<H> {
             outbox: &link.outbox,
             send_buffer: self.settings.send_buffer,
             queue: &mut self.queue,
+            weigh: H::weight,
             effects: &mut self.effects,
         };
         let verdict = self.handler.on_message(&mut link.session, message, &mut cx);
         if verdict.is_ok()
             && self.effects.is_empty()
-            && let Some(items) = self.queue.take_in(|item| weigh(&self.handler, item))
+            && let Some(items) = self.queue.take_in()
         {
             if items > 0 {
                 link.liveness.emitted(self.now);
@@ -220,6 +221,7 @@ impl<H: FrameHandler> Feed<H> {
                 outbox: &link.outbox,
                 send_buffer: self.settings.send_buffer,
                 queue: &mut self.queue,
+                weigh: H::weight,
                 effects: &mut self.effects,
             };
             let verdict = self.handler.on_wake(&mut link.session, &mut cx);
@@ -274,7 +276,7 @@ impl<H: FrameHandler> Feed<H> {
         }
         self.stats.items += items as u64;
         let dropped_before = self.queue.dropped();
-        let admission = self.queue.admit(|item| weigh(&self.handler, item));
+        let admission = self.queue.admit();
         self.notify_dropped(self.queue.dropped() - dropped_before);
         admission
     }
@@ -342,9 +344,4 @@ impl<H: FrameHandler> Feed<H> {
         self.notify(Notice::Success { id });
         self.notify(Notice::Status { live: true });
     }
-}
-
-/// In bytes; 4 GiB stands for all that is heavier, so that the queue's sum cannot overflow.
-fn weigh<H: FrameHandler>(handler: &H, item: &H::Item) -> u32 {
-    u32::try_from(handler.weight(item)).unwrap_or(u32::MAX)
 }

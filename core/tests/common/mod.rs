@@ -323,7 +323,7 @@ impl FrameHandler for Puppet {
     }
 
     /// The item's length.
-    fn weight(&self, item: &String) -> usize {
+    fn weight(item: &String) -> usize {
         item.len()
     }
 }

@@ -286,7 +286,7 @@ impl FrameHandler for Numbers {
         if self.declares { Readiness::WhenDeclared } else { Readiness::WhenFlushed }
     }
 
-    fn weight(&self, item: &Item) -> usize {
+    fn weight(item: &Item) -> usize {
         item.weight.into()
     }
 }

@@ -8,6 +8,8 @@ pub(super) struct Item {
     /// Counts through all connections.
     pub(super) number: u64,
     pub(super) connection: u64,
+    /// In bytes.
+    pub(super) weight: u64,
 }
 
 /// What the consumer has seen, beside what was emitted.
@@ -58,7 +60,7 @@ impl Continuity {
         }
     }
 
-    fn item(&mut self, Item { number, connection }: Item) -> Result<(), String> {
+    fn item(&mut self, Item { number, connection, weight: _ }: Item) -> Result<(), String> {
         if number >= self.emitted {
             return Err(format!("D2: item {number} was never emitted"));
         }
@@ -97,7 +99,7 @@ mod tests {
     const OVER: Delivery<Item> = Delivery::Interrupted { id: ConnectionId::new(1), failure: None };
 
     const fn item(number: u64, connection: u64) -> Delivery<Item> {
-        Delivery::Item(Item { number, connection })
+        Delivery::Item(Item { number, connection, weight: 1 })
     }
 
     fn judge(overflow: Overflow, deliveries: &[Delivery<Item>]) -> Result<(), String> {

@@ -68,7 +68,7 @@ impl FrameHandler for Subscriber {
                 session.next += 1;
                 let connection = cx.connection().get();
                 for _ in 0..session.next % (MAX_EMIT + 1) {
-                    cx.emit(Item { number: self.next, connection });
+                    cx.emit(Item { number: self.next, connection, weight: self.weight });
                     self.next += 1;
                 }
                 let mut continuity = self.continuity.lock().expect("nothing panics under the lock");
@@ -86,8 +86,8 @@ impl FrameHandler for Subscriber {
         Ok(())
     }
 
-    fn weight(&self, _: &Item) -> usize {
-        usize::try_from(self.weight).unwrap_or(usize::MAX)
+    fn weight(item: &Item) -> usize {
+        usize::try_from(item.weight).unwrap_or(usize::MAX)
     }
 
     fn readiness(&self) -> Readiness {
