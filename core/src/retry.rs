@@ -245,7 +245,7 @@ impl Retry {
         }
         let retries_left = match self.state.retries_left {
             Some(1) if bug!(OneRetryFewer) => return Next::Exhausted,
-            Some(0) if bug!(OneRetryMore) && Some(self.attempt) == self.state.max_retries => Some(0),
+            Some(0) if bug!(OneRetryMore: Some(self.attempt) == self.state.max_retries, not false) => Some(0),
             Some(0) => return Next::Exhausted,
             Some(left) => Some(left - 1),
             None => None,
