@@ -313,4 +313,9 @@ impl<H: FrameHandler> Consumer<H> for VecDeque<Delivery<H::Item>> {
         }
         self.len() > before
     }
+
+    /// Whoever is given something does. To wake it all the same has tokio wake another thread for it.
+    fn comes_back(&self) -> bool {
+        !self.is_empty()
+    }
 }

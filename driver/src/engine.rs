@@ -48,6 +48,9 @@ pub(crate) trait Consumer<H: FrameHandler> {
 
     /// Passes on demand and deliveries; whether anything moved.
     fn hand_over(&mut self, feed: &mut Feed<H>, now: Timestamp) -> bool;
+
+    /// Whether it polls again without being woken.
+    fn comes_back(&self) -> bool;
 }
 
 impl<R: Runtime, H: FrameHandler> Engine<R, H> {
@@ -112,7 +115,7 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
             if let Some(reason) = self.feed.stopped() {
                 return Poll::Ready(reason.clone());
             }
-            return self.park(cx, &turn);
+            return self.park(cx, &turn, consumer.comes_back());
         }
     }
 
@@ -338,9 +341,11 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
     }
 
     /// Moves the alarm if it must ring earlier than it would, or has rung; and registers with it.
-    fn park(&mut self, cx: &mut Context<'_>, turn: &Turn) -> Poll<StopReason> {
+    fn park(&mut self, cx: &mut Context<'_>, turn: &Turn, comes_back: bool) -> Poll<StopReason> {
         if turn.budget.is_spent() && self.feed.wants_frames() {
-            cx.waker().wake_by_ref();
+            if !comes_back {
+                cx.waker().wake_by_ref();
+            }
             return Poll::Pending;
         }
         let deadline = self.feed.deadline();

@@ -203,6 +203,10 @@ impl<H: FrameHandler> Consumer<H> for Exchange<H::Item> {
     fn hand_over(&mut self, feed: &mut Feed<H>, now: Timestamp) -> bool {
         self.handover.exchange(feed, now)
     }
+
+    fn comes_back(&self) -> bool {
+        false
+    }
 }
 
 impl<R: Runtime, H: FrameHandler> Future for Task<R, H> {

@@ -105,10 +105,27 @@ fn a_poll_of_the_stream_reads_64_frames_at_most() {
     let mut rig = Rig::new::<InStream, _>(&world, builder(&world));
     let peer = rig.peer(1);
     peer.send_items(0..1000);
+    rig.wakes.take();
     assert!(rig.poll().is_ready());
     assert_eq!(peer.reads(), 64);
-    assert!(rig.wakes.take(), "there is more to read");
+    assert!(!rig.wakes.take(), "who was given something polls again");
     assert_eq!(rig.drain().last().unwrap(), "item 999");
+}
+
+#[test]
+fn a_stream_with_more_to_read_and_nothing_to_give_wakes_itself() {
+    let world = World::default();
+    let none = from_fn((), |_, ()| Step::<Message>::Skip);
+    let mut rig = Rig::new::<InStream, _>(&world, builder(&world).handler(none));
+    let peer = rig.peer(1);
+    peer.send_items(0..65);
+    rig.wakes.take();
+    assert!(rig.poll().is_pending());
+    assert_eq!(peer.reads(), 64);
+    assert!(rig.wakes.take(), "there is more to read");
+    assert!(rig.poll().is_pending());
+    assert_eq!(peer.reads(), 65);
+    assert!(!rig.wakes.take());
 }
 
 /// However much one frame has put into the queue, others have their turn: here a ping.
