@@ -35,9 +35,8 @@ pub(crate) struct Throughput {
     /// Without the clients of other authors in `bench/peers`
     #[arg(long)]
     pub(crate) no_peers: bool,
-    /// Which of tokio's runtimes the clients on tokio run on
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) flavor: Flavor,
+    #[command(flatten)]
+    pub(crate) threads: Threads,
     /// Writes the results to this file, as JSON
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
@@ -47,6 +46,17 @@ pub(crate) struct Throughput {
     /// Shows ratios beside those of this file, which `--json` wrote [default: bench/before.json, if it is there]
     #[arg(long, value_name = "FILE")]
     pub(crate) before: Option<PathBuf>,
+}
+
+/// On which threads clients run.
+#[derive(Clone, Copy, Debug, Default, ClapArgs)]
+pub(crate) struct Threads {
+    /// Which of tokio's runtimes the clients on tokio run on
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) flavor: Flavor,
+    /// Where every client runs
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) place: Place,
 }
 
 /// Options of the count of instructions.
@@ -72,9 +82,8 @@ pub(crate) struct Latency {
     /// Time between two messages, in microseconds
     #[arg(long, default_value_t = 500)]
     pub(crate) interval_us: u64,
-    /// Which of tokio's runtimes the clients on tokio run on
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) flavor: Flavor,
+    #[command(flatten)]
+    pub(crate) threads: Threads,
 }
 
 /// Options of the benchmark of many feeds.
@@ -89,9 +98,8 @@ pub(crate) struct Scale {
     /// How the feeds run
     #[arg(long, value_enum, default_value = "spawned")]
     pub(crate) mode: Mode,
-    /// Which of tokio's runtimes the clients on tokio run on
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) flavor: Flavor,
+    #[command(flatten)]
+    pub(crate) threads: Threads,
     /// Draws attempts per second after a restart of the server into this file
     #[arg(long, value_name = "FILE")]
     pub(crate) svg: Option<PathBuf>,
@@ -106,9 +114,8 @@ pub(crate) struct Reconnect {
     /// The delay before each, in milliseconds
     #[arg(long, default_value_t = 50)]
     pub(crate) delay_ms: u64,
-    /// Which of tokio's runtimes the clients on tokio run on
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) flavor: Flavor,
+    #[command(flatten)]
+    pub(crate) threads: Threads,
 }
 
 #[derive(Debug, Subcommand)]
@@ -181,6 +188,16 @@ pub(crate) enum Flavor {
     #[default]
     MultiThread,
     CurrentThread,
+}
+
+/// Where clients run, and with them the consumer of a feed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Place {
+    /// In a task, as in a service
+    #[default]
+    Task,
+    /// In the main function, which other threads wake
+    Main,
 }
 
 /// Whether retries are spread out.

@@ -80,7 +80,7 @@ pub(crate) fn run(options: &Latency) -> Result<()> {
     for round in 1..=options.rounds {
         for ((client, runtime, mode), results) in clients.iter().zip(&mut results) {
             eprintln!("round {round}: {}, {}, {}", name(client), name(runtime), name(mode));
-            let mut command = own("latency-client", options.flavor)?;
+            let mut command = own("latency-client", options.threads)?;
             arg(&mut command, client);
             arg(&mut command, runtime);
             arg(&mut command, mode);

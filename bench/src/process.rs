@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use serde::de::DeserializeOwned;
-use tidegate_bench_meter::FLAVOR;
+use tidegate_bench_meter::{FLAVOR, PLACE};
 
 use crate::Result;
-use crate::args::{Flavor, name};
+use crate::args::{Threads, name};
 use crate::server::path::Path;
 
 /// The longest that the harness waits for a line that should come at once.
@@ -67,10 +67,15 @@ impl Drop for Process {
 }
 
 /// This program in another role.
-pub(crate) fn own(role: &str, flavor: Flavor) -> Result<Command> {
+pub(crate) fn own(role: &str, threads: Threads) -> Result<Command> {
     let mut command = Command::new(current_exe()?);
-    command.arg(role).env(FLAVOR, name(&flavor));
+    run_on(command.arg(role), threads);
     Ok(command)
+}
+
+/// Tells a client on which threads to run.
+pub(crate) fn run_on(command: &mut Command, threads: Threads) {
+    command.env(FLAVOR, name(&threads.flavor)).env(PLACE, name(&threads.place));
 }
 
 /// Adds a value by the name that it has on the command line.
@@ -87,7 +92,7 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(addresses: u8) -> Result<Self> {
-        let mut command = own("serve", Flavor::default())?;
+        let mut command = own("serve", Threads::default())?;
         let mut process = Process::start(command.arg(addresses.to_string()).stdin(Stdio::piped()))?;
         let orders = process.child.stdin.take().ok_or("a server without standard input")?;
         let addresses = process.json(PATIENCE)?;

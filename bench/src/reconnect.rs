@@ -24,7 +24,7 @@ pub(crate) fn run(options: &Reconnect) -> Result<()> {
     for runtime in [Runtime::Tokio, Runtime::Smol, Runtime::AsyncStd] {
         for mode in [Mode::Inline, Mode::Spawned] {
             eprintln!("{}, {}", name(&runtime), name(&mode));
-            let mut command = own("reconnect-client", options.flavor)?;
+            let mut command = own("reconnect-client", options.threads)?;
             arg(&mut command, &runtime);
             arg(&mut command, &mode);
             command.args([&url, &options.count.to_string(), &options.delay_ms.to_string()]);

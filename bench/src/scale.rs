@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::Result;
-use crate::args::{Flavor, Jitter, Mode, Runtime, Scale, name};
+use crate::args::{Jitter, Mode, Runtime, Scale, Threads, name};
 use crate::machine::Machine;
 use crate::process::{Process, Server, arg, own};
 use crate::server::path::Path;
@@ -45,7 +45,7 @@ pub(crate) fn run(options: &Scale) -> Result<()> {
     for runtime in [Runtime::Tokio, Runtime::Smol] {
         for &feeds in &counts {
             eprintln!("{feeds} feeds on {}", name(&runtime));
-            let setup = Setup { runtime, mode: options.mode, flavor: options.flavor, feeds };
+            let setup = Setup { runtime, mode: options.mode, threads: options.threads, feeds };
             let figures = setup.measure(window)?;
             rows.push(figures.cells(&setup));
             // The chart shows the most feeds on one runtime.
@@ -91,7 +91,7 @@ const COLUMNS: [&str; 11] = [
 struct Setup {
     runtime: Runtime,
     mode: Mode,
-    flavor: Flavor,
+    threads: Threads,
     feeds: usize,
 }
 
@@ -138,7 +138,7 @@ impl Setup {
 
     /// A process all of whose feeds are Live.
     fn start(&self, server: &Server, jitter: Jitter) -> Result<Started> {
-        let mut command = own("scale-client", self.flavor)?;
+        let mut command = own("scale-client", self.threads)?;
         arg(&mut command, &self.runtime);
         arg(&mut command, &self.mode);
         command.arg(self.feeds.to_string());

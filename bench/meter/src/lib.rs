@@ -13,6 +13,9 @@ pub use rustix::time::ClockId;
 /// The environment variable that tells clients on tokio which of its runtimes to run on.
 pub const FLAVOR: &str = "TIDEGATE_BENCH_FLAVOR";
 
+/// The environment variable that tells clients where to run: `main`, or else in a task.
+pub const PLACE: &str = "TIDEGATE_BENCH_PLACE";
+
 /// What a client process is told on its command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {

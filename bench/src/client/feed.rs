@@ -15,26 +15,27 @@ use crate::payload::parse_number;
 
 /// Runs `$use` with the feed that `$builder` makes in `$mode`: the two kinds of feeds are two types.
 macro_rules! with_feed {
-    ($platform:ty, $mode:expr, $builder:expr, $feed:ident => $use:expr) => {
-        <$platform>::block_on(async {
-            match $mode {
+    ($platform:ty, $mode:expr, $builder:expr, $feed:ident => $use:expr) => {{
+        let (mode, builder) = ($mode, $builder);
+        <$platform>::run(async move {
+            match mode {
                 Mode::Inline => {
-                    let $feed = $builder.inline()?;
+                    let $feed = builder.inline()?;
                     $use.await
                 }
                 Mode::Spawned => {
-                    let $feed = $builder.spawn()?;
+                    let $feed = builder.spawn()?;
                     $use.await
                 }
                 Mode::Raw => Err("a feed runs inline or spawned".into()),
             }
         })
-    };
+    }};
 }
 
 pub(crate) fn messages<P: Platform>(mode: Mode, job: &Job) -> Result<()> {
     let mut meter = Meter::new(job);
-    let each = |message: Message| {
+    let each = move |message: Message| {
         meter.message(message.len());
         Ok(())
     };
@@ -43,7 +44,7 @@ pub(crate) fn messages<P: Platform>(mode: Mode, job: &Job) -> Result<()> {
 
 pub(crate) fn json<P: Platform>(mode: Mode, job: &Job) -> Result<()> {
     let mut meter = Meter::new(job);
-    let each = |sum: f64| {
+    let each = move |sum: f64| {
         black_box(sum);
         meter.item();
         Ok(())
@@ -53,7 +54,7 @@ pub(crate) fn json<P: Platform>(mode: Mode, job: &Job) -> Result<()> {
 
 pub(crate) fn latency<P: Platform>(mode: Mode, url: &str, count: u64) -> Result<()> {
     let mut lateness = Lateness::new(count)?;
-    let each = |message: Message| lateness.stamped(message.as_text().unwrap_or_default());
+    let each = move |message: Message| lateness.stamped(message.as_text().unwrap_or_default());
     with_feed!(P, mode, P::feed(url), feed => each_item(feed, each))
 }
 

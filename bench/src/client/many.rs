@@ -18,7 +18,7 @@ const RETRIES: (Duration, Duration) = (Duration::from_millis(250), Duration::fro
 /// than some 28,000 ports for clients.
 pub(crate) fn run<P: Platform>(mode: Mode, feeds: usize, jitter: Jitter, urls: Vec<String>) -> Result<()> {
     raise_open_files()?;
-    P::block_on(async {
+    P::run(async move {
         // The runtime's threads are there now: they are not what feeds take.
         println!("{}", memory_kib()?);
         let live = Arc::new(Live { feeds, live: AtomicUsize::new(0) });

@@ -4,7 +4,7 @@ use async_tungstenite::tungstenite::{Error, Message};
 use futures_util::Stream;
 use tidegate::FeedBuilder;
 use tidegate::driver::{Runtime, Spawn};
-use tidegate_bench_meter::FLAVOR;
+use tidegate_bench_meter::{FLAVOR, PLACE};
 
 use crate::Result;
 
@@ -13,8 +13,19 @@ pub(crate) trait Platform {
     /// What feeds run on.
     type Runtime: Runtime<Alarm: 'static, Transport: 'static> + Spawn + Clone;
 
+    /// Runs `client` where [`PLACE`] says.
+    fn run(client: impl Future<Output = Result<()>> + Send + 'static) -> Result<()> {
+        match std::env::var(PLACE).as_deref() {
+            Ok("main") => Self::block_on(client),
+            Ok(_) | Err(_) => Self::block_on(Self::join(client)),
+        }
+    }
+
     /// Runs `main` as programs on this runtime run theirs.
-    fn block_on<T>(main: impl Future<Output = Result<T>>) -> Result<T>;
+    fn block_on(main: impl Future<Output = Result<()>>) -> Result<()>;
+
+    /// Runs `task` in the background, and waits for it.
+    fn join(task: impl Future<Output = Result<()>> + Send + 'static) -> impl Future<Output = Result<()>>;
 
     /// Runs `task` in the background.
     fn spawn(task: impl Future<Output = ()> + Send + 'static);
@@ -25,7 +36,7 @@ pub(crate) trait Platform {
     /// One connection, as users of async-tungstenite make theirs.
     fn connect(
         url: &str,
-    ) -> impl Future<Output = Result<impl Stream<Item = Received> + Unpin + Send + 'static>>;
+    ) -> impl Future<Output = Result<impl Stream<Item = Received> + Unpin + Send + 'static>> + Send;
 }
 
 /// What a raw connection gives.
@@ -36,12 +47,16 @@ pub(crate) struct Tokio;
 impl Platform for Tokio {
     type Runtime = tidegate::tokio::Runtime;
 
-    fn block_on<T>(main: impl Future<Output = Result<T>>) -> Result<T> {
+    fn block_on(main: impl Future<Output = Result<()>>) -> Result<()> {
         let mut builder = match std::env::var(FLAVOR).as_deref() {
             Ok("current-thread") => tokio::runtime::Builder::new_current_thread(),
             Ok(_) | Err(_) => tokio::runtime::Builder::new_multi_thread(),
         };
         builder.enable_all().build()?.block_on(main)
+    }
+
+    async fn join(task: impl Future<Output = Result<()>> + Send + 'static) -> Result<()> {
+        tokio::spawn(task).await?
     }
 
     fn spawn(task: impl Future<Output = ()> + Send + 'static) {
@@ -62,8 +77,12 @@ pub(crate) struct Smol;
 impl Platform for Smol {
     type Runtime = tidegate::smol::Runtime;
 
-    fn block_on<T>(main: impl Future<Output = Result<T>>) -> Result<T> {
+    fn block_on(main: impl Future<Output = Result<()>>) -> Result<()> {
         smol::block_on(main)
+    }
+
+    async fn join(task: impl Future<Output = Result<()>> + Send + 'static) -> Result<()> {
+        smol::spawn(task).await
     }
 
     fn spawn(task: impl Future<Output = ()> + Send + 'static) {
@@ -84,8 +103,12 @@ pub(crate) struct AsyncStd;
 impl Platform for AsyncStd {
     type Runtime = tidegate::async_std::Runtime;
 
-    fn block_on<T>(main: impl Future<Output = Result<T>>) -> Result<T> {
+    fn block_on(main: impl Future<Output = Result<()>>) -> Result<()> {
         async_std::task::block_on(main)
+    }
+
+    async fn join(task: impl Future<Output = Result<()>> + Send + 'static) -> Result<()> {
+        async_std::task::spawn(task).await
     }
 
     fn spawn(task: impl Future<Output = ()> + Send + 'static) {

@@ -14,7 +14,7 @@ use crate::latency::Lateness;
 
 pub(crate) fn messages<P: Platform>(job: &Job) -> Result<()> {
     let mut meter = Meter::new(job);
-    each_text::<P>(&job.url, |text| {
+    each_text::<P>(&job.url, move |text| {
         meter.message(text.len());
         Ok(())
     })
@@ -25,8 +25,8 @@ const BATCH: (usize, usize) = (256 * 1024, 256);
 
 /// The connection in a task of its own, which hands over all that is ready: the least that a consumer in another task takes.
 pub(crate) fn handed_over<P: Platform>(job: &Job) -> Result<()> {
-    let mut meter = Meter::new(job);
-    P::block_on(async {
+    let (job, mut meter) = (job.clone(), Meter::new(job));
+    P::run(async move {
         let (sender, mut batches) = mpsc::channel(2);
         let mut ready = P::connect(&job.url).await?.ready_chunks((BATCH.0 / job.size).clamp(1, BATCH.1));
         P::spawn(async move {
@@ -49,7 +49,7 @@ pub(crate) fn handed_over<P: Platform>(job: &Job) -> Result<()> {
 
 pub(crate) fn json<P: Platform>(job: &Job) -> Result<()> {
     let mut meter = Meter::new(job);
-    each_text::<P>(&job.url, |text| {
+    each_text::<P>(&job.url, move |text| {
         black_box(json::sum(text.as_bytes())?);
         meter.item();
         Ok(())
@@ -58,12 +58,16 @@ pub(crate) fn json<P: Platform>(job: &Job) -> Result<()> {
 
 pub(crate) fn latency<P: Platform>(url: &str, count: u64) -> Result<()> {
     let mut lateness = Lateness::new(count)?;
-    each_text::<P>(url, |text| lateness.stamped(text))
+    each_text::<P>(url, move |text| lateness.stamped(text))
 }
 
-fn each_text<P: Platform>(url: &str, mut each: impl FnMut(&str) -> Result<()>) -> Result<()> {
-    P::block_on(async {
-        let mut socket = P::connect(url).await?;
+fn each_text<P: Platform>(
+    url: &str,
+    mut each: impl FnMut(&str) -> Result<()> + Send + 'static,
+) -> Result<()> {
+    let url = url.to_owned();
+    P::run(async move {
+        let mut socket = P::connect(&url).await?;
         while let Some(message) = socket.next().await {
             if let Message::Text(text) = message? {
                 each(&text)?;

@@ -91,7 +91,7 @@ fn figure(ratio: Option<f64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::args::{Flavor, Runtime};
+    use crate::args::{Runtime, Threads};
     use crate::throughput::{Sample as Round, roster};
 
     fn row(client: &str, mode: &str, cpu_ns_per_msg: f64) -> Sample {
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn then_stands_beside_now() {
-        let contenders: Vec<_> = roster::own(Flavor::default())
+        let contenders: Vec<_> = roster::own(Threads::default())
             .into_iter()
             .filter(|one| one.runtime == Runtime::Smol && !one.client.ends_with("-json"))
             .collect();
@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn without_a_client_of_ours_there_is_no_table() {
         let before = Before { file: PathBuf::new(), samples: vec![] };
-        let raw = &roster::own(Flavor::default())[..2];
+        let raw = &roster::own(Threads::default())[..2];
         assert!(before.table(raw, &[64], &vec![vec![vec![], vec![]]]).is_none());
     }
 

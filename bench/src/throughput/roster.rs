@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use crate::Result;
-use crate::args::{Client, Flavor, Mode, Runtime, Throughput, name};
+use crate::args::{Client, Mode, Runtime, Threads, Throughput, name};
 use crate::{peers, process};
 
 /// A client on a runtime in a mode.
@@ -17,7 +17,7 @@ pub(crate) struct Contender {
     pub(crate) mode: Mode,
     pub(crate) reference: Reference,
     program: Program,
-    flavor: Flavor,
+    threads: Threads,
 }
 
 /// What a client's cost is compared with, on the same runtime; on tokio for those without one.
@@ -57,7 +57,7 @@ pub(crate) fn gather(options: &Throughput) -> Result<Vec<Contender>> {
         options.only.is_empty()
             || options.only.iter().any(|only| names.iter().any(|name| name.contains(only.as_str())))
     };
-    let mut contenders: Vec<_> = own(options.flavor)
+    let mut contenders: Vec<_> = own(options.threads)
         .into_iter()
         .filter(|contender| wanted(&contender.client, contender.runtime))
         .collect();
@@ -68,12 +68,12 @@ pub(crate) fn gather(options: &Throughput) -> Result<Vec<Contender>> {
     if !peers.is_empty() {
         // After the raw clients, before those of tidegate.
         let at = contenders.iter().position(|contender| contender.is_tidegate()).unwrap_or(contenders.len());
-        contenders.splice(at..at, built(&peers, options.flavor)?);
+        contenders.splice(at..at, built(&peers, options.threads)?);
     }
     Ok(contenders)
 }
 
-pub(super) fn own(flavor: Flavor) -> Vec<Contender> {
+pub(super) fn own(threads: Threads) -> Vec<Contender> {
     let one = |client, transport, runtime, mode| Contender {
         client: name(&client),
         runtime,
@@ -86,7 +86,7 @@ pub(super) fn own(flavor: Flavor) -> Vec<Contender> {
             }
         },
         program: Program::Own(client),
-        flavor,
+        threads,
     };
     let mut all = vec![
         one(Client::ReadOnly, "tcp", Runtime::None, Mode::Raw),
@@ -104,7 +104,7 @@ pub(super) fn own(flavor: Flavor) -> Vec<Contender> {
     all
 }
 
-fn built(peers: &[Peer], flavor: Flavor) -> Result<Vec<Contender>> {
+fn built(peers: &[Peer], threads: Threads) -> Result<Vec<Contender>> {
     let names: Vec<_> = peers.iter().map(|(client, ..)| *client).collect();
     let mut contenders = Vec::new();
     for (&(client, transport, mode), program) in peers.iter().zip(peers::build(&names)?) {
@@ -119,7 +119,7 @@ fn built(peers: &[Peer], flavor: Flavor) -> Result<Vec<Contender>> {
             mode,
             reference: Reference::Plain,
             program: Program::Peer(program),
-            flavor,
+            threads,
         });
     }
     Ok(contenders)
@@ -130,7 +130,7 @@ impl Contender {
     pub(crate) fn command(&self, url: &str, count: u64, size: usize) -> Result<Command> {
         let mut command = match &self.program {
             Program::Own(client) => {
-                let mut command = process::own("client", self.flavor)?;
+                let mut command = process::own("client", self.threads)?;
                 process::arg(&mut command, client);
                 process::arg(&mut command, &self.runtime);
                 process::arg(&mut command, &self.mode);
@@ -138,7 +138,7 @@ impl Contender {
             }
             Program::Peer(path) => {
                 let mut command = Command::new(path);
-                command.env(tidegate_bench_meter::FLAVOR, name(&self.flavor));
+                process::run_on(&mut command, self.threads);
                 command
             }
         };
@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn each_is_compared_with_async_tungstenite_on_its_own_runtime() {
-        let all = own(Flavor::default());
+        let all = own(Threads::default());
         for (contender, reference) in all.iter().zip(references(&all)) {
             let reference = &all[reference.unwrap()];
             let json = contender.client.ends_with("-json");
@@ -218,14 +218,14 @@ mod tests {
 
     #[test]
     fn without_its_reference_nothing_is_compared() {
-        let all = own(Flavor::default());
+        let all = own(Threads::default());
         assert_eq!(references(&all[..2]), [None, None]);
     }
 
     #[test]
     fn the_command_line_of_a_client_is_understood() {
         use clap::Parser;
-        for contender in own(Flavor::default()) {
+        for contender in own(Threads::default()) {
             let command = contender.command("ws://127.0.0.1:1/flood/64/5", 5, 64).unwrap();
             let words = [std::ffi::OsStr::new("tidegate-bench")].into_iter().chain(command.get_args());
             crate::args::Args::try_parse_from(words).unwrap();

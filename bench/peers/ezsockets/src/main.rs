@@ -31,6 +31,6 @@ fn main() {
         let job = Job::from_args();
         let client = Client { meter: Meter::new(&job) };
         let (_handle, end) = ezsockets::connect(|_| client, ClientConfig::new(job.url.as_str())).await;
-        tokio::spawn(end).await?.map_err(|error| error as Box<dyn std::error::Error>)
+        tokio::spawn(end).await?
     });
 }
