@@ -16,7 +16,7 @@
 //! | proxies, and those of the environment | `net/proxy.rs` |
 //! | TLS's configuration | `net/client_config.rs` |
 //! | the HTTP upgrade | `net/handshake.rs`, `net/head.rs` |
-//! | frames | `net/transport.rs`, `net/message.rs`; how they are read: `net/buffer.rs`, `net/header.rs`, `net/blocking.rs`, `net/memory.rs` |
+//! | frames | `net/transport.rs`, `net/message.rs`; how they are read: `net/buffer.rs`, `net/header.rs`, `net/blocking.rs`, `net/memory.rs`, `net/shared.rs` |
 //! | how errors are told | `net/failure.rs` |
 //! | what the fuzz targets reach | `net/fuzzing.rs` |
 
@@ -42,6 +42,7 @@ mod proxy;
 mod redirect;
 mod retry_after;
 mod runtime;
+mod shared;
 mod socket;
 mod std_stream;
 mod tcp;

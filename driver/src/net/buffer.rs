@@ -10,7 +10,8 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 use futures_io::AsyncRead;
 
-use super::memory::{self, Memory, SHARES, Shared};
+use super::memory::{self, Memory};
+use super::shared::{SHARES, Shared};
 
 /// From this much on, in bytes, a long payload is read straight into its memory.
 pub(crate) const STRAIGHT: usize = 64 * 1024;

@@ -4,19 +4,10 @@ use std::cell::Cell;
 use std::ops::Range;
 use std::sync::Arc;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 
 /// A payload that is kept pins no more memory than as many like it take.
-const SHARERS: usize = 16;
-
-/// Payloads up to this long are copied into memory that they share, in bytes.
-pub(crate) const SHARES: usize = 2 * 1024;
-
-/// The least memory to share, in bytes. Shorter payloads pin that.
-const SHARED_LEAST: usize = 4 * 1024;
-
-/// The most, in bytes.
-const SHARED_MOST: usize = 16 * 1024;
+pub(super) const SHARERS: usize = 16;
 
 /// How much memory a thread keeps, in bytes, since payloads of some of it may still be held. To take it from the operating
 /// system anew costs more than all that is done with the messages in it.
@@ -27,7 +18,6 @@ const KEPT_LONGEST: usize = 1024 * 1024;
 
 thread_local! {
     static KEPT_HERE: Cell<Kept> = const { Cell::new(Kept(Vec::new())) };
-    static SHARED_HERE: Cell<Shared> = const { Cell::new(Shared(None)) };
 }
 
 /// Memory from what the thread keeps, or new: of `size` bytes, or up to twice as much, that nobody else has and that begins
@@ -78,39 +68,6 @@ impl Kept {
     }
 }
 
-/// What short payloads are copied to.
-#[derive(Default)]
-pub(crate) struct Shared(Option<BytesMut>);
-
-impl Shared {
-    /// The thread's.
-    pub(crate) fn of_thread() -> Self {
-        SHARED_HERE.take()
-    }
-
-    /// Gives it back to the thread, which may have that of another connection by now.
-    pub(crate) fn give_back(self) {
-        SHARED_HERE.set(self);
-    }
-
-    /// Copies a short payload.
-    #[inline]
-    pub(crate) fn copy(&mut self, payload: &[u8]) -> Bytes {
-        let shared = match &mut self.0 {
-            Some(shared) if shared.capacity() >= payload.len() => shared,
-            spent => spent.insert(shared_by(payload.len())),
-        };
-        shared.extend_from_slice(payload);
-        shared.split().freeze()
-    }
-}
-
-/// Memory for a payload of `len` bytes and others.
-#[cold]
-fn shared_by(len: usize) -> BytesMut {
-    BytesMut::with_capacity((SHARERS * len).clamp(SHARED_LEAST, SHARED_MOST))
-}
-
 /// What a socket is read into, once, and long payloads are parts of from then on.
 #[derive(Clone)]
 pub(crate) struct Memory(Arc<Vec<u8>>);
@@ -156,22 +113,6 @@ impl AsRef<[u8]> for Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// How many payloads of `len` bytes lie side by side at most.
-    fn together(len: usize) -> usize {
-        let mut shared = Shared::default();
-        let payloads: Vec<_> = (0..2000).map(|_| shared.copy(&vec![7; len])).collect();
-        let pairs = payloads.windows(2).collect::<Vec<_>>();
-        let runs = pairs.split(|pair| pair[0].as_ptr_range().end != pair[1].as_ptr());
-        runs.map(|run| run.len() + 1).max().unwrap()
-    }
-
-    #[test]
-    fn a_short_payload_pins_no_more_than_sixteen_like_it() {
-        assert_eq!(together(5), SHARED_LEAST / 5);
-        assert_eq!(together(500), SHARERS);
-        assert_eq!(together(SHARES), SHARED_MOST / SHARES);
-    }
 
     #[test]
     fn a_long_payload_pins_no_more_than_sixteen_like_it() {

@@ -20,8 +20,9 @@ use super::failure;
 use super::head::Prefixed;
 use super::header::{Between, Header, Kind};
 use super::limits::Limits;
-use super::memory::{self, Memory, SHARES};
+use super::memory::{self, Memory};
 use super::message::{received, sent};
+use super::shared::SHARES;
 use super::socket::Socket;
 
 /// Frames go out together as long as they are no more than this, in bytes.
