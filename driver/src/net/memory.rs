@@ -9,9 +9,10 @@ use bytes::{Buf, Bytes};
 /// A payload that is kept pins no more memory than as many like it take.
 pub(super) const SHARERS: usize = 16;
 
-/// How much memory a thread keeps, in bytes, since payloads of some of it may still be held. To take it from the operating
+/// How much memory a thread keeps, in bytes, since payloads of some of it may still be held: what is being read, what waits
+/// in the two queues, and what the consumer has taken, of a MiB each. To take it from the operating
 /// system anew costs more than all that is done with the messages in it.
-const KEPT: usize = 2 * 1024 * 1024;
+const KEPT: usize = 4 * 1024 * 1024;
 
 /// The longest piece that is kept, in bytes.
 const KEPT_LONGEST: usize = 1024 * 1024;
@@ -157,7 +158,7 @@ mod tests {
         }
         assert_eq!(kept.0.iter().map(Memory::len).collect::<Vec<_>>(), [1000, 1 << 20]);
         (0..9).for_each(|_| kept.keep(Memory::new(1 << 20)));
-        assert_eq!(kept.0.iter().map(Memory::len).collect::<Vec<_>>(), [1 << 20; 2]);
+        assert_eq!(kept.0.iter().map(Memory::len).collect::<Vec<_>>(), [1 << 20; KEPT >> 20]);
     }
 
     #[test]
