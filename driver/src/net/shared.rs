@@ -86,7 +86,8 @@ impl Spent {
         let bytes = |pieces: &VecDeque<BytesMut>, size| pieces.len() * size;
         while self.0.iter().zip(SIZES).map(|(pieces, size)| bytes(pieces, size)).sum::<usize>() > SPENT {
             let fullest = self.0.iter_mut().zip(SIZES).max_by_key(|(pieces, size)| bytes(pieces, *size));
-            fullest.map(|(pieces, _)| pieces.pop_front());
+            let Some((pieces, _)) = fullest else { return };
+            pieces.pop_front();
         }
     }
 
@@ -94,7 +95,7 @@ impl Spent {
     fn next(&mut self, len: usize) -> Piece {
         let size = SIZES.iter().rposition(|size| *size <= SHARERS * len).unwrap_or(0);
         let pieces = &mut self.0[size];
-        for _ in 0..LOOKS.min(pieces.len()) {
+        for _ in 0..LOOKS {
             let Some(mut room) = pieces.pop_front() else { break };
             if room.try_reclaim(SIZES[size]) {
                 return Piece { room, size };
