@@ -94,13 +94,15 @@ fn advice(reason: &StopReason) -> &'static str {
 /// The failure says what may help; here is how, with this command.
 const fn advice_on_tls(problem: TlsProblem) -> &'static str {
     match problem {
-        TlsProblem::UnknownIssuer => "With this command that is --ca.",
-        TlsProblem::WrongHost => "Check the URL.",
-        TlsProblem::Expired => "--max-retries allows more attempts meanwhile.",
-        TlsProblem::NoCommonProtocol => "Check the URL's host and port.",
-        TlsProblem::ClientCertificate => "With this command that is --cert and --key.",
-        TlsProblem::Other => {
-            "Check the URL's host and port, and the certificates with --ca, --cert and --key."
+        TlsProblem::UnknownIssuer | TlsProblem::BadSignature | TlsProblem::NoRoots => {
+            "With this command ca_file is --ca."
+        }
+        TlsProblem::WrongHost | TlsProblem::PlainServer | TlsProblem::Misconfigured => "Correct the URL.",
+        TlsProblem::BadCertificate => "Ask the server's operator.",
+        TlsProblem::Expired | TlsProblem::Revoked => "--max-retries allows more attempts meanwhile.",
+        TlsProblem::ClientCertificate => "With this command client_certificate_files are --cert and --key.",
+        TlsProblem::NoCommonProtocol | TlsProblem::Protocol | TlsProblem::Other => {
+            "Check the URL's host and port, or ask the server's operator; --max-retries allows more attempts."
         }
     }
 }

@@ -39,11 +39,11 @@ pub enum Failure {
         /// What the proxy, the operating system or a library said.
         detail: String,
     },
-    /// The TLS handshake failed.
+    /// TLS failed.
     Tls {
         /// Which check failed.
         problem: TlsProblem,
-        /// What the TLS library said, and what may help.
+        /// What happened, and what may help.
         detail: String,
     },
     /// The server answered the upgrade with another status than 101.

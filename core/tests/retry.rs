@@ -383,14 +383,20 @@ fn r6_fatal_by_default_are_4xx_but_three_and_fatal_faults() {
 
 #[test]
 fn r6_what_no_retry_mends_in_tls_and_proxies_is_fatal() {
-    let failures = [
-        Failure::Tls { problem: TlsProblem::UnknownIssuer, detail: "x".to_owned() },
-        Failure::Tls { problem: TlsProblem::WrongHost, detail: "x".to_owned() },
-        Failure::Proxy { problem: ProxyProblem::Misconfigured, detail: "x".to_owned() },
-        Failure::Proxy { problem: ProxyProblem::Credentials, detail: "x".to_owned() },
-        Failure::Proxy { problem: ProxyProblem::Forbidden, detail: "x".to_owned() },
+    let tls = [
+        TlsProblem::UnknownIssuer,
+        TlsProblem::WrongHost,
+        TlsProblem::BadSignature,
+        TlsProblem::BadCertificate,
+        TlsProblem::ClientCertificate,
+        TlsProblem::NoRoots,
+        TlsProblem::Misconfigured,
+        TlsProblem::PlainServer,
     ];
-    for failure in failures {
+    let tls = tls.map(|problem| Failure::Tls { problem, detail: "x".to_owned() });
+    let proxy = [ProxyProblem::Misconfigured, ProxyProblem::Credentials, ProxyProblem::Forbidden];
+    let proxy = proxy.map(|problem| Failure::Proxy { problem, detail: "x".to_owned() });
+    for failure in tls.into_iter().chain(proxy) {
         assert!(is_fatal(Classification::Standard, failure.clone()), "{failure}");
         assert!(is_fatal(Classification::AnyHttpError, failure.clone()), "{failure}");
     }
@@ -416,8 +422,13 @@ fn r6_all_else_is_retried() {
         Failure::Reconnect,
         Failure::Overflow,
     ];
-    let tls =
-        [TlsProblem::Expired, TlsProblem::NoCommonProtocol, TlsProblem::ClientCertificate, TlsProblem::Other];
+    let tls = [
+        TlsProblem::Expired,
+        TlsProblem::Revoked,
+        TlsProblem::NoCommonProtocol,
+        TlsProblem::Protocol,
+        TlsProblem::Other,
+    ];
     let tls = tls.map(|problem| Failure::Tls { problem, detail: detail() });
     let proxy = [ProxyProblem::Unreachable, ProxyProblem::Failed];
     let proxy = proxy.map(|problem| Failure::Proxy { problem, detail: detail() });

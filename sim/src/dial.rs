@@ -78,8 +78,9 @@ fn failed_dial(fault: &mut Planned) -> Option<(Dial, u32)> {
         FaultKind::Tls => {
             let problems = [
                 TlsProblem::Expired,
+                TlsProblem::Revoked,
                 TlsProblem::NoCommonProtocol,
-                TlsProblem::ClientCertificate,
+                TlsProblem::Protocol,
                 TlsProblem::Other,
             ];
             tls(problems[fault.rng.usize(0..problems.len())], detail)

@@ -11,7 +11,10 @@ use rcgen::{
 };
 
 /// A certificate authority.
-pub struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+    name: String,
+}
 
 /// What a certificate is to say. Valid now, unless told otherwise.
 #[derive(Clone, Debug)]
@@ -54,23 +57,45 @@ impl Authority {
     pub fn new() -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(1);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        Self::named(format!("tidegate test authority {number}"), KeyPair::generate().unwrap())
+    }
+
+    /// This authority made anew: the same name, and another key.
+    #[must_use]
+    pub fn with_key(&self, key: KeyPair) -> Self {
+        Self::named(self.name.clone(), key)
+    }
+
+    fn named(name: String, key: KeyPair) -> Self {
         let mut params = CertificateParams::default();
-        params.distinguished_name = named(format!("tidegate test authority {number}"));
+        params.distinguished_name = named(name.clone());
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+        Self { issuer: CertifiedIssuer::self_signed(params, key).unwrap(), name }
+    }
+
+    /// Its own certificate and key, as those of a server.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        let key = self.issuer.key();
+        Identity {
+            chain_pem: self.pem(),
+            key_pem: key.serialize_pem(),
+            der: self.der(),
+            key_der: key.serialize_der(),
+        }
     }
 
     /// Its own certificate, in PEM.
     #[must_use]
     pub fn pem(&self) -> String {
-        self.0.pem()
+        self.issuer.pem()
     }
 
     /// Its own certificate, in DER.
     #[must_use]
     pub fn der(&self) -> Vec<u8> {
-        self.0.der().to_vec()
+        self.issuer.der().to_vec()
     }
 
     /// Writes its own certificate, in PEM, to `ca.pem` in this directory.
@@ -83,7 +108,7 @@ impl Authority {
     #[must_use]
     pub fn issue(&self, leaf: Leaf) -> Identity {
         let key = KeyPair::generate().unwrap();
-        let certificate = leaf.params().signed_by(&key, &self.0).unwrap();
+        let certificate = leaf.params().signed_by(&key, &self.issuer).unwrap();
         Identity {
             chain_pem: certificate.pem(),
             key_pem: key.serialize_pem(),

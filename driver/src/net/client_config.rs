@@ -7,14 +7,14 @@ use futures_rustls::rustls::client::danger::{
     HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
 };
 use futures_rustls::rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use futures_rustls::rustls::pki_types::pem::PemObject;
+use futures_rustls::rustls::pki_types::pem::{self, PemObject};
 use futures_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use futures_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
 use futures_rustls::rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use rustls_platform_verifier::Verifier;
 use tidegate_core::Failure;
 
-use super::failure::tls::unusable;
+use super::failure::tls::{no_roots, of_options, of_provider};
 use super::platform::Net;
 use super::tls::{Pem, TlsError, TlsOptions};
 
@@ -78,11 +78,12 @@ impl Recipe {
             Self::Ready(config) => return Ok(config.clone()),
             Self::Make { trust, identity } => (trust, identity),
         };
-        let provider = provider().map_err(unusable)?;
-        let verifier = trust.verifier(&provider).map_err(unusable)?;
+        let provider = provider().map_err(|error| of_options(&error))?;
+        // The options' authorities have been checked: what fails here is the platform's part.
+        let verifier = trust.verifier(&provider).map_err(|_| no_roots())?;
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .map_err(unusable)?
+            .map_err(|_| of_provider())?
             .dangerous()
             .with_custom_certificate_verifier(verifier);
         let mut config = match identity {
@@ -109,10 +110,9 @@ fn trust(options: &TlsOptions) -> Result<Trust, TlsError> {
     let mut authorities = Vec::new();
     for pem in &options.authorities {
         for authority in certificates(pem)? {
-            RootCertStore::empty().add(authority.clone()).map_err(|error| TlsError::BadAuthority {
-                from: pem.to_string(),
-                detail: error.to_string(),
-            })?;
+            RootCertStore::empty()
+                .add(authority.clone())
+                .map_err(|_| TlsError::BadAuthority { from: pem.to_string() })?;
             authorities.push(authority);
         }
     }
@@ -123,24 +123,50 @@ fn identity(options: &TlsOptions) -> Result<Option<Arc<CertifiedKey>>, TlsError>
     let Some((chain, key)) = &options.identity else { return Ok(None) };
     let certificates = certificates(chain)?;
     let text = key.read()?;
-    let Some(key) = PrivateKeyDer::pem_slice_iter(&text).next() else {
+    let Some(parsed) = PrivateKeyDer::pem_slice_iter(&text).next() else {
         return Err(TlsError::NoKey { from: key.to_string() });
     };
-    let bad = |detail: String| TlsError::BadIdentity { from: chain.to_string(), detail };
-    let key = key.map_err(|error| bad(error.to_string()))?;
-    let identity = CertifiedKey::from_der(certificates, key, provider()?.as_ref());
-    Ok(Some(Arc::new(identity.map_err(|error| bad(error.to_string()))?)))
+    let parsed = parsed.map_err(|error| not_pem(key, &error))?;
+    let identity = CertifiedKey::from_der(certificates, parsed, provider()?.as_ref());
+    let bad =
+        |error: Error| TlsError::BadIdentity { from: chain.to_string(), detail: unfit(&error).to_owned() };
+    identity.map(|identity| Some(Arc::new(identity))).map_err(bad)
+}
+
+/// Why a certificate and a key are not a client's.
+#[expect(clippy::wildcard_enum_match_arm, reason = "all other errors are about the certificate")]
+const fn unfit(error: &Error) -> &'static str {
+    match error {
+        Error::InconsistentKeys(_) => "the private key does not belong to the certificate",
+        Error::General(_) => {
+            "the private key is none of RSA with at least 2048 bits, ECDSA on P-256 or P-384, and Ed25519"
+        }
+        _ => "the certificate is not X.509 version 3, or not correctly encoded",
+    }
 }
 
 fn certificates(pem: &Pem) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let text = pem.read()?;
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(&text)
         .collect::<Result<_, _>>()
-        .map_err(|error| TlsError::NotPem { from: pem.to_string(), detail: error.to_string() })?;
+        .map_err(|error| not_pem(pem, &error))?;
     if certificates.is_empty() {
         return Err(TlsError::NoCertificate { from: pem.to_string() });
     }
     Ok(certificates)
+}
+
+/// The parser's own text is partly Debug output.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the library may add to its enum")]
+fn not_pem(pem: &Pem, error: &pem::Error) -> TlsError {
+    let detail = match error {
+        pem::Error::MissingSectionEnd { .. } => "a block has no END line",
+        pem::Error::IllegalSectionStart { .. } => "a BEGIN line is malformed",
+        pem::Error::Base64Decode(_) => "a block is not base64",
+        pem::Error::SectionTooLarge => "a block is larger than 10 MB",
+        _ => "it cannot be parsed",
+    };
+    TlsError::NotPem { from: pem.to_string(), detail: detail.to_owned() }
 }
 
 /// Chosen by feature and handed on by value: installing one for the process is the application's to do.

@@ -78,7 +78,7 @@ async fn secure<N: Net>(
     tcp: Prefixed<N::Stream>,
 ) -> Result<Socket<Prefixed<N::Stream>>, Failure> {
     let Ok(name) = ServerName::try_from(host.to_owned()) else {
-        return Err(failure::tls::unusable("the host is neither a DNS name nor an IP address"));
+        return Err(failure::tls::of_host());
     };
     let config = TlsConnector::from(connector.tls_config::<N>().await?);
     match config.connect(name, tcp).await {

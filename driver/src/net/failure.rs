@@ -80,8 +80,10 @@ pub(crate) fn of_connection(error: Error) -> Failure {
 }
 
 fn of_io(error: &io::Error) -> Failure {
-    let detail = if broken_off(error) { BROKEN_OFF.to_owned() } else { error.to_string() };
-    Failure::Io { detail }
+    if broken_off(error) {
+        return Failure::Io { detail: BROKEN_OFF.to_owned() };
+    }
+    tls::in_io(error).unwrap_or_else(|| Failure::Io { detail: error.to_string() })
 }
 
 /// Whether TCP ended below TLS, without TLS's own goodbye.

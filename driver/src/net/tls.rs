@@ -120,7 +120,7 @@ pub enum TlsError {
     NotPem {
         /// Where it came from.
         from: String,
-        /// What the parser said.
+        /// What is wrong with it.
         detail: String,
     },
     /// It is PEM, but holds no certificate.
@@ -132,19 +132,17 @@ pub enum TlsError {
     BadAuthority {
         /// Where it came from.
         from: String,
-        /// What the TLS library said.
-        detail: String,
     },
     /// It is PEM, but holds no private key that is not encrypted.
     NoKey {
         /// Where it came from.
         from: String,
     },
-    /// The private key is of no use with this certificate.
+    /// The certificate and the private key cannot be a client's.
     BadIdentity {
         /// Where the certificate came from.
         from: String,
-        /// What the TLS library said.
+        /// What is wrong with them.
         detail: String,
     },
     /// A ready configuration was given, and other options beside it.
@@ -165,15 +163,17 @@ impl fmt::Display for TlsError {
             Self::NoCertificate { from } => {
                 write!(f, "{from} holds no certificate: expected a block -----BEGIN CERTIFICATE-----")
             }
-            Self::BadAuthority { from, detail } => {
-                write!(f, "{from} holds a certificate that cannot be an authority: {detail}")
-            }
+            Self::BadAuthority { from } => write!(
+                f,
+                "{from} holds a certificate that cannot be an authority: it is not a correctly encoded X.509 \
+                 certificate"
+            ),
             Self::NoKey { from } => write!(
                 f,
                 "{from} holds no private key: expected a block -----BEGIN PRIVATE KEY-----, not encrypted"
             ),
             Self::BadIdentity { from, detail } => {
-                write!(f, "the private key does not go with the client certificate in {from}: {detail}")
+                write!(f, "{from} and its key cannot be used as a client certificate: {detail}")
             }
             Self::NotAlone => f.write_str("client_config excludes all other TLS options: put them into it"),
             Self::NoProvider => f.write_str(

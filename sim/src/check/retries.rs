@@ -157,9 +157,14 @@ fn is_fatal(failure: &Failure) -> bool {
         Failure::Fault(fault) | Failure::Bootstrap(BootstrapFailure::Fault(fault)) => {
             fault.severity() == Severity::Fatal
         }
-        Failure::Tls { problem, .. } => {
-            matches!(problem, TlsProblem::UnknownIssuer | TlsProblem::WrongHost)
-        }
+        Failure::Tls { problem, .. } => !matches!(
+            problem,
+            TlsProblem::Expired
+                | TlsProblem::Revoked
+                | TlsProblem::NoCommonProtocol
+                | TlsProblem::Protocol
+                | TlsProblem::Other
+        ),
         Failure::Proxy { problem, .. } => matches!(
             problem,
             ProxyProblem::Misconfigured | ProxyProblem::Credentials | ProxyProblem::Forbidden

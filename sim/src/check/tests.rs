@@ -204,7 +204,7 @@ fn retries() {
 #[test]
 fn fatal_failures() {
     let tls = |problem| Failure::Tls { problem, detail: String::new() };
-    for fatal in [rejected(404, 9), tls(TlsProblem::UnknownIssuer), tls(TlsProblem::WrongHost)] {
+    for fatal in [rejected(404, 9), tls(TlsProblem::UnknownIssuer), tls(TlsProblem::PlainServer)] {
         breaks("R6", failed(fatal.clone()), 1, Entry::Notice(retry(1, 5)));
         breaks("R6", failed(fatal.clone()), 9, Entry::Connect { id: 2 });
         let none_left = Rules { settings: Settings { max_retries: Some(0), ..rules().settings }, ..rules() };

@@ -18,9 +18,9 @@ const URL: &str = "TIDEGATE_PROXY_TEST_URL";
 const GREETING: &str = "TIDEGATE_PROXY_TEST_GREETING";
 
 /// This process once more, for one case, without proxies: only a process of its own can be given an environment.
-fn child<A: Adapter>(case: &str) -> Command {
+pub(super) fn child<A: Adapter>(case: &str) -> Command {
     let mut child = Command::new(std::env::current_exe().unwrap());
-    child.args(["--exact", &format!("{}::proxy_environment::{case}", A::NAME)]);
+    child.args(["--exact", &format!("{}::{case}", A::NAME)]);
     for name in ["https_proxy", "all_proxy", "no_proxy"] {
         child.env_remove(name).env_remove(name.to_ascii_uppercase());
     }
@@ -28,7 +28,7 @@ fn child<A: Adapter>(case: &str) -> Command {
 }
 
 /// Whether the case passed there, and what was printed.
-fn outcome(mut child: Command) -> (bool, String) {
+pub(super) fn outcome(mut child: Command) -> (bool, String) {
     let output = child.output().unwrap();
     let story = String::from_utf8_lossy(&output.stdout).into_owned();
     (output.status.success() && story.contains("1 passed"), story)
@@ -64,7 +64,7 @@ async fn from_the_environment<A: Adapter>() {
         ("feed.test", "HTTP_PROXY", "", "directly"),
     ];
     for (host, variable, exceptions, greeting) in table {
-        let mut child = child::<A>("from_the_environment");
+        let mut child = child::<A>("proxy_environment::from_the_environment");
         child.env(variable, &proxy_url).env("NO_PROXY", exceptions);
         child.env(URL, format!("ws://{host}:{port}/feed")).env(GREETING, greeting);
         let (passed, story) = outcome(child);
@@ -87,7 +87,7 @@ async fn an_environment_that_cannot_be_used_is_told<A: Adapter>() {
     }
     let server = Server::start(|_, peer| peer.serve());
     for value in ["http://reader:hunter2@:0", "gopher://reader:hunter2@proxy.test"] {
-        let mut child = child::<A>("an_environment_that_cannot_be_used_is_told");
+        let mut child = child::<A>("proxy_environment::an_environment_that_cannot_be_used_is_told");
         child.env("all_proxy", value).env(URL, server.url());
         let (passed, story) = outcome(child);
         assert!(passed, "{value:?}: {story}");

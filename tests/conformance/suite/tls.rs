@@ -5,6 +5,7 @@ use std::net::Ipv6Addr;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
+use rcgen::{KeyPair, PKCS_ED25519};
 use tidegate::rustls::crypto::{CryptoProvider, ring};
 use tidegate::rustls::pki_types::PrivateKeyDer;
 use tidegate::rustls::server::WebPkiClientVerifier;
@@ -17,16 +18,21 @@ use tidegate_tests::prelude::*;
 use tidegate_tests::server::{self, Server};
 use tidegate_tests::{Connector, TlsOptions};
 
+use super::proxy_environment::{child, outcome};
+
 cases! {
     both: [
         a_feed_reconnects_over_tls,
         what_is_settled_here_is_fatal,
-        what_the_server_can_mend_is_retried,
+        what_mends_itself_is_retried,
     ],
     single: [
         an_unknown_authority,
         a_certificate_for_another_host,
         a_certificate_that_is_not_valid_now,
+        certificates_that_no_server_can_use,
+        an_authority_with_another_key,
+        no_authorities_on_this_machine,
         an_ipv6_address_in_the_certificate needs [IPV6],
         no_common_application_protocol,
         no_common_version,
@@ -159,11 +165,17 @@ async fn ending<M: Mode>(server: &Server, options: TlsOptions) -> (StopReason, u
 
 /// R6.
 async fn what_is_settled_here_is_fatal<M: Mode>() {
-    let authority = Authority::new();
+    let (authority, clients) = (Authority::new(), Authority::new());
     let other_host = Speaks::with(authority.issue(Leaf::server(["other.test"]))).serve();
+    let required =
+        Speaks { clients: Some(&clients), ..Speaks::with(authority.issue(Leaf::localhost())) }.serve();
     let table = [
         (good(&Authority::new()), TlsProblem::UnknownIssuer, "ca_file"),
         (other_host, TlsProblem::WrongHost, "other.test"),
+        (good(&authority.with_key(KeyPair::generate().unwrap())), TlsProblem::BadSignature, "another key"),
+        (Speaks::with(authority.identity()).serve(), TlsProblem::BadCertificate, "CA:FALSE"),
+        (required, TlsProblem::ClientCertificate, "client_certificate_files"),
+        (plain(), TlsProblem::PlainServer, "ws://"),
     ];
     for (server, problem, hint) in table {
         let (reason, attempts) = ending::<M>(&server, trusting(&authority)).await;
@@ -174,13 +186,12 @@ async fn what_is_settled_here_is_fatal<M: Mode>() {
 }
 
 /// R6.
-async fn what_the_server_can_mend_is_retried<M: Mode>() {
-    let (authority, clients) = (Authority::new(), Authority::new());
-    let leaf = || Speaks::with(authority.issue(Leaf::localhost()));
+async fn what_mends_itself_is_retried<M: Mode>() {
+    let authority = Authority::new();
+    let leaf = Speaks::with(authority.issue(Leaf::localhost()));
     let table = [
         (Speaks::with(authority.issue(Leaf::localhost().expired())), TlsProblem::Expired),
-        (Speaks { protocols: &["h2"], ..leaf() }, TlsProblem::NoCommonProtocol),
-        (Speaks { clients: Some(&clients), ..leaf() }, TlsProblem::ClientCertificate),
+        (Speaks { protocols: &["h2"], ..leaf }, TlsProblem::NoCommonProtocol),
     ];
     for (speaks, problem) in table {
         let server = speaks.serve();
@@ -193,7 +204,7 @@ async fn what_the_server_can_mend_is_retried<M: Mode>() {
 async fn an_unknown_authority<A: Adapter>() {
     let server = good(&Authority::new());
     let result = connect::<A>(&server.secure_url("localhost"), trusting(&Authority::new())).await;
-    let words = ["invalid peer certificate", "if you trust its authority", "ca_file"];
+    let words = ["no trusted authority", "if you trust its authority", "ca_file"];
     assert_problem(result, TlsProblem::UnknownIssuer, &words);
 }
 
@@ -208,11 +219,61 @@ async fn a_certificate_for_another_host<A: Adapter>() {
 
 async fn a_certificate_that_is_not_valid_now<A: Adapter>() {
     let authority = Authority::new();
-    for leaf in [Leaf::localhost().expired(), Leaf::localhost().not_yet_valid()] {
+    let table = [
+        (Leaf::localhost().expired(), "expired on Sun, 31 Dec 2000 00:00:00 GMT"),
+        (Leaf::localhost().not_yet_valid(), "not valid before Wed, 01 Jan 3000 00:00:00 GMT"),
+    ];
+    for (leaf, when) in table {
         let server = Speaks::with(authority.issue(leaf)).serve();
         let result = connect::<A>(&server.secure_url("localhost"), trusting(&authority)).await;
-        assert_problem(result, TlsProblem::Expired, &["renewed", "this machine's clock"]);
+        assert_problem(result, TlsProblem::Expired, &[when, "renewed", "this machine's clock"]);
     }
+}
+
+/// An authority's own, which is what `openssl req -x509` makes; one for clients.
+async fn certificates_that_no_server_can_use<A: Adapter>() {
+    let authority = Authority::new();
+    let table = [
+        (authority.identity(), "one of an authority"),
+        (authority.issue(Leaf::client("localhost")), "not for servers"),
+    ];
+    for (identity, words) in table {
+        let server = Speaks::with(identity).serve();
+        let result = connect::<A>(&server.secure_url("localhost"), trusting(&authority)).await;
+        assert_problem(result, TlsProblem::BadCertificate, &[words, "another certificate"]);
+    }
+}
+
+/// It was made anew under its old name.
+async fn an_authority_with_another_key<A: Adapter>() {
+    let authority = Authority::new();
+    let server = good(&authority);
+    for (key, words) in [
+        (KeyPair::generate().unwrap(), "another key"),
+        (KeyPair::generate_for(&PKCS_ED25519).unwrap(), "another kind"),
+    ] {
+        let old = authority.with_key(key);
+        let result = connect::<A>(&server.secure_url("localhost"), trusting(&old)).await;
+        assert_problem(result, TlsProblem::BadSignature, &[words, "ca_file"]);
+    }
+}
+
+/// The system's are where the environment says: only a process of its own can be given one.
+async fn no_authorities_on_this_machine<A: Adapter>() {
+    const URL: &str = "TIDEGATE_TLS_TEST_URL";
+    if let Ok(url) = std::env::var(URL) {
+        let result = connect::<A>(&url, TlsOptions::default()).await;
+        assert_problem(result, TlsProblem::NoRoots, &["ca-certificates", "SSL_CERT_FILE", "ca_file"]);
+        let result = connect::<A>(&url, trusting(&Authority::new())).await;
+        assert_problem(result, TlsProblem::UnknownIssuer, &[]);
+        return;
+    }
+    let server = good(&Authority::new());
+    let mut child = child::<A>("tls::no_authorities_on_this_machine");
+    child.env("SSL_CERT_FILE", "/nowhere").env("SSL_CERT_DIR", "/nowhere");
+    child.env(URL, server.secure_url("localhost"));
+    let (passed, story) = outcome(child);
+    assert!(passed, "{story}");
 }
 
 async fn an_ipv6_address_in_the_certificate<A: Adapter>() {
@@ -261,20 +322,23 @@ async fn no_common_version<A: Adapter>() {
     }
 }
 
-async fn a_server_without_tls<A: Adapter>() {
-    let server = Server::start(|_, peer| {
+/// A web server without TLS.
+fn plain() -> Server {
+    Server::start(|_, peer| {
         peer.raw(b"HTTP/1.1 400 Bad Request\r\n\r\n")?;
         peer.drain()
-    });
-    let options = TlsOptions::default().dangerously_accept_any_certificate();
-    let result = connect::<A>(&server.secure_url("localhost"), options).await;
-    assert_problem(result, TlsProblem::NoCommonProtocol, &["may not speak TLS", "begins with ws"]);
+    })
+}
+
+async fn a_server_without_tls<A: Adapter>() {
+    let result = connect::<A>(&plain().secure_url("localhost"), TlsOptions::default()).await;
+    assert_problem(result, TlsProblem::PlainServer, &["does not speak TLS", "its URL begins with ws://"]);
 }
 
 async fn a_server_that_hangs_up<A: Adapter>() {
     let server = Server::start(|_, peer| peer.drain());
     let result = connect::<A>(&server.secure_url("localhost"), TlsOptions::default()).await;
-    assert_problem(result, TlsProblem::Other, &["in the midst of the handshake"]);
+    assert_problem(result, TlsProblem::Protocol, &["during the handshake", "begins with ws://"]);
 }
 
 async fn tcp_cut_off_below_tls<A: Adapter>() {

@@ -87,12 +87,16 @@ async fn mistakes_show_when_the_options_are_set_and_name_their_source<A: Adapter
     let table: [(TlsOptions, &str, &str); 9] = [
         (options().ca_file("/nowhere/ca.pem"), "/nowhere/ca.pem cannot be read", "check the path"),
         (options().ca_file(&no_pem), "no.pem holds no certificate", "BEGIN CERTIFICATE"),
-        (options().ca_file(&cut), "cut.pem is not valid PEM", ""),
+        (options().ca_file(&cut), "cut.pem is not valid PEM: a block has no END line", ""),
         (options().ca_pem(key), "ca_pem holds no certificate", ""),
         (options().ca_pem(not_der), "ca_pem holds a certificate that cannot be an authority", ""),
         (options().client_certificate_files(&no_pem, "/nowhere"), "no.pem holds no certificate", ""),
         (no_key, "client_certificate_pem holds no", "key"),
-        (options().client_certificate_pem(chain, other.key_pem), "the private key does not go with", ""),
+        (
+            options().client_certificate_pem(chain, other.key_pem),
+            "client_certificate_pem and its key cannot be used",
+            "does not belong",
+        ),
         (both, "client_config excludes", ""),
     ];
     for (options, start, hint) in table {

@@ -49,7 +49,7 @@ async fn the_certificates_key_must_be_the_servers<A: Adapter>() {
         let server = impostor(&authority, version);
         for options in [trusting(&authority), TlsOptions::default().dangerously_accept_any_certificate()] {
             let result = connect::<A>(&server.secure_url("localhost"), options).await;
-            assert_problem(result, TlsProblem::Other, &["BadSignature"]);
+            assert_problem(result, TlsProblem::BadSignature, &["not that of its certificate"]);
         }
     }
 }
@@ -60,18 +60,19 @@ async fn a_reset_in_the_midst_of_the_handshake<A: Adapter>() {
         peer.reset()
     });
     let result = connect::<A>(&server.secure_url("localhost"), TlsOptions::default()).await;
-    assert_problem(result, TlsProblem::Other, &["reset"]);
+    assert_problem(result, TlsProblem::Protocol, &["during the handshake", "reset"]);
 }
 
 /// RFC 8446 §6.2.
 async fn alerts_are_told_apart<A: Adapter>() {
-    let table: [(u8, TlsProblem, &[&str]); 5] = [
+    let table: [(u8, TlsProblem, &[&str]); 6] = [
         (40, TlsProblem::NoCommonProtocol, &["cipher suites", "client certificate"]),
         (70, TlsProblem::NoCommonProtocol, &["TLS 1.2 or 1.3"]),
         (42, TlsProblem::ClientCertificate, &["client_certificate_files"]),
         (116, TlsProblem::ClientCertificate, &["client_certificate_files"]),
         // An internal error of the server's.
-        (80, TlsProblem::Other, &["InternalError"]),
+        (80, TlsProblem::Protocol, &["an internal error", "TLS alert 80"]),
+        (112, TlsProblem::WrongHost, &["no certificate for this host"]),
     ];
     for (alert, problem, words) in table {
         let server = Server::start(move |_, peer| {
@@ -90,5 +91,5 @@ async fn a_host_that_no_certificate_can_be_for<A: Adapter>() {
     let connector = Connector::default().resolve(host, [Ipv4Addr::LOCALHOST.into()]);
     let request = ConnectRequest::new(server.secure_url(host)).unwrap();
     let result = within(A::connect_once(request, connector, WAIT)).await;
-    assert_problem(result, TlsProblem::Other, &["neither a DNS name nor an IP address"]);
+    assert_problem(result, TlsProblem::Misconfigured, &["neither a DNS name nor an IP address"]);
 }

@@ -1,110 +1,254 @@
-//! What went wrong in TLS, and what may help.
+//! Why TLS failed, in sentences of our own: those of rustls are mostly the Debug output of its types.
 
+mod certificate;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
 use std::io;
 
-use futures_rustls::rustls::{AlertDescription, CertificateError, Error};
+use futures_rustls::rustls::{AlertDescription, Error, InvalidMessage, PeerIncompatible};
 use tidegate_core::{Failure, TlsProblem};
 
-/// Why TLS failed below this error; `None` if it is none of TLS's.
+use crate::net::tls::TlsError;
+
+/// A problem, and the sentence that says what happened.
+type Explained = (TlsProblem, Cow<'static, str>);
+
+/// For variants that a later rustls has. Where a match names all variants of the locked one, clippy refuses a wildcard arm as
+/// soon as another is locked that has more.
+const UNKNOWN: Explained =
+    explained(TlsProblem::Other, "the TLS library reports an error that tidegate does not know");
+
+const BAD_REVOCATION_LIST: Explained =
+    explained(TlsProblem::Revoked, "the certificate revocation list cannot be used");
+const UNSUPPORTED_NAME: Explained =
+    explained(TlsProblem::Misconfigured, "certificates cannot be checked for this kind of host");
+
+/// Why TLS failed below this error. Returns `None` for errors of other layers.
 pub(crate) fn in_io(error: &io::Error) -> Option<Failure> {
-    let error = error.get_ref()?.downcast_ref::<Error>()?;
-    Some(of_tls(error))
+    Some(failure(explain(of_rustls(error)?)))
 }
 
 /// Why the handshake failed.
 pub(crate) fn of_handshake(error: &io::Error) -> Failure {
-    in_io(error).unwrap_or_else(|| {
-        if error.kind() == io::ErrorKind::UnexpectedEof {
-            return unusable("the server closed the connection in the midst of the handshake");
+    failure(match of_rustls(error) {
+        // No record of TLS begins with these bytes.
+        Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)) => {
+            explained(TlsProblem::PlainServer, "the URL begins with wss://, but the port does not speak TLS")
         }
-        unusable(error)
+        Some(error) => explain(error),
+        None if error.kind() == io::ErrorKind::UnexpectedEof => explained(
+            TlsProblem::Protocol,
+            "the server closed the connection during the handshake; a port without TLS does so too, and its URL \
+             begins with ws://",
+        ),
+        None => (TlsProblem::Protocol, format!("the connection broke during the handshake: {error}").into()),
     })
 }
 
-/// Without a known cause, or before TLS could be tried.
-pub(crate) fn unusable(detail: impl ToString) -> Failure {
-    Failure::Tls { problem: TlsProblem::Other, detail: detail.to_string() }
+/// The host in the URL cannot be in a certificate.
+pub(crate) fn of_host() -> Failure {
+    failure(explained(
+        TlsProblem::Misconfigured,
+        "the URL's host is neither a DNS name nor an IP address: correct it",
+    ))
 }
 
-fn of_tls(error: &Error) -> Failure {
-    let problem = problem(error);
-    let detail = match hint(error, problem) {
-        Some(hint) => format!("{error}; {hint}"),
-        None => error.to_string(),
+/// No configuration could be made of the options.
+pub(crate) fn of_options(error: &TlsError) -> Failure {
+    failure((TlsProblem::Misconfigured, error.to_string().into()))
+}
+
+/// The cryptography provider of the process does not do.
+pub(crate) fn of_provider() -> Failure {
+    failure(explained(
+        TlsProblem::Misconfigured,
+        "the process's default provider of cryptography has nothing for TLS 1.2 and 1.3: install another, or give a \
+         client_config",
+    ))
+}
+
+/// The platform has no authorities to trust, and the options add none.
+pub(crate) fn no_roots() -> Failure {
+    failure(explained(
+        TlsProblem::NoRoots,
+        "this machine has no certificates of authorities that can be loaded",
+    ))
+}
+
+fn of_rustls(error: &io::Error) -> Option<&Error> {
+    error.get_ref()?.downcast_ref()
+}
+
+fn failure((problem, sentence): Explained) -> Failure {
+    let detail = match help(problem) {
+        Some(help) => format!("{sentence}; {help}"),
+        None => sentence.into_owned(),
     };
     Failure::Tls { problem, detail }
 }
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "rustls may add to its enums")]
-fn problem(error: &Error) -> TlsProblem {
+const fn explained(problem: TlsProblem, sentence: &'static str) -> Explained {
+    (problem, Cow::Borrowed(sentence))
+}
+
+/// Text of a peer or a library, for people: escaped, and no longer than a host name.
+fn shown(text: &str) -> String {
+    const MOST: usize = 100;
+    let escaped = text.escape_debug();
+    escaped.take(MOST).collect()
+}
+
+/// What may help.
+const fn help(problem: TlsProblem) -> Option<&'static str> {
+    Some(match problem {
+        TlsProblem::UnknownIssuer => {
+            "if you trust its authority, give that authority's certificate as ca_file, or the server's own if it is \
+             self-signed"
+        }
+        TlsProblem::WrongHost => {
+            "connect to a name that the certificate is for, or have one issued for this host"
+        }
+        TlsProblem::Expired => "have the server's certificate renewed, or set this machine's clock right",
+        TlsProblem::Revoked => "have the server's certificate replaced, or the revocation list renewed",
+        TlsProblem::BadSignature => {
+            "give the authority's present certificate as ca_file, or have another certificate issued for the server"
+        }
+        TlsProblem::BadCertificate => "have another certificate issued for the server",
+        TlsProblem::ClientCertificate => {
+            "give a certificate that the server accepts as client_certificate_files"
+        }
+        TlsProblem::NoRoots => {
+            "install them (on Debian the package ca-certificates), check SSL_CERT_FILE and SSL_CERT_DIR if they are \
+             set, or give an authority's certificate as ca_file"
+        }
+        TlsProblem::PlainServer => "if it is a plain server, its URL begins with ws://",
+        TlsProblem::NoCommonProtocol => {
+            "the server must support TLS 1.2 or 1.3, and HTTP/1.1 if it asks for ALPN"
+        }
+        TlsProblem::Misconfigured | TlsProblem::Protocol | TlsProblem::Other => return None,
+    })
+}
+
+fn explain(error: &Error) -> Explained {
     match error {
-        Error::InvalidCertificate(error) => of_certificate(error),
+        Error::InvalidCertificate(error) => certificate::explain(error),
+        Error::InvalidCertRevocationList(_) => BAD_REVOCATION_LIST,
         Error::AlertReceived(alert) => of_alert(*alert),
-        Error::PeerIncompatible(_) | Error::NoApplicationProtocol | Error::InvalidMessage(_) => {
-            TlsProblem::NoCommonProtocol
+        Error::PeerIncompatible(error) => of_incompatible(error),
+        Error::NoApplicationProtocol => {
+            explained(TlsProblem::NoCommonProtocol, "the server offers no application protocol in common")
         }
-        _ => TlsProblem::Other,
+        Error::InappropriateMessage { .. }
+        | Error::InappropriateHandshakeMessage { .. }
+        | Error::PeerMisbehaved(_) => explained(TlsProblem::Protocol, "the server broke the TLS protocol"),
+        Error::InvalidMessage(_) | Error::DecryptError | Error::PeerSentOversizedRecord => explained(
+            TlsProblem::Protocol,
+            "what arrived is not valid TLS: the server is faulty, or something in between changed it",
+        ),
+        Error::NoCertificatesPresented => explained(TlsProblem::Protocol, "the server sent no certificate"),
+        Error::UnsupportedNameType => UNSUPPORTED_NAME,
+        Error::BadMaxFragmentSize => {
+            explained(TlsProblem::Misconfigured, "client_config has a max_fragment_size out of range")
+        }
+        Error::InvalidEncryptedClientHello(_) => explained(
+            TlsProblem::Misconfigured,
+            "client_config has unusable settings for Encrypted Client Hello",
+        ),
+        Error::InconsistentKeys(_) => {
+            explained(TlsProblem::Misconfigured, "the private key does not belong to the certificate")
+        }
+        Error::FailedToGetCurrentTime => explained(TlsProblem::Other, "this machine's clock cannot be read"),
+        Error::FailedToGetRandomBytes => {
+            explained(TlsProblem::Other, "the operating system gave no random numbers")
+        }
+        Error::EncryptError => explained(TlsProblem::Other, "what was to be sent could not be encrypted"),
+        Error::HandshakeNotComplete => explained(TlsProblem::Other, "the handshake is not complete"),
+        Error::General(text) => (TlsProblem::Other, shown(text).into()),
+        Error::Other(error) => (TlsProblem::Other, shown(&error.to_string()).into()),
+        _ => UNKNOWN,
     }
 }
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "rustls may add to its enums")]
-fn of_certificate(error: &CertificateError) -> TlsProblem {
-    match error {
-        CertificateError::UnknownIssuer => TlsProblem::UnknownIssuer,
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            TlsProblem::WrongHost
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "rustls may add to its enum: whatever it is, both sides lack it"
+)]
+const fn of_incompatible(error: &PeerIncompatible) -> Explained {
+    let sentence = match error {
+        PeerIncompatible::ServerDoesNotSupportTls12Or13
+        | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
+        | PeerIncompatible::Tls12NotOffered
+        | PeerIncompatible::Tls12NotOfferedOrEnabled => "the server speaks no version of TLS in common",
+        PeerIncompatible::ServerRejectedEncryptedClientHello(_) => {
+            "the server rejected the Encrypted Client Hello"
         }
-        CertificateError::Expired
-        | CertificateError::ExpiredContext { .. }
-        | CertificateError::NotValidYet
-        | CertificateError::NotValidYetContext { .. } => TlsProblem::Expired,
-        _ => TlsProblem::Other,
-    }
+        _ => {
+            "the server lacks a cipher suite, a key exchange, a signature algorithm or an extension in common"
+        }
+    };
+    explained(TlsProblem::NoCommonProtocol, sentence)
 }
 
-/// What the server says of this side.
-#[expect(clippy::wildcard_enum_match_arm, reason = "rustls may add to its enums")]
-const fn of_alert(alert: AlertDescription) -> TlsProblem {
-    match alert {
-        AlertDescription::ProtocolVersion
-        | AlertDescription::HandshakeFailure
-        | AlertDescription::InsufficientSecurity
-        | AlertDescription::NoApplicationProtocol => TlsProblem::NoCommonProtocol,
-        AlertDescription::CertificateRequired
-        | AlertDescription::NoCertificate
-        | AlertDescription::BadCertificate
-        | AlertDescription::UnsupportedCertificate
-        | AlertDescription::CertificateRevoked
-        | AlertDescription::CertificateExpired
-        | AlertDescription::CertificateUnknown
-        | AlertDescription::UnknownCA
-        | AlertDescription::AccessDenied => TlsProblem::ClientCertificate,
-        _ => TlsProblem::Other,
-    }
-}
-
-const fn hint(error: &Error, problem: TlsProblem) -> Option<&'static str> {
-    match (problem, error) {
-        (TlsProblem::UnknownIssuer, _) => {
-            Some("if you trust its authority, give that authority's certificate as ca_file")
-        }
-        (TlsProblem::WrongHost, _) => Some("connect to a name that the certificate is for"),
-        (TlsProblem::Expired, _) => {
-            Some("have the server's certificate renewed, or set this machine's clock right")
-        }
-        (TlsProblem::NoCommonProtocol, Error::InvalidMessage(_)) => {
-            Some("what answers may not speak TLS at all: a plain server's URL begins with ws")
-        }
+/// What the server says of this side (RFC 8446 §6.2).
+fn of_alert(alert: AlertDescription) -> Explained {
+    use AlertDescription as Alert;
+    use TlsProblem::{ClientCertificate, NoCommonProtocol, Protocol, WrongHost};
+    let (problem, sentence) = match alert {
         // Before TLS 1.3 there was no alert of its own for a certificate that is missing.
-        (TlsProblem::NoCommonProtocol, Error::AlertReceived(AlertDescription::HandshakeFailure)) => {
-            Some("the server wants other cipher suites, or a client certificate")
+        Alert::HandshakeFailure => {
+            (NoCommonProtocol, "the server requires other cipher suites, or a client certificate")
         }
-        (TlsProblem::NoCommonProtocol, _) => {
-            Some("the server must speak TLS 1.2 or 1.3, and HTTP/1.1 if it asks for ALPN")
+        Alert::ProtocolVersion => (NoCommonProtocol, "the server supports no version of TLS in common"),
+        Alert::InsufficientSecurity | Alert::ExportRestriction => {
+            (NoCommonProtocol, "the server requires other cipher suites")
         }
-        (TlsProblem::ClientCertificate, _) => {
-            Some("give a certificate that the server knows as client_certificate_files")
+        Alert::NoApplicationProtocol => {
+            (NoCommonProtocol, "the server supports no application protocol in common")
         }
-        (TlsProblem::Other, _) => None,
-    }
+        Alert::MissingExtension | Alert::UnsupportedExtension | Alert::InappropriateFallback => {
+            (NoCommonProtocol, "the server requires another extension or version of TLS")
+        }
+        Alert::EncryptedClientHelloRequired => {
+            (NoCommonProtocol, "the server requires Encrypted Client Hello")
+        }
+        Alert::CertificateRequired | Alert::NoCertificate => {
+            (ClientCertificate, "the server requires a client certificate")
+        }
+        Alert::CertificateExpired => {
+            (ClientCertificate, "the server says that the client certificate has expired")
+        }
+        Alert::CertificateRevoked => {
+            (ClientCertificate, "the server says that the client certificate is revoked")
+        }
+        Alert::UnknownCA => {
+            (ClientCertificate, "the server does not trust the client certificate's authority")
+        }
+        Alert::BadCertificate
+        | Alert::UnsupportedCertificate
+        | Alert::CertificateUnknown
+        | Alert::CertificateUnobtainable
+        | Alert::BadCertificateHashValue
+        | Alert::AccessDenied => (ClientCertificate, "the server refused the client certificate"),
+        Alert::UnrecognisedName => (WrongHost, "the server has no certificate for this host"),
+        Alert::InternalError => (Protocol, "the server reports an internal error"),
+        Alert::CloseNotify | Alert::UserCanceled | Alert::NoRenegotiation => {
+            (Protocol, "the server ended TLS")
+        }
+        Alert::UnexpectedMessage
+        | Alert::BadRecordMac
+        | Alert::DecryptionFailed
+        | Alert::RecordOverflow
+        | Alert::DecompressionFailure
+        | Alert::IllegalParameter
+        | Alert::DecodeError
+        | Alert::DecryptError
+        | Alert::BadCertificateStatusResponse
+        | Alert::UnknownPSKIdentity => {
+            (Protocol, "the server refused what it received: something in between may have changed it")
+        }
+        Alert::Unknown(_) | _ => (Protocol, "the server ended TLS for a reason of its own"),
+    };
+    (problem, format!("{sentence} (TLS alert {})", u8::from(alert)).into())
 }
