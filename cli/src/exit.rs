@@ -97,7 +97,8 @@ const fn advice_on_tls(problem: TlsProblem) -> &'static str {
         TlsProblem::UnknownIssuer | TlsProblem::BadSignature | TlsProblem::NoRoots => {
             "With this command ca_file is --ca."
         }
-        TlsProblem::WrongHost | TlsProblem::PlainServer | TlsProblem::Misconfigured => "Correct the URL.",
+        TlsProblem::WrongHost | TlsProblem::Misconfigured => "Check the URL's host.",
+        TlsProblem::PlainServer => "Check the URL's scheme and port.",
         TlsProblem::BadCertificate => "Ask the server's operator.",
         TlsProblem::Expired | TlsProblem::Revoked => "--max-retries allows more attempts meanwhile.",
         TlsProblem::ClientCertificate => "With this command client_certificate_files are --cert and --key.",

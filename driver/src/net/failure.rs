@@ -111,6 +111,17 @@ mod tests {
         }
     }
 
+    /// Its own text is mostly Debug output.
+    #[test]
+    fn an_error_of_tls_is_called_that_on_an_open_connection_too() {
+        let error = io::Error::new(io::ErrorKind::InvalidData, futures_rustls::rustls::Error::DecryptError);
+        let failure = of_connection(Error::Io(error));
+        assert!(
+            failure.kind() == "tls_protocol" && failure.to_string().contains("not valid TLS"),
+            "{failure}"
+        );
+    }
+
     #[test]
     fn an_end_without_goodbye_is_an_io_failure() {
         let expected = Failure::Io { detail: BROKEN_OFF.to_owned() };

@@ -318,7 +318,7 @@ async fn no_common_version<A: Adapter>() {
         let server = speaks.serve();
         assert_works::<A>(&server, trusting(&authority)).await;
         let result = connect::<A>(&server.secure_url("localhost"), ready(&authority, &[other])).await;
-        assert_problem(result, TlsProblem::NoCommonProtocol, &["TLS 1.2 or 1.3"]);
+        assert_problem(result, TlsProblem::NoCommonProtocol, &["TLS 1.2 and 1.3"]);
     }
 }
 

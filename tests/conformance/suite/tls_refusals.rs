@@ -67,7 +67,7 @@ async fn a_reset_in_the_midst_of_the_handshake<A: Adapter>() {
 async fn alerts_are_told_apart<A: Adapter>() {
     let table: [(u8, TlsProblem, &[&str]); 6] = [
         (40, TlsProblem::NoCommonProtocol, &["cipher suites", "client certificate"]),
-        (70, TlsProblem::NoCommonProtocol, &["TLS 1.2 or 1.3"]),
+        (70, TlsProblem::NoCommonProtocol, &["TLS 1.2 and 1.3"]),
         (42, TlsProblem::ClientCertificate, &["client_certificate_files"]),
         (116, TlsProblem::ClientCertificate, &["client_certificate_files"]),
         // An internal error of the server's.

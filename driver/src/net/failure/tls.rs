@@ -22,6 +22,10 @@ const UNKNOWN: Explained =
 
 const BAD_REVOCATION_LIST: Explained =
     explained(TlsProblem::Revoked, "the certificate revocation list cannot be used");
+const NO_VERSION: &str =
+    "the two sides have no version of TLS in common; this side supports TLS 1.2 and 1.3 by default";
+const NO_ALPN: &str =
+    "the two sides have no application protocol (ALPN) in common; this side supports HTTP/1.1 by default";
 const UNSUPPORTED_NAME: Explained =
     explained(TlsProblem::Misconfigured, "certificates cannot be checked for this kind of host");
 
@@ -124,10 +128,13 @@ const fn help(problem: TlsProblem) -> Option<&'static str> {
              set, or give an authority's certificate as ca_file"
         }
         TlsProblem::PlainServer => "if it is a plain server, its URL begins with ws://",
-        TlsProblem::NoCommonProtocol => {
-            "the server must support TLS 1.2 or 1.3, and HTTP/1.1 if it asks for ALPN"
+        // The sentence says it.
+        TlsProblem::Misconfigured
+        | TlsProblem::NoCommonProtocol
+        | TlsProblem::Protocol
+        | TlsProblem::Other => {
+            return None;
         }
-        TlsProblem::Misconfigured | TlsProblem::Protocol | TlsProblem::Other => return None,
     })
 }
 
@@ -137,9 +144,7 @@ fn explain(error: &Error) -> Explained {
         Error::InvalidCertRevocationList(_) => BAD_REVOCATION_LIST,
         Error::AlertReceived(alert) => of_alert(*alert),
         Error::PeerIncompatible(error) => of_incompatible(error),
-        Error::NoApplicationProtocol => {
-            explained(TlsProblem::NoCommonProtocol, "the server offers no application protocol in common")
-        }
+        Error::NoApplicationProtocol => explained(TlsProblem::NoCommonProtocol, NO_ALPN),
         Error::InappropriateMessage { .. }
         | Error::InappropriateHandshakeMessage { .. }
         | Error::PeerMisbehaved(_) => explained(TlsProblem::Protocol, "the server broke the TLS protocol"),
@@ -180,13 +185,11 @@ const fn of_incompatible(error: &PeerIncompatible) -> Explained {
         PeerIncompatible::ServerDoesNotSupportTls12Or13
         | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
         | PeerIncompatible::Tls12NotOffered
-        | PeerIncompatible::Tls12NotOfferedOrEnabled => "the server speaks no version of TLS in common",
+        | PeerIncompatible::Tls12NotOfferedOrEnabled => NO_VERSION,
         PeerIncompatible::ServerRejectedEncryptedClientHello(_) => {
             "the server rejected the Encrypted Client Hello"
         }
-        _ => {
-            "the server lacks a cipher suite, a key exchange, a signature algorithm or an extension in common"
-        }
+        _ => "the server and this client have no cipher suite, key exchange or signature algorithm in common",
     };
     explained(TlsProblem::NoCommonProtocol, sentence)
 }
@@ -197,16 +200,16 @@ fn of_alert(alert: AlertDescription) -> Explained {
     use TlsProblem::{ClientCertificate, NoCommonProtocol, Protocol, WrongHost};
     let (problem, sentence) = match alert {
         // Before TLS 1.3 there was no alert of its own for a certificate that is missing.
-        Alert::HandshakeFailure => {
-            (NoCommonProtocol, "the server requires other cipher suites, or a client certificate")
-        }
-        Alert::ProtocolVersion => (NoCommonProtocol, "the server supports no version of TLS in common"),
+        Alert::HandshakeFailure => (
+            NoCommonProtocol,
+            "the server has no certificate for this host, or requires other cipher suites or a client \
+                certificate (client_certificate_files)",
+        ),
+        Alert::ProtocolVersion => (NoCommonProtocol, NO_VERSION),
         Alert::InsufficientSecurity | Alert::ExportRestriction => {
             (NoCommonProtocol, "the server requires other cipher suites")
         }
-        Alert::NoApplicationProtocol => {
-            (NoCommonProtocol, "the server supports no application protocol in common")
-        }
+        Alert::NoApplicationProtocol => (NoCommonProtocol, NO_ALPN),
         Alert::MissingExtension | Alert::UnsupportedExtension | Alert::InappropriateFallback => {
             (NoCommonProtocol, "the server requires another extension or version of TLS")
         }
