@@ -38,6 +38,7 @@
 #![forbid(unsafe_code)]
 
 pub use tidegate_core as core;
+pub use tidegate_core::escape;
 pub use tidegate_driver as driver;
 
 #[cfg(feature = "async-std")]

@@ -114,6 +114,7 @@
 //! | which event does what in which phase | `feed.rs`; while connected `feed/linked.rs` | C1-C5, H2-H4 |
 //! | how attempts, connections and the feed end, and what is told of it | `feed/ending.rs` | R1, R4, S1, T2, H5 |
 //! | why something ended, and its names | `failure.rs` | B4, R6 |
+//! | how text of a peer is shown | `escape.rs` | T3 |
 //! | delays, jitter, `Retry-After`, what is fatal | `retry.rs` | R2-R6 |
 //! | idle, ping and stale clocks, pauses | `liveness.rs` | L1-L6 |
 //! | what is owed before a connection is live | `bootstrap.rs` | B2, B3 |
@@ -138,6 +139,7 @@ pub mod bugs;
 mod config;
 mod demand;
 mod effects;
+pub mod escape;
 mod event;
 mod failure;
 mod feed;
