@@ -59,6 +59,8 @@ fn advice(reason: &StopReason) -> &'static str {
         Failure::Rejected { status: 404, .. } => "Check the URL's path.",
         Failure::Rejected { status: 426, .. } => "The server wants another protocol: check the URL.",
         Failure::Rejected { .. } => "Check the URL and the headers, or ask the server's operator.",
+        Failure::Redirected { .. } => "Give the new URL in place of this one, if you trust it.",
+        Failure::Request { .. } => "Correct the headers.",
         Failure::Resolve { .. } | Failure::Lookup { .. } => "Check the host's name and your network.",
         Failure::Tcp { .. } | Failure::ConnectTimeout => {
             "Check host and port, and that the server is up; --max-retries allows more attempts."

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use tidegate::{Failure, Notice, Timestamp};
+use tidegate::{Notice, Timestamp};
 
 use crate::status::{StatusLine, human};
 use crate::telemetry;
@@ -156,9 +156,9 @@ fn line(notice: &Notice, verbosity: Verbosity) -> Option<String> {
     let verbose = verbosity == Verbosity::Verbose;
     match notice {
         Notice::Success { id } => Some(format!("live: connection {id}")),
-        Notice::Failure { id, failure } => Some(format!("attempt {id} failed: {}", say(failure))),
+        Notice::Failure { id, failure } => Some(format!("attempt {id} failed: {failure}")),
         Notice::Disconnected { id, failure: Some(failure) } => {
-            Some(format!("disconnected: connection {id}: {}", say(failure)))
+            Some(format!("disconnected: connection {id}: {failure}"))
         }
         Notice::Disconnected { id, failure: None } => Some(format!("closed: connection {id}")),
         Notice::Timeout { id, failure } => Some(format!("timed out: connection {id}: {failure}")),
@@ -176,14 +176,4 @@ fn line(notice: &Notice, verbosity: Verbosity) -> Option<String> {
         }
         Notice::Status { .. } | Notice::Dropped { .. } => None,
     }
-}
-
-/// With the reason that the server gave for closing: it is for people, and this is their own screen.
-fn say(failure: &Failure) -> String {
-    if let Failure::Closed(Some(frame)) = failure
-        && !frame.reason.is_empty()
-    {
-        return format!("{failure}: {:?}", frame.reason);
-    }
-    failure.to_string()
 }

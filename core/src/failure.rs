@@ -1,25 +1,37 @@
 //! Why a connection or an attempt ended, and why a feed stopped.
 
 mod problem;
+mod refusal;
 
 use alloc::boxed::Box;
 use alloc::string::String;
 use core::fmt;
 use core::time::Duration;
 
+use crate::escape::Escaped;
 use crate::frame::CloseFrame;
 
 pub use problem::{ProxyProblem, TlsProblem};
+pub use refusal::Refusal;
+
+/// Most characters shown of each thing that a peer said: a reason, a body, a URL.
+const SHOWN: usize = 200;
 
 /// Why an attempt failed or a connection ended. Each goes down the same path: classify, then retry or stop (R1).
 ///
 /// Texts in `detail` come from the operating system and from libraries, or say what a library saw; they never hold
-/// header values, query strings or payloads.
+/// header values, query strings or payloads. [`Display`](fmt::Display) adds the words of the server, a refusal's reason and
+/// body or the reason of a Close, escaped and at most 200 characters of each (T3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// The application's resolver of URL and headers failed (C4).
     Resolve {
         /// What the resolver said.
+        detail: String,
+    },
+    /// The request cannot be sent as the resolver made it (C4): one of its headers is wrong. Fatal by default.
+    Request {
+        /// Which header, and what to do.
         detail: String,
     },
     /// The host's name could not be looked up.
@@ -52,6 +64,13 @@ pub enum Failure {
         status: u16,
         /// `Retry-After`, already turned into a span from now (RFC 9110 §10.2.3).
         retry_after: Option<Duration>,
+        /// What the server said besides.
+        refusal: Box<Refusal>,
+    },
+    /// The server redirected to another origin, which the connector does not allow. Fatal by default.
+    Redirected {
+        /// Scheme, host, port and path of the new URL.
+        to: String,
     },
     /// What came back was not a valid answer to the upgrade (RFC 6455 §4.1).
     Upgrade {
@@ -90,16 +109,30 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// A refusal of which no more is known than this.
+    #[must_use]
+    pub fn rejected(status: u16, retry_after: Option<Duration>) -> Self {
+        Self::Rejected { status, retry_after, refusal: Box::default() }
+    }
+
+    /// The server's lower bound for the next delay, where it counts: with the statuses 429 and 503 (R5).
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<Duration> {
+        if let Self::Rejected { status: 429 | 503, retry_after, .. } = self { *retry_after } else { None }
+    }
+
     /// A short, stable name in `snake_case`, for logs, metric labels and machine-readable output.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Resolve { .. } => "resolve",
+            Self::Request { .. } => "request",
             Self::Lookup { .. } => "lookup",
             Self::Tcp { .. } => "tcp",
             Self::Proxy { problem, .. } => problem.kind(),
             Self::Tls { problem, .. } => problem.kind(),
             Self::Rejected { .. } => "rejected",
+            Self::Redirected { .. } => "redirected",
             Self::Upgrade { .. } => "upgrade",
             Self::ConnectTimeout => "connect_timeout",
             Self::Bootstrap(BootstrapFailure::Fault(_)) => "bootstrap_fault",
@@ -128,22 +161,25 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Resolve { detail } => write!(f, "the resolver of URL and headers failed: {detail}"),
+            Self::Request { detail } => write!(f, "the request cannot be sent: {detail}"),
             Self::Lookup { detail } => write!(f, "the host's name could not be looked up: {detail}"),
             Self::Tcp { detail } => write!(f, "no TCP connection: {detail}"),
             Self::Proxy { detail, .. } => write!(f, "no way through the proxy: {detail}"),
             Self::Tls { detail, .. } => write!(f, "TLS failed: {detail}"),
-            Self::Rejected { status, retry_after: None } => {
-                write!(f, "the server refused the upgrade with HTTP {status}")
-            }
-            Self::Rejected { status, retry_after: Some(after) } => {
-                write!(f, "the server refused the upgrade with HTTP {status}, retry after {after:?}")
-            }
+            Self::Rejected { status, refusal, .. } => fmt_rejected(*status, self.retry_after(), refusal, f),
+            Self::Redirected { to } => write!(
+                f,
+                "the server redirected to {}, which is another origin: connect to that URL, or allow redirects to other \
+                 origins if it may see what the feed sends",
+                shown(to)
+            ),
             Self::Upgrade { detail } => write!(f, "the answer to the upgrade is not valid: {detail}"),
             Self::ConnectTimeout => f.write_str("no connection within the connect timeout"),
             Self::Bootstrap(failure) => failure.fmt(f),
             Self::Closed(None) => f.write_str("the server closed the connection"),
             Self::Closed(Some(frame)) => {
-                write!(f, "the server closed the connection with code {}", frame.code)
+                write!(f, "the server closed the connection with code {}", frame.code)?;
+                separated(": ", &frame.reason, f)
             }
             Self::Io { detail } => write!(f, "the connection broke: {detail}"),
             Self::Protocol { detail } => write!(f, "the server broke the protocol: {detail}"),
@@ -158,6 +194,32 @@ impl fmt::Display for Failure {
 }
 
 impl core::error::Error for Failure {}
+
+fn fmt_rejected(
+    status: u16,
+    retry_after: Option<Duration>,
+    refusal: &Refusal,
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    write!(f, "the server refused the upgrade with HTTP {status}")?;
+    separated(" ", refusal.reason().as_raw(), f)?;
+    if let Some(after) = retry_after {
+        write!(f, ", retry after {} s", after.as_secs())?;
+    }
+    if let Some(url) = refusal.redirected_to() {
+        write!(f, " (redirected to {})", url.at_most(SHOWN))?;
+    }
+    separated(": ", refusal.body().as_raw(), f)
+}
+
+/// Words of a peer behind a separator, if there are any.
+fn separated(separator: &str, words: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    if words.is_empty() { Ok(()) } else { write!(f, "{separator}{}", shown(words)) }
+}
+
+const fn shown(words: &str) -> Escaped<'_> {
+    Escaped::new(words).at_most(SHOWN)
+}
 
 /// Why a connection did not get as far as Live (B4).
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -157,7 +157,9 @@ pub use bootstrap::Readiness;
 pub use config::{Config, ConfigBuilder, ConfigError, Value};
 pub use demand::{Delivery, DemandWindow, Overflow};
 pub use event::Event;
-pub use failure::{BootstrapFailure, Failure, Fault, ProxyProblem, Severity, StopReason, TlsProblem};
+pub use failure::{
+    BootstrapFailure, Failure, Fault, ProxyProblem, Refusal, Severity, StopReason, TlsProblem,
+};
 pub use feed::Feed;
 pub use frame::{CloseFrame, ConnectionId, Frame, Message};
 pub use handler::{

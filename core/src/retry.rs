@@ -138,8 +138,9 @@ pub enum Class {
 /// Which failures are fatal (R6).
 #[derive(Default)]
 pub enum Classification {
-    /// HTTP 4xx other than 408, 425 and 429, a certificate from an unknown issuer or for another host, a proxy that
-    /// forbids the host or refuses the credentials, and a handler's fatal fault. The default.
+    /// HTTP 4xx other than 408, 425 and 429, a redirect to another origin, a request with a wrong header, a certificate from an
+    /// unknown issuer or for another host, a proxy that forbids the host or refuses the credentials, and a handler's fatal
+    /// fault. The default.
     #[default]
     Standard,
     /// Any HTTP status of 400 or above, as in the reference, and all else that is fatal by default.
@@ -181,6 +182,8 @@ fn is_fatal(failure: &Failure) -> bool {
         }
         Failure::Tls { problem, .. } => problem.is_fatal(),
         Failure::Proxy { problem, .. } => problem.is_fatal(),
+        // Settled on this side: the next attempt would send, or be led to, the same.
+        Failure::Request { .. } | Failure::Redirected { .. } => true,
         Failure::Resolve { .. }
         | Failure::Lookup { .. }
         | Failure::Tcp { .. }
@@ -260,13 +263,11 @@ impl Retry {
 
     /// The server's own lower bound, if it gave one and may (R5).
     fn retry_after(&self, failure: &Failure) -> Duration {
-        let Failure::Rejected { status: 429 | 503, retry_after: Some(after) } = failure else {
-            return Duration::ZERO;
-        };
+        let Some(after) = failure.retry_after() else { return Duration::ZERO };
         if bug!(RetryAfterIgnored) {
             return Duration::ZERO;
         }
-        (*after).min(bug!(RetryAfterWithoutCap: Duration::MAX, not self.max_retry_after))
+        after.min(bug!(RetryAfterWithoutCap: Duration::MAX, not self.max_retry_after))
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use common::{broken, refused, rejected};
 use tidegate_core::{
-    BootstrapFailure, CloseFrame, Failure, Fault, ProxyProblem, Severity, StopReason, TlsProblem,
+    BootstrapFailure, CloseFrame, Failure, Fault, ProxyProblem, Refusal, Severity, StopReason, TlsProblem,
 };
 
 #[test]
@@ -39,9 +39,10 @@ fn each_failure_has_a_name_and_says_what_happened() {
     let fault = Fault::retryable("no ticket");
     let lost = BootstrapFailure::Lost(Box::new(broken()));
     let after = Some(Duration::from_secs(3));
-    let closed = Failure::Closed(Some(CloseFrame { code: 4001, reason: "s3cret".to_owned() }));
+    let closed = Failure::Closed(Some(CloseFrame { code: 4001, reason: "too \x1b many".to_owned() }));
     let table = [
         (Failure::Resolve { detail: x() }, "resolve", "the resolver of URL and headers failed: x"),
+        (Failure::Request { detail: x() }, "request", "the request cannot be sent: x"),
         (Failure::Lookup { detail: x() }, "lookup", "the host's name could not be looked up: x"),
         (refused(), "tcp", "no TCP connection: connection refused"),
         (proxy(ProxyProblem::Misconfigured), "proxy_misconfigured", "no way through the proxy: x"),
@@ -51,7 +52,8 @@ fn each_failure_has_a_name_and_says_what_happened() {
         (proxy(ProxyProblem::Failed), "proxy", "no way through the proxy: x"),
         (tls(TlsProblem::Expired), "tls_expired", "TLS failed: x"),
         (rejected(503, None), "rejected", "the server refused the upgrade with HTTP 503"),
-        (rejected(503, after), "rejected", "the server refused the upgrade with HTTP 503, retry after 3s"),
+        (rejected(503, after), "rejected", "the server refused the upgrade with HTTP 503, retry after 3 s"),
+        (rejected(404, after), "rejected", "the server refused the upgrade with HTTP 404"),
         (Failure::Upgrade { detail: x() }, "upgrade", "the answer to the upgrade is not valid: x"),
         (Failure::ConnectTimeout, "connect_timeout", "no connection within the connect timeout"),
         (
@@ -70,7 +72,7 @@ fn each_failure_has_a_name_and_says_what_happened() {
             "not live within the bootstrap timeout",
         ),
         (Failure::Closed(None), "closed", "the server closed the connection"),
-        (closed, "closed", "the server closed the connection with code 4001"),
+        (closed, "closed", "the server closed the connection with code 4001: too \\u{1b} many"),
         (broken(), "io", "the connection broke: connection reset"),
         (Failure::Protocol { detail: x() }, "protocol", "the server broke the protocol: x"),
         (Failure::IdleTimeout, "idle_timeout", "nothing was heard for the idle timeout"),
@@ -83,6 +85,36 @@ fn each_failure_has_a_name_and_says_what_happened() {
     for (failure, kind, words) in table {
         assert_eq!((failure.kind(), failure.to_string().as_str()), (kind, words));
     }
+}
+
+#[test]
+fn r6_a_redirect_elsewhere_names_the_place() {
+    let failure = Failure::Redirected { to: "wss://b.test/x".to_owned() };
+    let words = "the server redirected to wss://b.test/x, which is another origin: connect to that URL, or allow redirects to \
+                 other origins if it may see what the feed sends";
+    assert_eq!((failure.kind(), failure.to_string().as_str()), ("redirected", words));
+}
+
+/// What the server said is shown after the status, escaped and bounded; programs see more of it.
+#[test]
+fn t3_a_refusal_shows_what_the_server_said() {
+    let rejected = |refusal: Refusal| {
+        let retry_after = Some(Duration::from_secs(7));
+        Failure::Rejected { status: 429, retry_after, refusal: Box::new(refusal) }.to_string()
+    };
+    let reason = || Refusal::default().with_reason("Too\u{9b} Many");
+    let start = "the server refused the upgrade with HTTP 429 Too\\u{9b} Many, retry after 7 s";
+    assert_eq!(rejected(reason()), start);
+    assert_eq!(rejected(reason().with_body(" {\"code\":\n1}\r\n")), format!("{start}: {{\"code\":\\n1}}"));
+    let led = reason().with_body("no").with_redirect("ws://b.test/x");
+    assert_eq!(rejected(led.clone()), format!("{start} (redirected to ws://b.test/x): no"));
+    assert_eq!(led.redirected_to().map(|url| url.to_string()).as_deref(), Some("ws://b.test/x"));
+
+    let long = reason().with_body(&"é".repeat(Refusal::MAX_LEN));
+    assert_eq!(long.body().as_raw(), "é".repeat(Refusal::MAX_LEN / 2));
+    assert_eq!(rejected(long), format!("{start}: {}…", "é".repeat(200)));
+    let odd = Refusal::default().with_body(&format!("x{}", "é".repeat(Refusal::MAX_LEN)));
+    assert_eq!(odd.body().as_raw().len(), Refusal::MAX_LEN - 1, "no half of a character");
 }
 
 #[test]

@@ -382,7 +382,8 @@ fn r6_fatal_by_default_are_4xx_but_three_and_fatal_faults() {
 }
 
 #[test]
-fn r6_what_no_retry_mends_in_tls_and_proxies_is_fatal() {
+fn r6_what_is_settled_on_this_side_is_fatal() {
+    let request = [Failure::Request { detail: "x".to_owned() }, Failure::Redirected { to: "x".to_owned() }];
     let tls = [
         TlsProblem::UnknownIssuer,
         TlsProblem::WrongHost,
@@ -396,7 +397,7 @@ fn r6_what_no_retry_mends_in_tls_and_proxies_is_fatal() {
     let tls = tls.map(|problem| Failure::Tls { problem, detail: "x".to_owned() });
     let proxy = [ProxyProblem::Misconfigured, ProxyProblem::Credentials, ProxyProblem::Forbidden];
     let proxy = proxy.map(|problem| Failure::Proxy { problem, detail: "x".to_owned() });
-    for failure in tls.into_iter().chain(proxy) {
+    for failure in request.into_iter().chain(tls).chain(proxy) {
         assert!(is_fatal(Classification::Standard, failure.clone()), "{failure}");
         assert!(is_fatal(Classification::AnyHttpError, failure.clone()), "{failure}");
     }

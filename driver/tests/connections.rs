@@ -280,7 +280,7 @@ fn end_of_stream_is_a_loss<M: Mode>() {
 /// R1, R2.
 fn refused_attempts_are_retried<M: Mode>() {
     let world = World::default();
-    let refusal = || Failure::Rejected { status: 503, retry_after: None };
+    let refusal = || Failure::rejected(503, None);
     for _ in 0..6 {
         world.script(Dial::Refuse(refusal()));
     }

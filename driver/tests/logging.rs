@@ -65,7 +65,7 @@ fn tracing_holds_no_secret<M: Mode>() {
     static LISTENER: Once = Once::new();
     LISTENER.call_once(|| tracing::subscriber::set_global_default(Lines).unwrap());
     let world = World::default();
-    world.script(Dial::Refuse(Failure::Rejected { status: 503, retry_after: None }));
+    world.script(Dial::Refuse(Failure::rejected(503, None)));
     let builder = FeedBuilder::new(world.clone(), URL)
         .config(config().telemetry_id("prices"))
         .header("authorization", "hush")

@@ -78,7 +78,7 @@ fn shutdown_before_the_first_poll_dials_nothing<M: Mode>() {
 /// S3.
 fn a_stop_for_good_is_one_error<M: Mode>() {
     let world = World::default();
-    world.script(Dial::Refuse(Failure::Rejected { status: 403, retry_after: None }));
+    world.script(Dial::Refuse(Failure::rejected(403, None)));
     let mut rig = Rig::new::<M, _>(&world, builder(&world));
     assert_eq!(rig.drain(), ["error fatal", "end"]);
     assert_eq!(world.live_tasks(), 0);

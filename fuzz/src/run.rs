@@ -84,7 +84,7 @@ impl From<Why> for Failure {
             Why::Timeout => Self::ConnectTimeout,
             Why::Protocol => Self::Protocol { detail: "bad".into() },
             Why::Rejected { status, retry_after } => {
-                Self::Rejected { status, retry_after: retry_after.map(Duration::from_millis) }
+                Self::rejected(status, retry_after.map(Duration::from_millis))
             }
         }
     }

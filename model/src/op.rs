@@ -212,9 +212,7 @@ fn reset() -> Failure {
 fn refused(refusal: Refusal) -> Failure {
     match refusal {
         Refusal::Tcp => Failure::Tcp { detail: "refused".into() },
-        Refusal::Busy => {
-            Failure::Rejected { status: 503, retry_after: Some(Duration::from_millis(RETRY_AFTER.into())) }
-        }
-        Refusal::NotFound => Failure::Rejected { status: 404, retry_after: None },
+        Refusal::Busy => Failure::rejected(503, Some(Duration::from_millis(RETRY_AFTER.into()))),
+        Refusal::NotFound => Failure::rejected(404, None),
     }
 }

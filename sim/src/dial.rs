@@ -135,5 +135,5 @@ fn rejection(rng: &mut Rng, fatal: bool) -> Dial {
     };
     let after = Duration::from_secs(rng.u64(1..400));
     let retry_after = rng.bool().then_some(after);
-    Dial::Fail(Failure::Rejected { status, retry_after })
+    Dial::Fail(Failure::rejected(status, retry_after))
 }

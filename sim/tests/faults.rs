@@ -190,8 +190,8 @@ impl Server for Reluctant {
     fn on_dial(&mut self, attempt: u64) -> Dial {
         match attempt {
             4 => Dial::Accept,
-            5 => Dial::Fail(Failure::Rejected { status: 418, retry_after: None }),
-            _ => Dial::Fail(Failure::Rejected { status: 404, retry_after: None }),
+            5 => Dial::Fail(Failure::rejected(418, None)),
+            _ => Dial::Fail(Failure::rejected(404, None)),
         }
     }
 
@@ -237,7 +237,7 @@ fn stop_reasons_are_judged_by_ones_own_classification() {
         .trace(true)
         .run();
     report.assert_ok();
-    let fatal = StopReason::Fatal { failure: Failure::Rejected { status: 404, retry_after: None } };
+    let fatal = StopReason::Fatal { failure: Failure::rejected(404, None) };
     assert_eq!((ended(&report), fatal.kind(), report.stats.attempts), ("Fatal", "fatal", 1));
 }
 

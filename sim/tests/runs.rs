@@ -124,7 +124,7 @@ impl Server for Refusing {
     fn on_dial(&mut self, attempt: u64) -> Dial {
         match attempt {
             1 => Dial::Hang,
-            2 => Dial::Fail(Failure::Rejected { status: 503, retry_after: Some(7 * SECOND) }),
+            2 => Dial::Fail(Failure::rejected(503, Some(7 * SECOND))),
             _ => Dial::Accept,
         }
     }

@@ -55,8 +55,8 @@ fn delay(bencher: Bencher<'_, '_>, policy: Policy) {
 /// Of each kind that is looked at differently.
 fn failures() -> [Failure; 4] {
     [
-        Failure::Rejected { status: 503, retry_after: None },
-        Failure::Rejected { status: 404, retry_after: None },
+        Failure::rejected(503, None),
+        Failure::rejected(404, None),
         Failure::Tls { problem: TlsProblem::UnknownIssuer, detail: String::new() },
         refused(),
     ]

@@ -34,7 +34,7 @@ pub(crate) fn refused() -> Failure {
 }
 
 pub(crate) fn rejected(status: u16, retry_after: Option<Duration>) -> Failure {
-    Failure::Rejected { status, retry_after }
+    Failure::rejected(status, retry_after)
 }
 
 /// A configuration without surprises: retries for ever, 100 ms apart.

@@ -266,8 +266,8 @@ fn broken() -> Failure {
 
 fn failure(kind: u8) -> Failure {
     match kind {
-        0 => Failure::Rejected { status: 404, retry_after: None },
-        1 | 2 => Failure::Rejected { status: 503, retry_after: Some(Duration::from_millis(30)) },
+        0 => Failure::rejected(404, None),
+        1 | 2 => Failure::rejected(503, Some(Duration::from_millis(30))),
         _ => Failure::Tcp { detail: "refused".into() },
     }
 }

@@ -168,7 +168,7 @@ fn judge(request: &ConnectRequest, key: &str, (status, headers): &Head) -> Resul
         if let (true, Some(location)) = (redirect::is_redirect(status), headers.get(LOCATION)) {
             return Ok(Verdict::Redirect(location.clone()));
         }
-        return Err(Failure::Rejected { status, retry_after: retry_after(headers, SystemTime::now()) });
+        return Err(Failure::rejected(status, retry_after(headers, SystemTime::now())));
     }
     if !has_token(headers, &UPGRADE, "websocket") {
         return Err(invalid("it switches to another protocol than websocket (Upgrade)"));

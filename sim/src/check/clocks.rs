@@ -137,6 +137,8 @@ impl Clocks {
             | Failure::Proxy { .. }
             | Failure::Tls { .. }
             | Failure::Rejected { .. }
+            | Failure::Redirected { .. }
+            | Failure::Request { .. }
             | Failure::Upgrade { .. }
             | Failure::Bootstrap(_)
             | Failure::Closed(_)

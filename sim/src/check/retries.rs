@@ -108,7 +108,7 @@ impl Retries {
             None => self.settings.backoff.range(attempt),
         };
         let asked = match &self.last {
-            Some(Failure::Rejected { status: 429 | 503, retry_after: Some(after) }) => {
+            Some(Failure::Rejected { status: 429 | 503, retry_after: Some(after), .. }) => {
                 (*after).min(self.settings.max_retry_after)
             }
             Some(_) | None => Duration::ZERO,
@@ -153,6 +153,7 @@ impl Retries {
 /// R6, as the standard classification has it.
 fn is_fatal(failure: &Failure) -> bool {
     match failure {
+        Failure::Request { .. } | Failure::Redirected { .. } => true,
         Failure::Rejected { status, .. } => (400..500).contains(status) && ![408, 425, 429].contains(status),
         Failure::Fault(fault) | Failure::Bootstrap(BootstrapFailure::Fault(fault)) => {
             fault.severity() == Severity::Fatal

@@ -177,7 +177,7 @@ fn failed(failure: Failure) -> Vec<(u64, Entry)> {
 }
 
 fn rejected(status: u16, after: u64) -> Failure {
-    Failure::Rejected { status, retry_after: Some(Duration::from_secs(after)) }
+    Failure::rejected(status, Some(Duration::from_secs(after)))
 }
 
 fn stopped_by(reason: StopReason) -> Entry {

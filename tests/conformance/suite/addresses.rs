@@ -173,7 +173,7 @@ async fn each_attempt_looks_its_host_up<M: Mode>() {
         std::future::ready(ConnectRequest::new(format!("ws://{host}.test:{port}/feed")))
     };
     let mut feed = M::start(M::feed(&url(port)).config(twice()).connector(connector).resolver(resolver));
-    let last = Failure::Rejected { status: 503, retry_after: None };
+    let last = Failure::rejected(503, None);
     assert_eq!(end(&mut feed).await, Some(StopReason::RetriesExhausted { last }));
     let hosts = [first, second].map(|server| server.headers("host"));
     assert_eq!(hosts, ["one", "two"].map(|host| vec![Some(format!("{host}.test:{port}"))]));

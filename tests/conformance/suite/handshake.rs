@@ -269,7 +269,7 @@ async fn interim_answers_are_skipped<A: Adapter>() {
         }
         let refusal = move |_: &str| (interim.clone() + "HTTP/1.1 404 Not Found\r\n\r\n").into_bytes();
         let failure = answered::<A>(refusal).await.unwrap_err();
-        assert_eq!(failure, Failure::Rejected { status: 404, retry_after: None });
+        assert_eq!(failure, Failure::rejected(404, None));
     }
 }
 
@@ -296,7 +296,7 @@ async fn a_refusal_tells_status_and_retry_after<A: Adapter>() {
     for (head, status, seconds) in table {
         let answer = format!("HTTP/1.1 {head}\r\nContent-Length: 6\r\n\r\nsecret").into_bytes();
         let failure = answered::<A>(move |_| answer.clone()).await.unwrap_err();
-        assert_eq!(failure, Failure::Rejected { status, retry_after: seconds.map(Duration::from_secs) });
+        assert_eq!(failure, Failure::rejected(status, seconds.map(Duration::from_secs)));
     }
 }
 
@@ -304,7 +304,9 @@ async fn retry_after_as_a_date_to_come_is_a_span_from_now<A: Adapter>() {
     let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(3600));
     let answer = format!("HTTP/1.1 503 Service Unavailable\r\nRetry-After: {date}\r\n\r\n");
     let failure = answered::<A>(move |_| answer.clone().into_bytes()).await.unwrap_err();
-    let Failure::Rejected { status: 503, retry_after: Some(after) } = failure else { panic!("{failure}") };
+    let Failure::Rejected { status: 503, retry_after: Some(after), .. } = failure else {
+        panic!("{failure}")
+    };
     assert!(after > Duration::from_secs(3500) && after <= Duration::from_secs(3600), "{after:?}");
 }
 
@@ -314,7 +316,7 @@ async fn a_refusal_whose_body_never_ends<A: Adapter>() {
         let answer = format!("HTTP/1.1 503 Service Unavailable\r\n{body}\r\n\r\n6\r\nsecret\r\n");
         let before = Instant::now();
         let failure = answered::<A>(move |_| answer.clone().into_bytes()).await.unwrap_err();
-        assert_eq!(failure, Failure::Rejected { status: 503, retry_after: None }, "{body}");
+        assert_eq!(failure, Failure::rejected(503, None), "{body}");
         // Connecting may take twice this long.
         assert!(before.elapsed() < tidegate_tests::wait::WAIT);
     }
@@ -333,7 +335,7 @@ async fn a_refusal_before_the_request_is_read<A: Adapter>() {
         let value = if name == "x-large" { many.clone() } else { HeaderValue::from_static("y") };
         let asked = ConnectRequest::new(server.url()).unwrap().with_header(name.parse().unwrap(), value);
         let failure = request::<A>(asked, Connector::default()).await.unwrap_err();
-        assert_eq!(failure, Failure::Rejected { status: 503, retry_after: Some(ms(1000)) });
+        assert_eq!(failure, Failure::rejected(503, Some(ms(1000))));
     }
     within(server.all_gone()).await;
 }

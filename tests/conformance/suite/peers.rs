@@ -214,7 +214,7 @@ async fn retry_after_a_second<M: Mode>(server: &Peer) {
     let config = Config::builder().retry(RetryPolicy::fixed(ms(5)).max_retries(1));
     let builder = M::feed(&server.url("/refuse?status=503&retry_after=1")).config(config);
     let mut feed = M::start(builder.on_notice(notices.watch()));
-    let last = Failure::Rejected { status: 503, retry_after: Some(ms(1000)) };
+    let last = Failure::rejected(503, Some(ms(1000)));
     assert_eq!(end(&mut feed).await, Some(StopReason::RetriesExhausted { last }));
     let waited = spans(&notices.times("connecting"));
     assert!(waited.len() == 1 && waited[0] >= ms(1000), "{waited:?}");
@@ -225,7 +225,7 @@ async fn unauthorized<M: Mode>(server: &Peer) {
     let notices = Notices::default();
     let builder = M::feed(&server.url("/refuse?status=401")).config(quick());
     let mut feed = M::start(builder.on_notice(notices.watch()));
-    let failure = Failure::Rejected { status: 401, retry_after: None };
+    let failure = Failure::rejected(401, None);
     assert_eq!(end(&mut feed).await, Some(StopReason::Fatal { failure }));
     assert_eq!(notices.lines(), ["connecting 1", "failure 1: rejected", "stopped: fatal"]);
 }
@@ -365,7 +365,7 @@ mod through_nginx {
         let config = Config::builder().retry(RetryPolicy::fixed(ms(5)).max_retries(1));
         let builder = M::feed(&nginx.url_by_name("localhost", "/echo")).config(config);
         let mut feed = M::start(builder.tls(trusting()));
-        let last = Failure::Rejected { status: 502, retry_after: None };
+        let last = Failure::rejected(502, None);
         assert_eq!(end(&mut feed).await, Some(StopReason::RetriesExhausted { last }));
     }
 }

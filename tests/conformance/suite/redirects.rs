@@ -150,7 +150,7 @@ async fn answers_that_lead_nowhere<A: Adapter>() {
         (308, ""),
     ] {
         let server = routed(move |_| Some(format!("{status} Whatever{location}")));
-        assert_eq!(arrives::<A>(&server).await, Err(Failure::Rejected { status, retry_after: None }));
+        assert_eq!(arrives::<A>(&server).await, Err(Failure::rejected(status, None)));
         assert_eq!(server.accepted(), 1);
         within(server.all_gone()).await;
     }

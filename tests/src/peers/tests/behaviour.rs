@@ -139,7 +139,7 @@ async fn refusals() {
     for peer in servers() {
         let plain = Connector::default();
         let refused = open(&peer.url("/refuse?status=429&retry_after=7"), &[], &plain).await.unwrap_err();
-        let Failure::Rejected { status, retry_after } = refused else { panic!("{refused}") };
+        let Failure::Rejected { status, retry_after, .. } = refused else { panic!("{refused}") };
         assert_eq!((status, retry_after.map(|after| after.as_secs())), (429, Some(7)), "{peer:?}");
 
         let mut stream = TcpStream::connect(peer.address()).unwrap();
