@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::io;
 
 use futures_rustls::rustls::{AlertDescription, Error, InvalidMessage, PeerIncompatible};
+use tidegate_core::escape::Escaped;
 use tidegate_core::{Failure, TlsProblem};
 
 use crate::net::tls::TlsError;
@@ -97,11 +98,9 @@ const fn explained(problem: TlsProblem, sentence: &'static str) -> Explained {
     (problem, Cow::Borrowed(sentence))
 }
 
-/// Text of a peer or a library, for people: escaped, and no longer than a host name.
+/// Text of a peer or a library, for people.
 fn shown(text: &str) -> String {
-    const MOST: usize = 100;
-    let escaped = text.escape_debug();
-    escaped.take(MOST).collect()
+    Escaped::new(text).at_most(100).to_string()
 }
 
 /// What may help.
