@@ -5,7 +5,7 @@ mod values;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, ColorChoice, Parser, Subcommand};
 
 pub(crate) use values::{HeaderArg, MaxRetries, OverflowArg, RetryArg};
 
@@ -15,11 +15,15 @@ pub(crate) use values::{HeaderArg, MaxRetries, OverflowArg, RetryArg};
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
+
+    /// When to use color, such as --color never; auto is on a terminal, unless NO_COLOR is set
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = ColorChoice::Auto, global = true)]
+    pub(crate) color: ColorChoice,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Write each item of a feed as one line to standard output
+    /// Write the items of a feed to standard output
     Tail(Box<TailArgs>),
     /// Run a feed server that misbehaves, follow it, and check that nothing goes wrong unnoticed
     Demo(DemoArgs),
@@ -27,11 +31,13 @@ pub(crate) enum Command {
     Serve(ServeArgs),
 }
 
-/// Exit codes: 0 finished (count reached, SIGINT or SIGTERM, or standard output closed), 1 stopped for good, 2 wrong usage.
+/// Exit codes: 0 finished (count reached, SIGINT or SIGTERM, or standard output closed), 1 stopped for good, or not all was
+/// written, 2 wrong usage.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Durations are such as 500ms, 15s, 2m. In plain output a binary item is written in base64, and \
-                        line breaks in text as \\n and \\r, so that an item is one line; --json keeps everything exact."
+    after_help = "Durations are such as 500ms, 15s, 2m. Plain output is text as it arrived, with a line break if it has \
+                  none at its end, and a line of base64 for a binary item: tidegate tail URL | jq .price\n\
+                  On a terminal, control characters are escaped."
 )]
 pub(crate) struct TailArgs {
     /// Where the feed is: ws://… or wss://…
@@ -72,6 +78,10 @@ pub(crate) struct TailArgs {
     /// Write one JSON object a line, with marks where the feed was live, interrupted, or had items dropped
     #[arg(long)]
     pub(crate) json: bool,
+
+    /// Write a JSON item as one line, without white space between its tokens, such as --compact | grep '"side":"buy"'
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) compact: bool,
 
     /// Write what happens as JSON lines to this file; - is standard error
     #[arg(long, value_name = "FILE")]

@@ -68,6 +68,16 @@ pub(crate) struct Verdict {
     pub(crate) misplaced_markers: u64,
 }
 
+/// What became of the trades that were sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sent {
+    pub(crate) received: u64,
+    pub(crate) lost_in_gaps: u64,
+    pub(crate) lost_unannounced: u64,
+    /// Newer than all that were received, or none was.
+    pub(crate) under_way: u64,
+}
+
 impl Audit {
     /// The connection of that number turned live.
     pub(crate) fn live(&mut self, connection: u64) {
@@ -131,6 +141,29 @@ impl Audit {
             lost_unannounced: missing(Loss::Silent),
             ..self.counts
         }
+    }
+
+    /// What became of the trades in these ranges, each of which was sent once. The sums agree with the
+    /// [`verdict`](Self::verdict) if every trade received was sent.
+    pub(crate) fn trace(&self, sent: impl Iterator<Item = Range<u64>>) -> Sent {
+        let span = self.span.clone().unwrap_or_default();
+        let common = |one: &Range<u64>, other: &Range<u64>| {
+            one.end.min(other.end).saturating_sub(one.start.max(other.start))
+        };
+        sent.fold(Sent::default(), |mut sum, range| {
+            let missing = |losses: &[Loss]| -> u64 {
+                let holes = self.holes.iter().filter(|hole| losses.contains(&hole.loss));
+                holes.map(|hole| common(&hole.range, &range)).sum()
+            };
+            let announced = missing(&[Loss::Announced]);
+            let silent = missing(&[Loss::Silent, Loss::BeforeTheFirst]) + common(&range, &(0..span.start));
+            sum.lost_in_gaps += announced;
+            sum.lost_unannounced += silent;
+            sum.received +=
+                common(&range, &span) - missing(&[Loss::Announced, Loss::Silent, Loss::BeforeTheFirst]);
+            sum.under_way += common(&range, &(span.end..u64::MAX));
+            sum
+        })
     }
 
     /// A trade newer than all before, behind `gap`: every excuse there is ends with it.

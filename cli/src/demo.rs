@@ -4,6 +4,7 @@ mod recoveries;
 mod summary;
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -17,15 +18,19 @@ use crate::args::DemoArgs;
 use crate::audit::Audit;
 use crate::demo::recoveries::Recoveries;
 use crate::exit::Exit;
+use crate::output::{End, Output};
 use crate::report::{Reporter, Verbosity};
 use crate::server::{self, FeedServer, Schedule, ServerEvent};
 use crate::signals::Signals;
-use crate::status::StatusLine;
+use crate::status::{self, BAD, StatusLine};
+
+/// How long the last trades may take to arrive.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// The demo's consumer looks away for so long when a flood begins: the queue fills, and reading must be held back.
 const SLOWNESS: Duration = Duration::from_millis(400);
 
-pub(crate) async fn run(args: DemoArgs, signals: Signals) -> Exit {
+pub(crate) async fn run(args: DemoArgs, signals: &mut Signals) -> Exit {
     let options = server::Options {
         seed: args.seed,
         rate: args.rate,
@@ -37,7 +42,11 @@ pub(crate) async fn run(args: DemoArgs, signals: Signals) -> Exit {
         Err(error) => return Exit::failed(format!("no loopback port for the demo's server: {error}")),
     };
     let status = StatusLine::new(true);
-    let reporter = match Reporter::start(status.clone(), Verbosity::Verbose, None) {
+    let output = match Output::start(status.clone()) {
+        Ok(output) => output,
+        Err(error) => return Exit::failed(format!("no thread for standard output: {error}")),
+    };
+    let reporter = match Reporter::start(status, Verbosity::Verbose, None) {
         Ok(reporter) => reporter,
         Err(error) => return Exit::Failed(error),
     };
@@ -52,26 +61,36 @@ pub(crate) async fn run(args: DemoArgs, signals: Signals) -> Exit {
         Ok(feed) => feed,
         Err(error) => return Exit::failed(format!("the demo's feed cannot be built: {error}")),
     };
+    let handle = feed.handle();
+    reporter.follow(handle.clone());
     let (stop, stopped) = oneshot::channel::<()>();
     let server = tokio::spawn(server.run(async { _ = stopped.await }));
-    let follow = tokio::spawn(status.clone().follow(feed.handle()));
-    let watch = Watch {
-        feed,
-        events,
-        status: status.clone(),
-        audit: Audit::default(),
-        recoveries: Recoveries::default(),
+    let watch = Watch { feed, events, reporter, audit: Audit::default(), recoveries: Recoveries::default() };
+    let work = async {
+        let (seen, reporter) = watch.run(args.duration).await;
+        drop(stop);
+        (seen, server.await, reporter)
     };
-    let seen = watch.run(args.duration, signals).await;
-    drop(stop);
-    let ledger = server.await;
-    follow.abort();
-    status.clear();
-    reporter.finish();
+    let Some((seen, ledger, reporter)) = signals.stop(work, || handle.shutdown()).await else {
+        return Exit::failed("interrupted: the demo has no account of what it saw");
+    };
+    signals.last_words(reporter.finish()).await;
     match (seen, ledger) {
-        (Ok(seen), Ok(ledger)) => summary::print(&ledger, &seen),
+        (Ok(seen), Ok(ledger)) => print(summary::account(&ledger, &seen), output, signals).await,
         (Err(reason), _) => Exit::stopped(&reason),
         (_, Err(error)) => Exit::failed(format!("the demo's server failed: {error}")),
+    }
+}
+
+async fn print((text, exit): (String, Exit), mut output: Output, signals: &mut Signals) -> Exit {
+    let text = status::paint(&text, status::is_colored(&std::io::stdout()));
+    output.buffer().extend_from_slice(text.as_bytes());
+    match signals.last_words(output.flush()).await {
+        Some(Ok(()) | Err(End::Closed)) => exit,
+        Some(Err(End::Failed(why))) => {
+            Exit::failed(format!("standard output cannot be written: {why}; {}", output.stop(0).await))
+        }
+        None => Exit::failed(format!("stopped by a signal; {}", output.stop(0).await)),
     }
 }
 
@@ -91,9 +110,15 @@ fn config() -> ConfigBuilder {
 /// Subscribes, is ready once the server says so, and emits the number of each trade.
 struct Trades;
 
+enum Heard {
+    Trade(u64),
+    /// No trade is sent any more; those that were have arrived.
+    Unsubscribed,
+}
+
 impl FrameHandler for Trades {
     type Session = ();
-    type Item = u64;
+    type Item = Heard;
 
     fn on_upgrade(&mut self, upgrade: &mut Upgrade<'_>) -> Result<(), Fault> {
         upgrade.send(server::SUBSCRIBE);
@@ -104,7 +129,7 @@ impl FrameHandler for Trades {
         &mut self,
         _session: &mut (),
         message: Message,
-        cx: &mut Context<'_, u64>,
+        cx: &mut Context<'_, Heard>,
     ) -> Result<(), Fault> {
         let message: Value = serde_json::from_slice(message.payload())
             .map_err(|error| Fault::retryable(format!("not JSON: {error}")))?;
@@ -112,9 +137,10 @@ impl FrameHandler for Trades {
             Some("trade") => {
                 let number =
                     message["seq"].as_u64().ok_or_else(|| Fault::retryable("a trade without a number"))?;
-                cx.emit(number);
+                cx.emit(Heard::Trade(number));
             }
             Some("subscribed") => cx.ready(),
+            Some("unsubscribed") => cx.emit(Heard::Unsubscribed),
             Some("error") => return Err(Fault::retryable("the server did not understand")),
             Some(_) | None => {}
         }
@@ -128,9 +154,9 @@ impl FrameHandler for Trades {
 
 /// The consumer's side of the demo.
 struct Watch {
-    feed: Feed<Spawned<u64>>,
+    feed: Feed<Spawned<Heard>>,
     events: mpsc::UnboundedReceiver<ServerEvent>,
-    status: StatusLine,
+    reporter: Reporter,
     audit: Audit,
     recoveries: Recoveries,
 }
@@ -139,53 +165,78 @@ struct Watch {
 struct Seen {
     audit: Audit,
     recoveries: Recoveries,
+    last: Last,
+}
+
+/// How much the consumer saw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Last {
+    /// It took all that was sent.
+    Unsubscribed,
+    /// It ended earlier: some may still have been on their way.
+    Cut,
 }
 
 impl Watch {
-    /// Consumes for `duration`, then shuts the feed down and takes what is left in it.
-    async fn run(mut self, duration: Duration, signals: Signals) -> Result<Seen, StopReason> {
-        let handle = self.feed.handle();
-        let work = async {
-            self.consume(duration).await;
-            Exit::Finished
-        };
-        if let Exit::Failed(why) = signals.stop(work, || handle.shutdown()).await {
-            self.status.line(&format!("tidegate: {why}"));
-        }
-        handle.shutdown();
+    async fn run(mut self, duration: Duration) -> (Result<Seen, StopReason>, Reporter) {
+        let last = self.consume(duration).await;
+        self.feed.handle().shutdown();
         while let Some(delivery) = self.feed.recv().await {
-            self.take(&delivery?);
+            match delivery {
+                Ok(delivery) => drop(self.take(&delivery)),
+                Err(reason) => return (Err(reason), self.reporter),
+            }
         }
-        Ok(Seen { audit: self.audit, recoveries: self.recoveries })
+        (Ok(Seen { audit: self.audit, recoveries: self.recoveries, last }), self.reporter)
     }
 
-    async fn consume(&mut self, duration: Duration) {
-        let end = tokio::time::Instant::now() + duration;
+    async fn consume(&mut self, duration: Duration) -> Last {
+        if self.follow(duration).await.is_break() {
+            return Last::Cut;
+        }
+        // So that the account holds what was sent and not what happened to be under way.
+        match self.feed.handle().send(server::UNSUBSCRIBE).await {
+            Ok(()) => match self.follow(FAREWELL).await {
+                ControlFlow::Break(last) => last,
+                ControlFlow::Continue(()) => Last::Cut,
+            },
+            Err(_) => Last::Cut,
+        }
+    }
+
+    /// Takes deliveries for so long, or until they end.
+    async fn follow(&mut self, span: Duration) -> ControlFlow<Last> {
+        let end = tokio::time::Instant::now() + span;
         let mut batch = Vec::new();
         loop {
             tokio::select! {
-                () = tokio::time::sleep_until(end) => return,
+                () = tokio::time::sleep_until(end) => return ControlFlow::Continue(()),
                 Some(event) = self.events.recv() => self.hear(&event).await,
                 received = self.feed.recv_many(&mut batch, 256) => match received {
-                    Ok(0) | Err(_) => return,
-                    Ok(_) => batch.drain(..).for_each(|delivery| self.take(&delivery)),
+                    Ok(0) | Err(_) => return ControlFlow::Break(Last::Cut),
+                    Ok(_) => batch.drain(..).try_for_each(|delivery| self.take(&delivery))?,
                 },
             }
         }
     }
 
     async fn hear(&mut self, event: &ServerEvent) {
-        self.status.line(&format!("{:>11} {event}", "server:"));
-        if let ServerEvent::FaultInjected { fault: server::Fault::Flood { .. }, .. } = event {
-            tokio::time::sleep(SLOWNESS).await;
+        if let ServerEvent::FaultInjected { fault, .. } = event {
+            self.reporter.line(format!("{BAD}{:>11} {event}{BAD:#}", "server:"));
+            if let server::Fault::Flood { .. } = fault {
+                tokio::time::sleep(SLOWNESS).await;
+            }
+        } else {
+            self.reporter.line(format!("{:>11} {event}", "server:"));
         }
     }
 
-    fn take(&mut self, delivery: &Delivery<u64>) {
+    fn take(&mut self, delivery: &Delivery<Heard>) -> ControlFlow<Last> {
         match delivery {
-            Delivery::Item(number) => {
+            Delivery::Item(Heard::Trade(number)) => {
                 self.audit.trade(*number);
             }
+            Delivery::Item(Heard::Unsubscribed) => return ControlFlow::Break(Last::Unsubscribed),
             Delivery::Live { id } => {
                 self.audit.live(id.get());
                 self.recoveries.live(Instant::now());
@@ -196,5 +247,6 @@ impl Watch {
             }
             Delivery::Dropped { count } => self.audit.dropped(*count),
         }
+        ControlFlow::Continue(())
     }
 }

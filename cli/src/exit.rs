@@ -1,6 +1,7 @@
 //! How the command ends: exit codes, and one line that says why and what to do.
 
 use std::fmt::Display;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use tidegate::{BootstrapFailure, Failure, ProxyProblem, StopReason, TlsProblem};
@@ -33,19 +34,25 @@ impl Exit {
         }
     }
 
-    /// Says why, if there is something to say.
-    pub(crate) fn report(self) -> ExitCode {
+    pub(crate) fn code(&self) -> ExitCode {
         match self {
             Self::Finished => ExitCode::SUCCESS,
-            Self::Failed(why) => {
-                eprintln!("tidegate: {why}");
-                ExitCode::from(1)
-            }
-            Self::Usage(why) => {
-                eprintln!("tidegate: {why}\n\nFor more information, try '--help'.");
-                ExitCode::from(2)
-            }
+            Self::Failed(_) => ExitCode::from(1),
+            Self::Usage(_) => ExitCode::from(2),
         }
+    }
+
+    /// Says why, if there is something to say.
+    pub(crate) fn report(self) -> ExitCode {
+        // There is nowhere left to say that standard error is closed.
+        let _ = match &self {
+            Self::Finished => Ok(()),
+            Self::Failed(why) => writeln!(io::stderr(), "tidegate: {why}"),
+            Self::Usage(why) => {
+                writeln!(io::stderr(), "tidegate: {why}\n\nFor more information, try '--help'.")
+            }
+        };
+        self.code()
     }
 }
 

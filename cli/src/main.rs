@@ -5,8 +5,9 @@
 //! | options, their defaults and how they are read | `args.rs`, `args/values.rs` |
 //! | `tidegate tail` | `tail.rs` |
 //! | what a line of output looks like | `lines.rs` |
-//! | how lines get out, and when | `output.rs` |
-//! | lines on standard error, the status line, the telemetry file | `report.rs`, `status.rs`, `telemetry.rs` |
+//! | from the feed to standard output, and the end of that | `pump.rs` |
+//! | how lines get out, and when | `output.rs`, `output/` |
+//! | lines on standard error, colors, the status line, the telemetry file | `report.rs`, `status.rs`, `telemetry.rs` |
 //! | exit codes, and what to do about a stop | `exit.rs` |
 //! | SIGINT and SIGTERM | `signals.rs` |
 //! | `tidegate demo`, and its account of itself | `demo.rs`, `demo/` |
@@ -20,6 +21,7 @@ mod demo;
 mod exit;
 mod lines;
 mod output;
+mod pump;
 mod report;
 mod serve;
 mod server;
@@ -38,22 +40,28 @@ use crate::signals::Signals;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    status::choose_color(cli.color);
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return Exit::failed(format!("no runtime: {error}")).report(),
     };
-    let exit = runtime.block_on(async {
-        let signals = match Signals::catch() {
-            Ok(signals) => signals,
-            Err(error) => return Exit::failed(format!("signals cannot be received: {error}")),
-        };
-        match cli.command {
-            Command::Tail(options) => tail::run(*options, signals).await,
-            Command::Demo(options) => demo::run(options, signals).await,
-            Command::Serve(options) => serve::run(options, signals).await,
-        }
-    });
-    // A write to a reader that has stopped reading would hold a clean end up for ever.
+    let code = runtime.block_on(run(cli.command));
+    // What is stuck stays behind.
     runtime.shutdown_background();
-    exit.report()
+    code
+}
+
+async fn run(command: Command) -> ExitCode {
+    let mut signals = match Signals::catch() {
+        Ok(signals) => signals,
+        Err(error) => return Exit::failed(format!("signals cannot be received: {error}")).report(),
+    };
+    let exit = match command {
+        Command::Tail(options) => tail::run(*options, &mut signals).await,
+        Command::Demo(options) => demo::run(options, &mut signals).await,
+        Command::Serve(options) => serve::run(options, &mut signals).await,
+    };
+    let code = exit.code();
+    signals.last_words(tokio::task::spawn_blocking(move || exit.report())).await;
+    code
 }

@@ -1,5 +1,5 @@
 //! What happens, for people on standard error and for machines in the telemetry file: one thread that may wait for
-//! either, so that the feed does not.
+//! either, so that neither the feed nor a signal does.
 
 use std::fs::File;
 use std::io::{self, LineWriter, Write};
@@ -9,12 +9,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use tidegate::{Notice, Timestamp};
+use anstyle::Style;
+use tidegate::{FeedHandle, Notice, Timestamp};
+use tokio::sync::oneshot;
 
-use crate::status::{StatusLine, human};
+use crate::status::{self, BAD, CHANGING, GOOD, Live, StatusLine, human};
 use crate::telemetry;
 
-/// Notices that may wait for a slow standard error or disk before they are given up.
+/// Entries that may wait for a slow standard error or disk before they are given up.
 const BACKLOG: usize = 4096;
 /// How long the end waits for standard error and disk.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -29,15 +31,24 @@ pub(crate) enum Verbosity {
     Verbose,
 }
 
+/// Hands over what is to be reported, without a wait.
 pub(crate) struct Reporter {
-    notices: SyncSender<(Notice, Timestamp)>,
+    entries: SyncSender<Entry>,
     missed: Arc<AtomicU64>,
-    done: Receiver<()>,
+    done: oneshot::Receiver<()>,
+}
+
+enum Entry {
+    Notice(Notice, Timestamp),
+    Line(String),
+    Follow(FeedHandle),
 }
 
 impl Reporter {
+    /// Opens the telemetry file, which may wait for as long as a FIFO has no reader.
+    ///
     /// # Errors
-    /// If the telemetry file cannot be made, or the thread.
+    /// If the telemetry file or the thread cannot be made.
     pub(crate) fn start(
         status: StatusLine,
         verbosity: Verbosity,
@@ -53,10 +64,17 @@ impl Reporter {
                 Some(Box::new(LineWriter::new(file)))
             }
         };
-        let (notices, incoming) = sync_channel(BACKLOG);
-        let (finished, done) = sync_channel(1);
+        let (entries, incoming) = sync_channel(BACKLOG);
+        let (finished, done) = oneshot::channel();
         let missed = Arc::new(AtomicU64::new(0));
-        let mut desk = Desk { status, verbosity, telemetry, missed: missed.clone(), drops: Drops::default() };
+        let mut desk = Desk {
+            status,
+            verbosity,
+            telemetry,
+            missed: missed.clone(),
+            drops: Drops::default(),
+            live: None,
+        };
         let work = move || {
             desk.work(&incoming);
             // Nobody waits any more if the command has given up on it.
@@ -64,24 +82,36 @@ impl Reporter {
         };
         let thread = std::thread::Builder::new().name("report".to_owned()).spawn(work);
         thread.map_err(|error| format!("no thread for reports: {error}"))?;
-        Ok(Self { notices, missed, done })
+        Ok(Self { entries, missed, done })
     }
 
     /// What the feed calls with each notice.
     pub(crate) fn observer(&self) -> impl FnMut(&Notice, Timestamp) + Send + 'static {
-        let (notices, missed) = (self.notices.clone(), self.missed.clone());
-        move |notice, at| {
-            if notices.try_send((notice.clone(), at)).is_err() {
-                missed.fetch_add(1, Ordering::Relaxed);
-            }
-        }
+        let (entries, missed) = (self.entries.clone(), self.missed.clone());
+        move |notice, at| submit(&entries, &missed, Entry::Notice(notice.clone(), at))
+    }
+
+    /// Writes a line to standard error.
+    pub(crate) fn line(&self, text: impl Into<String>) {
+        submit(&self.entries, &self.missed, Entry::Line(text.into()));
+    }
+
+    /// Keeps the status line at this feed's figures.
+    pub(crate) fn follow(&self, feed: FeedHandle) {
+        submit(&self.entries, &self.missed, Entry::Follow(feed));
     }
 
     /// Waits until all is written, within reason. The feed with its observer must be gone by then.
-    pub(crate) fn finish(self) {
-        drop(self.notices);
+    pub(crate) async fn finish(self) {
+        drop(self.entries);
         // Standard error may be a pipe that nobody reads.
-        let _ = self.done.recv_timeout(PATIENCE);
+        let _ = tokio::time::timeout(PATIENCE, self.done).await;
+    }
+}
+
+fn submit(entries: &SyncSender<Entry>, missed: &AtomicU64, entry: Entry) {
+    if entries.try_send(entry).is_err() {
+        missed.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -91,6 +121,7 @@ struct Desk {
     telemetry: Option<Box<dyn Write + Send>>,
     missed: Arc<AtomicU64>,
     drops: Drops,
+    live: Option<Live>,
 }
 
 /// Drops that have not been told yet.
@@ -101,14 +132,20 @@ struct Drops {
 }
 
 impl Desk {
-    fn work(&mut self, incoming: &Receiver<(Notice, Timestamp)>) {
+    fn work(&mut self, incoming: &Receiver<Entry>) {
         loop {
-            match incoming.recv_timeout(DROPS_EVERY) {
-                Ok((notice, at)) => self.notice(&notice, at),
+            match incoming.recv_timeout(if self.live.is_some() { status::PACE } else { DROPS_EVERY }) {
+                Ok(Entry::Notice(notice, at)) => self.notice(&notice, at),
+                Ok(Entry::Line(text)) => self.status.line(&text),
+                Ok(Entry::Follow(feed)) => self.live = self.status.is_live().then(|| Live::new(feed)),
                 Err(RecvTimeoutError::Timeout) => self.tell_drops(),
                 Err(RecvTimeoutError::Disconnected) => break,
             }
+            if let Some(live) = &mut self.live {
+                live.show(&self.status);
+            }
         }
+        self.status.clear();
         self.drops.told = None;
         self.tell_drops();
         let missed = self.missed.load(Ordering::Relaxed);
@@ -155,18 +192,28 @@ fn seconds(at: Timestamp) -> f64 {
 fn line(notice: &Notice, verbosity: Verbosity) -> Option<String> {
     let verbose = verbosity == Verbosity::Verbose;
     match notice {
-        Notice::Success { id } => Some(format!("live: connection {id}")),
-        Notice::Failure { id, failure } => Some(format!("attempt {id} failed: {failure}")),
-        Notice::Disconnected { id, failure: Some(failure) } => {
-            Some(format!("disconnected: connection {id}: {failure}"))
+        Notice::Success { id } => Some(colored(GOOD, "live", &format!("connection {id}"))),
+        Notice::Failure { id, failure } => {
+            Some(colored(BAD, &format!("attempt {id} failed"), &failure.to_string()))
         }
-        Notice::Disconnected { id, failure: None } => Some(format!("closed: connection {id}")),
-        Notice::Timeout { id, failure } => Some(format!("timed out: connection {id}: {failure}")),
-        Notice::Retry { attempt, delay } => Some(format!("retry {attempt} in {}", human(*delay))),
-        Notice::Stopped { reason } => verbose.then(|| format!("stopped: {reason}")),
-        Notice::Connecting { id } => verbose.then(|| format!("connecting: attempt {id}")),
+        Notice::Disconnected { id, failure: Some(failure) } => {
+            Some(colored(BAD, "disconnected", &format!("connection {id}: {failure}")))
+        }
+        Notice::Disconnected { id, failure: None } => {
+            Some(colored(CHANGING, "closed", &format!("connection {id}")))
+        }
+        Notice::Timeout { id, failure } => {
+            Some(colored(BAD, "timed out", &format!("connection {id}: {failure}")))
+        }
+        Notice::Retry { attempt, delay } => {
+            Some(format!("{CHANGING}retry {attempt}{CHANGING:#} in {}", human(*delay)))
+        }
+        Notice::Stopped { reason } => verbose.then(|| colored(CHANGING, "stopped", &reason.to_string())),
+        Notice::Connecting { id } => {
+            verbose.then(|| colored(CHANGING, "connecting", &format!("attempt {id}")))
+        }
         Notice::Pong { id, round_trip } => {
-            verbose.then(|| format!("pong: connection {id}, round trip {round_trip:.1?}"))
+            verbose.then(|| format!("pong: connection {id}, round trip {}", status::millis(*round_trip)))
         }
         Notice::Paused { id } => {
             verbose.then(|| format!("reading held back: connection {id}: the queue is full"))
@@ -176,4 +223,8 @@ fn line(notice: &Notice, verbosity: Verbosity) -> Option<String> {
         }
         Notice::Status { .. } | Notice::Dropped { .. } => None,
     }
+}
+
+fn colored(style: Style, what: &str, more: &str) -> String {
+    format!("{style}{what}{style:#}: {more}")
 }

@@ -2,11 +2,12 @@
 
 use crate::args::ServeArgs;
 use crate::exit::Exit;
+use crate::report::{Reporter, Verbosity};
 use crate::server::{self, FeedServer, Schedule};
 use crate::signals::Signals;
 use crate::status::StatusLine;
 
-pub(crate) async fn run(args: ServeArgs, signals: Signals) -> Exit {
+pub(crate) async fn run(args: ServeArgs, signals: &mut Signals) -> Exit {
     let options = server::Options {
         seed: args.seed,
         rate: args.rate,
@@ -18,7 +19,11 @@ pub(crate) async fn run(args: ServeArgs, signals: Signals) -> Exit {
         Err(error) => return Exit::failed(format!("{} cannot be listened on: {error}", args.listen)),
     };
     let status = StatusLine::new(false);
-    status.line(&format!(
+    let reporter = match Reporter::start(status, Verbosity::Normal, None) {
+        Ok(reporter) => reporter,
+        Err(error) => return Exit::Failed(error),
+    };
+    reporter.line(format!(
         "try: tidegate tail ws://{}{} --send '{}'",
         server.local_addr(),
         server::PATH,
@@ -28,12 +33,13 @@ pub(crate) async fn run(args: ServeArgs, signals: Signals) -> Exit {
     let work = async {
         let telling = async {
             while let Some(event) = events.recv().await {
-                status.line(&event.to_string());
+                reporter.line(event.to_string());
             }
         };
         // The events end with the server.
         let (_ledger, ()) = tokio::join!(server.run(async { _ = stopped.await }), telling);
-        Exit::Finished
     };
-    signals.stop(work, || drop(stop)).await
+    signals.stop(work, || drop(stop)).await;
+    signals.last_words(reporter.finish()).await;
+    Exit::Finished
 }

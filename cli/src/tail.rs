@@ -3,44 +3,60 @@
 use std::time::Duration;
 
 use tidegate::tokio::{Connector, Limits, Proxy, Runtime, TlsOptions};
-use tidegate::{BuildError, Config, ConfigBuilder, Delivery, Feed, FeedBuilder, Phase, Spawned};
-use tokio::time::sleep_until;
+use tidegate::{BuildError, Config, ConfigBuilder, Feed, FeedBuilder, FeedHandle, Phase, Spawned};
+use tokio::time::timeout;
 
 use crate::args::{HeaderArg, NetworkArgs, TailArgs, TlsArgs};
 use crate::exit::Exit;
 use crate::lines::{Entry, Format, Numbered};
-use crate::output::{Output, Written};
+use crate::output::Output;
+use crate::pump::Pump;
 use crate::report::{Reporter, Verbosity};
 use crate::signals::{GRACE, Signals};
 use crate::status::StatusLine;
 
-/// Deliveries taken at a time.
-const BATCH: usize = 1024;
-
-pub(crate) async fn run(args: TailArgs, signals: Signals) -> Exit {
-    let status = StatusLine::new(!args.quiet);
-    let verbosity = match (args.quiet, args.verbose) {
-        (true, _) => Verbosity::Quiet,
-        (false, true) => Verbosity::Verbose,
-        (false, false) => Verbosity::Normal,
+pub(crate) async fn run(args: TailArgs, signals: &mut Signals) -> Exit {
+    // A file may be a FIFO: to open one waits for its other end.
+    let open = tokio::task::spawn_blocking(move || Tail::open(&args));
+    let tail = match signals.cut(open).await {
+        None => return Exit::Finished,
+        Some(Ok(Ok(tail))) => tail,
+        Some(Ok(Err(exit))) => return exit,
+        Some(Err(error)) => std::panic::resume_unwind(error.into_panic()),
     };
-    let reporter = match Reporter::start(status.clone(), verbosity, args.telemetry.as_deref()) {
-        Ok(reporter) => reporter,
-        Err(error) => return Exit::usage(error),
-    };
-    let feed = match start(&args, &reporter) {
-        Ok(feed) => feed,
-        Err(why) => return Exit::Usage(why),
-    };
-    let handle = feed.handle();
-    let follow = tokio::spawn(status.clone().follow(handle.clone()));
-    let exit = signals.stop(pump(feed, &args, Output::new(status.clone())), || handle.shutdown()).await;
+    let Tail { reporter, handle, pump } = tail;
+    let exit = pump.run(&handle, signals).await;
     // The closing handshake has its own bound; this one is for a loop that cannot get a turn.
-    let _ = tokio::time::timeout(GRACE, handle.wait_for(|phase| phase == Phase::Stopped)).await;
-    follow.abort();
-    status.clear();
-    reporter.finish();
+    let stopped = timeout(GRACE, handle.wait_for(|phase| phase == Phase::Stopped));
+    signals.stop(stopped, || {}).await;
+    signals.last_words(reporter.finish()).await;
     exit
+}
+
+/// All that a run needs, opened.
+struct Tail {
+    reporter: Reporter,
+    handle: FeedHandle,
+    pump: Pump,
+}
+
+impl Tail {
+    fn open(args: &TailArgs) -> Result<Self, Exit> {
+        let status = StatusLine::new(!args.quiet);
+        let verbosity = match (args.quiet, args.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (false, true) => Verbosity::Verbose,
+            (false, false) => Verbosity::Normal,
+        };
+        let output = Output::start(status.clone())
+            .map_err(|error| Exit::failed(format!("no thread for standard output: {error}")))?;
+        let reporter = Reporter::start(status, verbosity, args.telemetry.as_deref()).map_err(Exit::usage)?;
+        let feed = start(args, &reporter).map_err(Exit::Usage)?;
+        let handle = feed.handle();
+        reporter.follow(handle.clone());
+        let pump = Pump::new(feed, output, Format::new(args), args.count);
+        Ok(Self { reporter, handle, pump })
+    }
 }
 
 fn start(args: &TailArgs, reporter: &Reporter) -> Result<Feed<Spawned<Entry>>, String> {
@@ -123,70 +139,3 @@ fn config(args: &TailArgs) -> ConfigBuilder {
 }
 
 type SetSpan = fn(ConfigBuilder, Duration) -> ConfigBuilder;
-
-/// Moves deliveries from the feed to standard output until one of the two ends, or the count is reached.
-async fn pump(mut feed: Feed<Spawned<Entry>>, args: &TailArgs, mut output: Output) -> Exit {
-    let format = if args.json { Format::Json } else { Format::Plain };
-    let mut left = args.count.unwrap_or(u64::MAX);
-    let mut batch = Vec::with_capacity(BATCH);
-    let exit = loop {
-        if let Err(exit) = output.keep_up().await {
-            return exit;
-        }
-        if left == 0 {
-            break Exit::Finished;
-        }
-        let received = tokio::select! {
-            received = feed.recv_many(&mut batch, BATCH) => received,
-            () = until(output.due()) => continue,
-        };
-        match received {
-            Ok(0) => break Exit::Finished,
-            Ok(_) => left = format_batch(&mut batch, format, left, &mut output),
-            Err(reason) => break Exit::stopped(&reason),
-        }
-    };
-    drop(feed);
-    match output.flush().await {
-        Ok(Written::Out | Written::Closed) => exit,
-        Err(error) => Exit::failed(format!("standard output cannot be written: {error}")),
-    }
-}
-
-/// Writes what may still be written, and returns how many items may come after it.
-fn format_batch(batch: &mut Vec<Delivery<Entry>>, format: Format, mut left: u64, output: &mut Output) -> u64 {
-    let buffer = output.buffer();
-    for delivery in batch.drain(..) {
-        if left == 0 {
-            break;
-        }
-        if let Delivery::Item(_) = delivery {
-            left -= 1;
-        }
-        format.write(&delivery, buffer);
-    }
-    left
-}
-
-impl Output {
-    /// Flushes if it is time to.
-    async fn keep_up(&mut self) -> Result<(), Exit> {
-        let due = self.due().is_some_and(|due| due <= tokio::time::Instant::now());
-        if !due && !self.has_enough() {
-            return Ok(());
-        }
-        match self.flush().await {
-            Ok(Written::Out) => Ok(()),
-            // Whoever read has seen enough.
-            Ok(Written::Closed) => Err(Exit::Finished),
-            Err(error) => Err(Exit::failed(format!("standard output cannot be written: {error}"))),
-        }
-    }
-}
-
-async fn until(due: Option<tokio::time::Instant>) {
-    match due {
-        Some(due) => sleep_until(due).await,
-        None => std::future::pending().await,
-    }
-}

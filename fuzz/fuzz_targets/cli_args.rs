@@ -28,9 +28,9 @@ fuzz_target!(|input: &str| {
             let text = error.to_string();
             assert!(!is_value_of_secret(&arguments) || !text.contains(SECRET), "{text}");
         }
-        Ok(Cli { command: Command::Tail(args) }) => tail(&args),
-        Ok(Cli { command: Command::Demo(args) }) => assert!(args.rate > 0 && !args.duration.is_zero()),
-        Ok(Cli { command: Command::Serve(args) }) => assert!(args.rate > 0),
+        Ok(Cli { command: Command::Tail(args), .. }) => tail(&args),
+        Ok(Cli { command: Command::Demo(args), .. }) => assert!(args.rate > 0 && !args.duration.is_zero()),
+        Ok(Cli { command: Command::Serve(args), .. }) => assert!(args.rate > 0),
     }
 });
 

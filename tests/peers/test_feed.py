@@ -206,25 +206,6 @@ def test_a_consumer_that_stops_reading(peers, tail, figure, size, count):
     assert running.process.returncode == 0
 
 
-def test_a_signal_ends_it_although_nobody_reads(peers, tail, figure):
-    sent = 0
-
-    async def handler(ws, number, record):
-        nonlocal sent
-        while True:
-            await ws.send("x" * 1024)
-            sent += 1
-
-    server = peers.websockets(handler)
-    running = tail(server, read=False)
-    server.record.wait("opened")
-    settled(lambda: sent, still_for=0.5)
-    begun = time.monotonic()
-    running.send_signal(signal.SIGTERM)
-    running.finish(0, timeout=5)
-    figure(f"gone {time.monotonic() - begun:.2f} s after SIGTERM, with a full pipe")
-
-
 def test_items_dropped_are_announced_in_their_place(peers, tail, figure):
     total = 150_000
     sent = 0

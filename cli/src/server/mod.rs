@@ -41,6 +41,9 @@ pub(crate) const PATH: &str = "/feed";
 /// What a client sends to get trades.
 pub(crate) const SUBSCRIBE: &str = r#"{"op":"subscribe","channel":"trades"}"#;
 
+/// What a client sends to get no more.
+pub(crate) const UNSUBSCRIBE: &str = r#"{"op":"unsubscribe","channel":"trades"}"#;
+
 /// How long sessions have to say goodbye once the server is told to stop.
 const FAREWELL: Duration = Duration::from_millis(1500);
 
