@@ -81,8 +81,8 @@ async fn secure<N: Net>(
         return Err(failure::tls::of_host());
     };
     let config = TlsConnector::from(connector.tls_config::<N>().await?);
-    match config.connect(name, tcp).await {
+    match config.connect(name, tcp).into_fallible().await {
         Ok(stream) => Ok(Socket::Tls(Box::new(stream))),
-        Err(error) => Err(failure::tls::of_handshake(&error)),
+        Err((error, tcp)) => Err(failure::tls::of_handshake(&error, tcp).await),
     }
 }

@@ -28,6 +28,9 @@ pub(crate) enum Pem {
 
 impl TlsOptions {
     /// Trusts the certificate authorities in this PEM file as well as the platform's. May be given more than once.
+    ///
+    /// A server's self-signed certificate does too, unless it is an authority's (`basicConstraints` `CA:TRUE`, which
+    /// `openssl req -x509` sets by default): no server can use such a one.
     #[must_use]
     pub fn ca_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.authorities.push(Pem::File(file.into()));
@@ -64,8 +67,8 @@ impl TlsOptions {
         self
     }
 
-    /// Takes any certificate of any server for good, whatever authorities are given: no protection against an attacker
-    /// on the way. For tests against servers of one's own.
+    /// Disables certificate verification, whatever authorities are given: anyone on the path can read and change
+    /// everything. For tests against servers of your own.
     #[must_use]
     pub fn dangerously_accept_any_certificate(mut self) -> Self {
         self.accept_any = true;

@@ -7,7 +7,9 @@ mod tests;
 use std::borrow::Cow;
 use std::io;
 
+use futures_io::AsyncRead;
 use futures_rustls::rustls::{AlertDescription, Error, InvalidMessage, PeerIncompatible};
+use futures_util::AsyncReadExt;
 use tidegate_core::escape::Escaped;
 use tidegate_core::{Failure, TlsProblem};
 
@@ -35,8 +37,8 @@ pub(crate) fn in_io(error: &io::Error) -> Option<Failure> {
     Some(failure(explain(of_rustls(error)?)))
 }
 
-/// Why the handshake failed.
-pub(crate) fn of_handshake(error: &io::Error) -> Failure {
+/// Why the handshake over `stream` failed.
+pub(crate) async fn of_handshake(error: &io::Error, stream: impl AsyncRead + Unpin) -> Failure {
     failure(match of_rustls(error) {
         // No record of TLS begins with these bytes.
         Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)) => {
@@ -48,8 +50,23 @@ pub(crate) fn of_handshake(error: &io::Error) -> Failure {
             "the server closed the connection during the handshake; a port without TLS does so too, and its URL \
              begins with ws://",
         ),
-        None => (TlsProblem::Protocol, format!("the connection broke during the handshake: {error}").into()),
+        // A server may refuse without reading all that it is sent: its alert says more than the broken pipe.
+        None => match alert_in(stream).await {
+            Some(alert) => of_alert(alert),
+            None => {
+                (TlsProblem::Protocol, format!("the connection broke during the handshake: {error}").into())
+            }
+        },
     })
+}
+
+/// The alert in the next record, if that is not encrypted (RFC 8446 §5.1, §6).
+async fn alert_in(mut stream: impl AsyncRead + Unpin) -> Option<AlertDescription> {
+    const ALERT: u8 = 21;
+    let mut record = [0; 7];
+    stream.read_exact(&mut record).await.ok()?;
+    let [ALERT, 3, _, 0, 2, _level, description] = record else { return None };
+    Some(description.into())
 }
 
 /// The host in the URL cannot be in a certificate.

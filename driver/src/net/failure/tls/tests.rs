@@ -180,6 +180,19 @@ fn what_nobody_knows_has_the_fallback() {
     assert_eq!(explain(&unknown), UNKNOWN);
 }
 
+/// Whether a write fails or the alert is read is a race: TLS 1.2, and a client certificate that the server refuses.
+#[test]
+fn an_alert_says_more_than_a_broken_pipe() {
+    let broken = io::Error::from(io::ErrorKind::BrokenPipe);
+    let of = |record: &[u8]| futures_executor::block_on(of_handshake(&broken, record));
+    let refused = of(&[21, 3, 3, 0, 2, 2, 48]);
+    assert!(refused.kind() == "tls_client_certificate", "{refused}");
+    for record in [&[][..], &[21, 3, 3, 0, 2, 2], &[21, 3, 3, 0, 26, 9, 9], b"HTTP/1.1 "] {
+        let other = of(record);
+        assert!(other.to_string().contains("broke during the handshake: broken pipe"), "{other}");
+    }
+}
+
 /// A server chooses them.
 #[test]
 fn names_in_a_certificate_are_escaped_and_bounded() {
