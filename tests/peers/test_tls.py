@@ -98,6 +98,23 @@ def test_debians_snakeoil_certificate(peers, tail, figure, tmp_path):
     assert tail(server, "--ca", certificate, "--count", 1).finish(0) == ["over TLS"]
 
 
+@pytest.mark.parametrize("options, says", [("rsa:1024", "fewer than 2048 bits"), ("rsa:2048 -sha1", "such as SHA-1")])
+def test_a_certificate_that_is_too_weak(peers, tail, figure, tmp_path, options, says):
+    """No signature of that kind counts, though the file is trusted. OpenSSL has to be allowed to serve it."""
+    certificate, key = tmp_path / "weak.pem", tmp_path / "weak.key"
+    making = ["openssl", "req", "-x509", "-newkey", *options.split(), "-nodes", "-out", certificate, "-keyout", key]
+    names = ["-subj", "/CN=weak.test", "-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=CA:FALSE"]
+    subprocess.run(making + names, check=True, capture_output=True)
+    server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server_side.set_ciphers("ALL:@SECLEVEL=0")
+    server_side.load_cert_chain(certificate, key)
+    server = peers.websockets(one, host="localhost", ssl=server_side)
+    running = tail(server, "--ca", certificate)
+    assert running.finish(1) == []
+    assert says in running.stderr
+    figure(running.errors.texts[-1])
+
+
 def test_a_client_certificate(peers, tail, figure, authority, ca, tmp_path):
     server_side = context(authority, "localhost")
     authority.configure_trust(server_side)
