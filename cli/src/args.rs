@@ -1,13 +1,18 @@
 //! The command line.
 
+mod secret;
+mod usage;
 mod values;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::error::ErrorKind;
 use clap::{Args, ColorChoice, Parser, Subcommand};
 
-pub(crate) use values::{HeaderArg, MaxRetries, OverflowArg, RetryArg};
+pub(crate) use secret::{HeaderArg, frame};
+pub(crate) use values::{MaxRetries, OverflowArg, RetryArg};
 
 /// Follow a WebSocket feed across every drop, stall and refusal.
 #[derive(Debug, Parser)]
@@ -21,6 +26,30 @@ pub(crate) struct Cli {
     pub(crate) color: ColorChoice,
 }
 
+/// Why there is nothing to run.
+pub(crate) enum Refused {
+    /// Help or the version was asked for.
+    Help(clap::Error),
+    /// The arguments are wrong. The text repeats no value.
+    Usage(String),
+}
+
+impl Cli {
+    /// Reads the command line. The first argument is the command's own name.
+    pub(crate) fn read(arguments: impl IntoIterator<Item: Into<OsString>>) -> Result<Self, Refused> {
+        let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
+        Self::try_parse_from(&arguments).map_err(|error| {
+            let is_help = matches!(
+                error.kind(),
+                ErrorKind::DisplayHelp
+                    | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+                    | ErrorKind::DisplayVersion
+            );
+            if is_help { Refused::Help(error) } else { Refused::Usage(usage::explain(&error, &arguments)) }
+        })
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Write the items of a feed to standard output
@@ -31,8 +60,8 @@ pub(crate) enum Command {
     Serve(ServeArgs),
 }
 
-/// Exit codes: 0 finished (count reached, SIGINT or SIGTERM, or standard output closed), 1 stopped for good, or not all was
-/// written, 2 wrong usage.
+/// Exit codes: 0 finished (count reached, SIGINT or SIGTERM, or standard output closed), 1 stopped, or not all was written (a
+/// line on standard error says why and what to do), 2 wrong usage.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Durations are such as 500ms, 15s, 2m. Plain output is text as it arrived, with a line break if it has \
@@ -43,28 +72,31 @@ pub(crate) struct TailArgs {
     /// Where the feed is: ws://… or wss://…
     pub(crate) url: String,
 
-    /// Send this text frame after every upgrade, before the feed counts as live; may be repeated
+    /// Send this text frame after every upgrade, before the feed counts as live; may be repeated. @FILE and env:NAME send
+    /// the text of a file (without a line break at its end) or of an environment variable, base64:DATA sends a binary
+    /// frame, text:… is literal. Example: --send @subscribe.json
     #[arg(long, value_name = "FRAME")]
+    // Read later on, as --header and --user are: files are read when the command starts, not while it parses.
     pub(crate) send: Vec<String>,
 
-    /// Send this header with the upgrade; a value @FILE is read from a file, env:NAME from the environment
+    /// Send this header with the upgrade; may be repeated. A value @FILE is read from a file, env:NAME from the
+    /// environment. Example: --header 'Authorization: env:TOKEN'
     #[arg(long, value_name = "NAME: VALUE")]
-    // Read later on: clap would repeat a value that it does not like.
     pub(crate) header: Vec<String>,
+
+    /// Log in with basic authentication; the password is read from a file (NAME:@FILE) or from the environment
+    /// (NAME:env:VARIABLE). Example: --user feed:@password.txt
+    #[arg(long, value_name = "NAME:@FILE")]
+    pub(crate) user: Option<String>,
 
     #[command(flatten)]
     pub(crate) timing: TimingArgs,
 
-    /// How long to wait before a retry: fixed:DELAY or exponential:BASE..CAP
-    #[arg(long, value_name = "POLICY", default_value = "exponential:250ms..30s")]
-    pub(crate) retry: RetryArg,
-
-    /// Retries in a row before giving up: a number, or unlimited
-    #[arg(long, value_name = "N", default_value = "unlimited")]
-    pub(crate) max_retries: MaxRetries,
+    #[command(flatten)]
+    pub(crate) retrying: RetryArgs,
 
     /// Items to queue at most
-    #[arg(long, value_name = "N", default_value_t = 1024)]
+    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = values::at_least(1_usize))]
     pub(crate) buffer: usize,
 
     /// What to do when the queue is full
@@ -72,7 +104,7 @@ pub(crate) struct TailArgs {
     pub(crate) overflow: OverflowArg,
 
     /// Stop after this many items
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = values::at_least(1_u64))]
     pub(crate) count: Option<u64>,
 
     /// Write one JSON object a line, with marks where the feed was live, interrupted, or had items dropped
@@ -84,7 +116,7 @@ pub(crate) struct TailArgs {
     pub(crate) compact: bool,
 
     /// Write what happens as JSON lines to this file; - is standard error
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = values::file_name())]
     pub(crate) telemetry: Option<PathBuf>,
 
     #[command(flatten)]
@@ -94,8 +126,13 @@ pub(crate) struct TailArgs {
     pub(crate) network: NetworkArgs,
 
     /// The largest frame to accept, in bytes
-    #[arg(long, value_name = "BYTES", default_value_t = 16 << 20)]
+    #[arg(long, value_name = "BYTES", default_value_t = 16 << 20, value_parser = values::at_least(1_usize))]
     pub(crate) max_frame: usize,
+
+    /// The largest message to accept, all of its frames together, in bytes [default: 67108864, or --max-frame if that is
+    /// more]
+    #[arg(long, value_name = "BYTES", value_parser = values::at_least(1_usize))]
+    pub(crate) max_message: Option<usize>,
 
     /// Say nothing on standard error but why it stopped
     #[arg(short, long, conflicts_with = "verbose")]
@@ -138,11 +175,31 @@ pub(crate) struct TimingArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct RetryArgs {
+    /// How long to wait before a retry: fixed:DELAY or exponential:BASE..CAP
+    #[arg(long, value_name = "POLICY", default_value = "exponential:250ms..30s")]
+    pub(crate) retry: RetryArg,
+
+    /// Retries in a row before giving up: a number, or unlimited
+    #[arg(long, value_name = "N", default_value = "unlimited")]
+    pub(crate) max_retries: MaxRetries,
+
+    /// Retry these HTTP statuses too, with commas between; may be repeated. By default a 4xx other than 408, 425 and 429
+    /// stops the feed. Example: --retry-on 403,404
+    #[arg(long, value_name = "STATUS,…", value_delimiter = ',', value_parser = values::code(300..=599))]
+    pub(crate) retry_on: Vec<u16>,
+
+    /// Stop when the server closes with one of these codes, with commas between; may be repeated. By default every Close
+    /// is followed by a retry; 1005 is a Close without a code. Example: --stop-on-close 1008,4001
+    #[arg(long, value_name = "CODE,…", value_delimiter = ',', value_parser = values::code(1000..=4999))]
+    pub(crate) stop_on_close: Vec<u16>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct NetworkArgs {
     /// Go through this proxy: http://[user:password@]host:port, socks5://…, socks5h://… (the proxy looks names up), or none
     /// [default: what HTTPS_PROXY, ALL_PROXY and NO_PROXY say]
     #[arg(long, value_name = "URL")]
-    // Read later on: clap would repeat a value that it does not like.
     pub(crate) proxy: Option<String>,
 
     /// Offer this subprotocol; may be repeated, in the order of preference
@@ -165,15 +222,15 @@ pub(crate) struct NetworkArgs {
 #[derive(Debug, Args)]
 pub(crate) struct TlsArgs {
     /// Trust the authorities in this PEM file as well
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = values::file_name())]
     pub(crate) ca: Option<PathBuf>,
 
     /// Show this client certificate: a PEM file with the chain
-    #[arg(long, value_name = "FILE", requires = "key")]
+    #[arg(long, value_name = "FILE", requires = "key", value_parser = values::file_name())]
     pub(crate) cert: Option<PathBuf>,
 
     /// The client certificate's key, a PEM file
-    #[arg(long, value_name = "FILE", requires = "cert")]
+    #[arg(long, value_name = "FILE", requires = "cert", value_parser = values::file_name())]
     pub(crate) key: Option<PathBuf>,
 
     /// Accept whatever certificate the server shows: anybody in between can read and change everything
@@ -189,11 +246,11 @@ pub(crate) struct DemoArgs {
     pub(crate) duration: Duration,
 
     /// What the schedule of faults is drawn from: the same seed, the same schedule
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = values::at_least(0_u64))]
     pub(crate) seed: u64,
 
     /// Trades a second
-    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 200, value_parser = values::at_least(1_u32))]
     pub(crate) rate: u32,
 }
 
@@ -205,7 +262,7 @@ pub(crate) struct ServeArgs {
     pub(crate) listen: std::net::SocketAddr,
 
     /// Trades a second
-    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 200, value_parser = values::at_least(1_u32))]
     pub(crate) rate: u32,
 
     /// Inject a fault this often [default: none]
@@ -213,6 +270,6 @@ pub(crate) struct ServeArgs {
     pub(crate) faults_every: Option<Duration>,
 
     /// What trades and faults are drawn from
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = values::at_least(0_u64))]
     pub(crate) seed: u64,
 }

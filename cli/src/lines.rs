@@ -22,7 +22,7 @@ pub(crate) struct Entry {
 
 /// Numbers the messages of each connection, and sends the same frames after every upgrade.
 pub(crate) struct Numbered {
-    pub(crate) frames: Vec<String>,
+    pub(crate) frames: Vec<Message>,
 }
 
 impl FrameHandler for Numbered {
@@ -32,7 +32,7 @@ impl FrameHandler for Numbered {
 
     fn on_upgrade(&mut self, upgrade: &mut Upgrade<'_>) -> Result<u64, Fault> {
         for frame in &self.frames {
-            upgrade.send(frame.as_str());
+            upgrade.send(frame.clone());
         }
         Ok(0)
     }

@@ -2,21 +2,24 @@
 //!
 //! | to change | open |
 //! |---|---|
-//! | options, their defaults and how they are read | `args.rs`, `args/values.rs` |
+//! | options, their defaults and how they are read | `args.rs`, `args/` |
 //! | `tidegate tail` | `tail.rs` |
 //! | what a line of output looks like | `lines.rs` |
 //! | from the feed to standard output, and the end of that | `pump.rs` |
 //! | how lines get out, and when | `output.rs`, `output/` |
 //! | lines on standard error, colors, the status line, the telemetry file | `report.rs`, `status.rs`, `telemetry.rs` |
-//! | exit codes, and what to do about a stop | `exit.rs` |
+//! | which failures stop a feed | `classify.rs` |
+//! | exit codes; what to do about a failure | `exit.rs`, `advice.rs` |
 //! | SIGINT and SIGTERM | `signals.rs` |
 //! | `tidegate demo`, and its account of itself | `demo.rs`, `demo/` |
 //! | `tidegate serve` and the demo's server | `serve.rs`, `server/` |
 //! | what the demo counts as lost, duplicated, reordered | `audit.rs` |
 #![forbid(unsafe_code)]
 
+mod advice;
 mod args;
 mod audit;
+mod classify;
 mod demo;
 mod exit;
 mod lines;
@@ -32,14 +35,16 @@ mod telemetry;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use crate::args::{Cli, Command};
+use crate::args::{Cli, Command, Refused};
 use crate::exit::Exit;
 use crate::signals::Signals;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::read(std::env::args_os()) {
+        Ok(cli) => cli,
+        Err(Refused::Help(help)) => help.exit(),
+        Err(Refused::Usage(why)) => return Exit::Usage(why).report(),
+    };
     status::choose_color(cli.color);
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,

@@ -13,6 +13,7 @@ use anstyle::Style;
 use tidegate::{FeedHandle, Notice, Timestamp};
 use tokio::sync::oneshot;
 
+use crate::advice::Streak;
 use crate::status::{self, BAD, CHANGING, GOOD, Live, StatusLine, human};
 use crate::telemetry;
 
@@ -74,6 +75,7 @@ impl Reporter {
             missed: missed.clone(),
             drops: Drops::default(),
             live: None,
+            streak: Streak::default(),
         };
         let work = move || {
             desk.work(&incoming);
@@ -122,6 +124,7 @@ struct Desk {
     missed: Arc<AtomicU64>,
     drops: Drops,
     live: Option<Live>,
+    streak: Streak,
 }
 
 /// Drops that have not been told yet.
@@ -171,6 +174,9 @@ impl Desk {
             return self.tell_drops();
         }
         if let Some(text) = line(notice, self.verbosity) {
+            self.status.line(&format!("[{:>9.3}] {text}", seconds(at)));
+        }
+        if let Some(text) = self.streak.advice(notice) {
             self.status.line(&format!("[{:>9.3}] {text}", seconds(at)));
         }
     }

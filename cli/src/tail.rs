@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use http::header::AUTHORIZATION;
 use tidegate::tokio::{Connector, Limits, Proxy, Runtime, TlsOptions};
 use tidegate::{BuildError, Config, ConfigBuilder, Feed, FeedBuilder, FeedHandle, Phase, Spawned};
 use tokio::time::timeout;
 
-use crate::args::{HeaderArg, NetworkArgs, TailArgs, TlsArgs};
+use crate::args::{HeaderArg, NetworkArgs, TailArgs, TlsArgs, frame};
+use crate::classify::classification;
 use crate::exit::Exit;
 use crate::lines::{Entry, Format, Numbered};
 use crate::output::Output;
@@ -60,29 +62,41 @@ impl Tail {
 }
 
 fn start(args: &TailArgs, reporter: &Reporter) -> Result<Feed<Spawned<Entry>>, String> {
+    let frames = args.send.iter().map(|text| frame(text)).collect::<Result<_, _>>();
+    let handler = Numbered { frames: frames.map_err(|why| format!("--send: {why}"))? };
+    let headers = headers(args)?;
     let runtime = Runtime::new(connector(args)?);
-    let mut builder = FeedBuilder::new(runtime, args.url.as_str());
-    for header in &args.header {
-        let header: HeaderArg = header.parse().map_err(|why| format!("--header: {why}"))?;
-        builder = builder.header(header.name.as_str(), header.value);
-    }
+    let builder = FeedBuilder::new(runtime, args.url.as_str());
+    let mut builder = headers
+        .into_iter()
+        .fold(builder, |builder, header| builder.header(header.name.as_str(), header.value));
     builder = args.network.subprotocol.iter().fold(builder, |builder, name| builder.subprotocol(name));
     if let Some(origin) = &args.network.origin {
         builder = builder.origin(origin);
     }
-    let feed = builder
-        .config(config(args))
-        .handler(Numbered { frames: args.send.clone() })
-        .on_notice(reporter.observer())
-        .spawn();
+    let feed = builder.config(config(args)).handler(handler).on_notice(reporter.observer()).spawn();
     feed.map_err(|error: BuildError| error.to_string())
 }
 
+/// The headers of the upgrade, credentials included.
+fn headers(args: &TailArgs) -> Result<Vec<HeaderArg>, String> {
+    let headers = args.header.iter().map(|header| header.parse().map_err(|why| format!("--header: {why}")));
+    let mut headers = headers.collect::<Result<Vec<HeaderArg>, String>>()?;
+    if let Some(user) = &args.user {
+        if headers.iter().any(|header| header.name == AUTHORIZATION) {
+            return Err("--user and --header both set the Authorization header: give one of them".to_owned());
+        }
+        headers.push(HeaderArg::user(user).map_err(|why| format!("--user: {why}"))?);
+    }
+    Ok(headers)
+}
+
 fn connector(args: &TailArgs) -> Result<Connector, String> {
-    let limits = Limits::default().max_frame_size(args.max_frame).map_err(|error| error.to_string())?;
-    // A frame may be a whole message: the one limit must not forbid what the other allows.
-    let message = args.max_frame.max(64 << 20);
-    let limits = limits.max_message_size(message).map_err(|error| error.to_string())?;
+    let limits = Limits::default().max_frame_size(args.max_frame);
+    let limits = limits.map_err(|error| format!("--max-frame: {error}"))?;
+    // A frame may be a whole message: the default of the one limit must not forbid what the other allows.
+    let message = args.max_message.unwrap_or_else(|| args.max_frame.max(64 << 20));
+    let limits = limits.max_message_size(message).map_err(|error| format!("--max-message: {error}"))?;
     let connector =
         Connector::default().limits(limits).tls(tls(&args.tls)).map_err(|error| error.to_string())?;
     network(connector, &args.network)
@@ -119,7 +133,8 @@ fn tls(args: &TlsArgs) -> TlsOptions {
 
 fn config(args: &TailArgs) -> ConfigBuilder {
     let config = Config::builder()
-        .retry(args.retry.policy(args.max_retries))
+        .retry(args.retrying.retry.policy(args.retrying.max_retries))
+        .classify(classification(&args.retrying))
         .buffer(args.buffer)
         .overflow(args.overflow.into());
     let timing = &args.timing;

@@ -1,18 +1,48 @@
 //! Values of options: parsed once, valid from then on.
 
 use std::fmt;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use http::{HeaderName, HeaderValue};
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use tidegate::{Overflow, RetryPolicy};
 
 /// A span such as `500ms`, `15s` or `2m`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    let span = humantime::parse_duration(text)
-        .map_err(|_| format!("{text:?} is not a duration such as 500ms, 15s or 2m"))?;
-    if span.is_zero() { Err("it must be more than zero".to_owned()) } else { Ok(span) }
+    let span = humantime::parse_duration(text).map_err(|_| "expected a duration such as 500ms, 15s or 2m")?;
+    if span.is_zero() { Err("the duration must be more than zero".to_owned()) } else { Ok(span) }
+}
+
+/// A whole number. The parser's own would repeat one that is out of range.
+pub(super) fn at_least<N>(least: N) -> impl Fn(&str) -> Result<N, String> + Clone
+where
+    N: Clone + FromStr + PartialOrd + fmt::Display,
+{
+    move |text| match text.parse() {
+        Ok(number) if number >= least => Ok(number),
+        Ok(_) | Err(_) => Err(format!("expected a whole number of at least {least}")),
+    }
+}
+
+/// A number that a peer gives as its reason: a status, or the code of a Close.
+pub(super) fn code(range: RangeInclusive<u16>) -> impl Fn(&str) -> Result<u16, String> + Clone {
+    move |text| match text.parse() {
+        Ok(number) if range.contains(&number) => Ok(number),
+        Ok(_) | Err(_) => {
+            Err(format!("expected numbers from {} to {} with commas between", range.start(), range.end()))
+        }
+    }
+}
+
+/// The name of a file. One of several lines is most likely the content of a key file, which errors must not repeat.
+pub(super) fn file_name() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().try_map(|name| {
+        let is_content = name.to_string_lossy().contains(['\r', '\n']);
+        if is_content { Err("expected the name of a file, not its content") } else { Ok(PathBuf::from(name)) }
+    })
 }
 
 /// `fixed:DELAY` or `exponential:BASE..CAP`.
@@ -94,46 +124,6 @@ impl From<OverflowArg> for Overflow {
     }
 }
 
-/// `Name: value`, `Name: @FILE` or `Name: env:NAME`. Errors name the header, never its value.
-#[derive(Clone)]
-pub(crate) struct HeaderArg {
-    pub(crate) name: HeaderName,
-    pub(crate) value: HeaderValue,
-}
-
-impl fmt::Debug for HeaderArg {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("HeaderArg").field(&self.name).finish()
-    }
-}
-
-impl FromStr for HeaderArg {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (name, value) = text.split_once(':').ok_or("expected 'Name: value'")?;
-        let name =
-            name.trim().parse::<HeaderName>().map_err(|_| "the name is not one of a header".to_owned())?;
-        let value = value.trim();
-        let value = if let Some(file) = value.strip_prefix('@') {
-            let content = std::fs::read_to_string(file)
-                .map_err(|error| format!("{name}: the file {file:?} cannot be read: {error}"))?;
-            content.trim_end_matches(['\r', '\n']).to_owned()
-        } else if let Some(variable) = value.strip_prefix("env:") {
-            std::env::var(variable).map_err(|error| match error {
-                std::env::VarError::NotPresent => format!("{name}: the variable {variable} is not set"),
-                std::env::VarError::NotUnicode(_) => format!("{name}: the variable {variable} is not UTF-8"),
-            })?
-        } else {
-            value.to_owned()
-        };
-        let mut value = HeaderValue::from_str(&value)
-            .map_err(|_| format!("{name}: the value holds characters that a header must not"))?;
-        value.set_sensitive(true);
-        Ok(Self { name, value })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,27 +144,5 @@ mod tests {
         assert_eq!("unlimited".parse(), Ok(MaxRetries::Unlimited));
         assert_eq!("0".parse(), Ok(MaxRetries::AtMost(0)));
         assert!("-1".parse::<MaxRetries>().is_err());
-    }
-
-    #[test]
-    fn header_values_come_from_the_line_or_a_file() {
-        let header: HeaderArg = "X-Key:  a b ".parse().unwrap();
-        assert_eq!((header.name.as_str(), header.value.as_bytes()), ("x-key", &b"a b"[..]));
-        let file = std::env::temp_dir().join(format!("tidegate-header-{}", std::process::id()));
-        std::fs::write(&file, "from a file\n").unwrap();
-        let header: HeaderArg = format!("X-Key: @{}", file.display()).parse().unwrap();
-        std::fs::remove_file(&file).unwrap();
-        assert_eq!(header.value.as_bytes(), b"from a file");
-    }
-
-    #[test]
-    fn a_header_that_is_wrong_does_not_show_its_value() {
-        for wrong in
-            ["no colon secret", "bad name: secret", "X-Key: secret\u{7f}", "X-Key: env:TIDEGATE_SURELY_UNSET"]
-        {
-            let error = wrong.parse::<HeaderArg>().unwrap_err();
-            assert!(!error.contains("secret"), "{error}");
-        }
-        assert!(!format!("{:?}", "X-Key: secret".parse::<HeaderArg>().unwrap()).contains("secret"));
     }
 }

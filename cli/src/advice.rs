@@ -1,0 +1,279 @@
+//! What a user of the command can do about a failure.
+
+use tidegate::{BootstrapFailure, Failure, Notice, ProxyProblem, StopReason, TlsProblem};
+
+use crate::classify::close_code;
+
+/// For what cannot happen.
+const DEFECT: &str =
+    concat!("This is a defect of tidegate: please report it at ", env!("CARGO_PKG_REPOSITORY"), "/issues.");
+
+/// What to do about a feed that stopped.
+pub(crate) fn on_stop(reason: &StopReason) -> String {
+    match reason {
+        StopReason::Shutdown => String::new(),
+        StopReason::RetriesExhausted { last } => {
+            format!("{} --max-retries allows more retries.", advice(last))
+        }
+        StopReason::Fatal { failure: failure @ Failure::Rejected { status, .. } } => {
+            format!("{} --retry-on {status} retries it.", advice(failure))
+        }
+        StopReason::Fatal { failure } => advice(failure).to_owned(),
+        StopReason::HandlerPanicked => DEFECT.to_owned(),
+    }
+}
+
+/// What to do about `failure`: sentences that name the options that help.
+fn advice(failure: &Failure) -> &'static str {
+    match failure {
+        Failure::Rejected { status, .. } => on_refusal(*status),
+        Failure::Closed(frame) => on_close(frame.as_ref().map_or(1005, |frame| frame.code)),
+        Failure::Bootstrap(BootstrapFailure::Lost(failure)) => advice(failure),
+        Failure::Bootstrap(BootstrapFailure::Timeout) => {
+            "--bootstrap-timeout allows more time for the frames of --send."
+        }
+        Failure::Redirected { .. } => "Give the new URL in place of this one, if you trust it.",
+        Failure::Request { .. } => "Correct --header, --origin or --subprotocol.",
+        Failure::Lookup { .. } => "Check the host's name in the URL, and this machine's network.",
+        Failure::Tcp { .. } => "Check host and port in the URL, and that the server is up.",
+        Failure::ConnectTimeout => {
+            "Check host and port in the URL, and that the server is up; --connect-timeout allows more time."
+        }
+        Failure::Tls { problem, .. } => on_tls(*problem),
+        Failure::Proxy { problem, .. } => on_proxy(*problem),
+        Failure::Upgrade { .. } => {
+            "Check that the URL is that of a WebSocket endpoint, and that the server knows the --subprotocol."
+        }
+        Failure::Io { .. } => {
+            "Check the network and the server; --ping-interval keeps a quiet connection in use."
+        }
+        Failure::Protocol { .. } => {
+            "If a frame or a message is over a limit, --max-frame or --max-message allows more; otherwise ask the \
+             server's operator."
+        }
+        Failure::IdleTimeout => "Check what --send subscribes to; --idle-timeout allows more silence.",
+        Failure::PongTimeout => "Check the network and the server; --pong-timeout allows more time.",
+        Failure::Stale => "Check what --send subscribes to; --stale-after allows more time between items.",
+        Failure::Overflow => "Read faster, or choose a larger --buffer or another --overflow.",
+        // The command has no resolver, and its handler accepts every message.
+        Failure::Resolve { .. }
+        | Failure::Bootstrap(BootstrapFailure::Fault(_))
+        | Failure::Fault(_)
+        | Failure::Reconnect => DEFECT,
+    }
+}
+
+const fn on_refusal(status: u16) -> &'static str {
+    match status {
+        200..=299 => "The URL is that of a web page, not of a WebSocket endpoint: check its path.",
+        300..=399 => "The redirect was not followed: give the URL that it leads to.",
+        401 | 403 => "Check the credentials: --header sends a token, --user a name and a password.",
+        404 | 410 => "Check the path of the URL.",
+        408 | 425 | 429 => "The server asks for fewer attempts: --retry sets a longer delay.",
+        426 => "The server wants another protocol: check the URL.",
+        400..=499 => "Check the URL, --header and --subprotocol, or ask the server's operator.",
+        _ => "The server has a problem: try again later, or ask its operator.",
+    }
+}
+
+const fn on_close(code: u16) -> &'static str {
+    match code {
+        1002 | 1003 | 1007 => "The server does not accept what was sent: check --send.",
+        1008 => {
+            "The server's rules forbid the connection: check the credentials (--header, --user) and --send."
+        }
+        1009 => "The server does not accept a frame as long as one of --send.",
+        1010 => "The server expects an extension that tidegate does not offer.",
+        1011..=1014 => "The server has a problem or restarts: --retry sets a longer delay.",
+        4000..=4999 => "The code is the server's own: look it up in its documentation, and check --send.",
+        _ => "Check what the server expects, such as --send or --ping-interval.",
+    }
+}
+
+const fn on_proxy(problem: ProxyProblem) -> &'static str {
+    match problem {
+        ProxyProblem::Misconfigured => "Correct the variable, or go without a proxy: --proxy none.",
+        ProxyProblem::Unreachable => "Check the proxy's host and port, or go without a proxy: --proxy none.",
+        ProxyProblem::Credentials => {
+            "Give the proxy's user name and password in its URL: --proxy scheme://user:password@host:port."
+        }
+        ProxyProblem::Forbidden | ProxyProblem::Failed => {
+            "Ask the proxy's operator, or go without a proxy: --proxy none."
+        }
+    }
+}
+
+/// The failure says what may help, in terms of the library; here are the options of this command.
+const fn on_tls(problem: TlsProblem) -> &'static str {
+    match problem {
+        TlsProblem::UnknownIssuer | TlsProblem::BadSignature | TlsProblem::NoRoots => {
+            "With this command ca_file is --ca."
+        }
+        TlsProblem::WrongHost | TlsProblem::Misconfigured => "Check the URL's host.",
+        TlsProblem::PlainServer => "Check the URL's scheme and port.",
+        TlsProblem::BadCertificate | TlsProblem::Expired | TlsProblem::Revoked => {
+            "Ask the server's operator."
+        }
+        TlsProblem::ClientCertificate => "With this command client_certificate_files are --cert and --key.",
+        TlsProblem::NoCommonProtocol | TlsProblem::Protocol | TlsProblem::Other => {
+            "Check host and port in the URL, or ask the server's operator."
+        }
+    }
+}
+
+/// Counts the failures of a kind in a row.
+#[derive(Default)]
+pub(crate) struct Streak {
+    last: Option<Failure>,
+    count: u32,
+}
+
+impl Streak {
+    /// The advice that is due: at the fifth failure of a kind in a row, and whenever the count has doubled since.
+    pub(crate) fn advice(&mut self, notice: &Notice) -> Option<String> {
+        if let Notice::Failure { failure, .. }
+        | Notice::Timeout { failure, .. }
+        | Notice::Disconnected { failure: Some(failure), .. } = notice
+        {
+            let same = self.last.as_ref().is_some_and(|last| last.kind() == failure.kind());
+            self.count = if same { self.count.saturating_add(1) } else { 1 };
+            self.last = Some(failure.clone());
+        }
+        let Notice::Retry { attempt, .. } = notice else { return None };
+        // The first retry after a connection that was stable (R4) is the first of a new row.
+        self.count = self.count.min(*attempt);
+        let count = self.count;
+        let due = count.is_multiple_of(5) && (count / 5).is_power_of_two();
+        let failure = self.last.as_ref().filter(|_| due)?;
+        let stop = close_code(failure).map(|code| format!(" --stop-on-close {code} stops there."));
+        Some(format!(
+            "failed {count} times in a row like this. {}{} --max-retries sets a limit.",
+            advice(failure),
+            stop.unwrap_or_default()
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use clap::CommandFactory as _;
+    use tidegate::{CloseFrame, ConnectionId};
+
+    use super::*;
+    use crate::args::Cli;
+
+    fn rejected(status: u16) -> Failure {
+        Failure::rejected(status, None)
+    }
+
+    #[test]
+    fn every_option_that_advice_names_exists() {
+        let detail = String::new;
+        let tls = [
+            TlsProblem::UnknownIssuer,
+            TlsProblem::BadSignature,
+            TlsProblem::NoRoots,
+            TlsProblem::WrongHost,
+            TlsProblem::PlainServer,
+            TlsProblem::Misconfigured,
+            TlsProblem::BadCertificate,
+            TlsProblem::Revoked,
+            TlsProblem::Expired,
+            TlsProblem::ClientCertificate,
+            TlsProblem::NoCommonProtocol,
+            TlsProblem::Protocol,
+            TlsProblem::Other,
+        ];
+        let proxy = [
+            ProxyProblem::Misconfigured,
+            ProxyProblem::Unreachable,
+            ProxyProblem::Credentials,
+            ProxyProblem::Forbidden,
+            ProxyProblem::Failed,
+        ];
+        let others = [
+            Failure::Redirected { to: detail() },
+            Failure::Request { detail: detail() },
+            Failure::Lookup { detail: detail() },
+            Failure::Tcp { detail: detail() },
+            Failure::ConnectTimeout,
+            Failure::Upgrade { detail: detail() },
+            Failure::Bootstrap(BootstrapFailure::Timeout),
+            Failure::Bootstrap(BootstrapFailure::Lost(Box::new(Failure::IdleTimeout))),
+            Failure::Closed(None),
+            Failure::Io { detail: detail() },
+            Failure::Protocol { detail: detail() },
+            Failure::IdleTimeout,
+            Failure::PongTimeout,
+            Failure::Stale,
+            Failure::Overflow,
+        ];
+        let closed = (1000..1016).chain([4000]).map(|code| Failure::Closed(Some(CloseFrame::new(code))));
+        let mut cli = Cli::command();
+        cli.build();
+        let tail = cli.find_subcommand("tail").unwrap();
+        let exists = |name: &str| tail.get_arguments().any(|option| option.get_long() == Some(name));
+        let failures = tls
+            .map(|problem| Failure::Tls { problem, detail: detail() })
+            .into_iter()
+            .chain(proxy.map(|problem| Failure::Proxy { problem, detail: detail() }))
+            .chain((200..600).map(rejected))
+            .chain(closed)
+            .chain(others);
+        for failure in failures {
+            let advice = advice(&failure);
+            let names = advice.split(|c: char| !(c.is_ascii_lowercase() || c == '-'));
+            for name in names.filter_map(|word| word.strip_prefix("--")) {
+                assert!(exists(name), "--{name}, which does not exist: {advice}");
+            }
+        }
+    }
+
+    #[test]
+    fn advice_comes_with_the_fifth_failure_of_a_kind_then_sparsely() {
+        let id = ConnectionId::new(1);
+        let retry = |attempt| Notice::Retry { attempt, delay: Duration::ZERO };
+        let mut streak = Streak::default();
+        let mut said = Vec::new();
+        for attempt in 1..=50 {
+            assert_eq!(streak.advice(&Notice::Failure { id, failure: rejected(503) }), None);
+            if let Some(advice) = streak.advice(&retry(attempt)) {
+                assert!(advice.contains("--max-retries") && advice.contains("operator"), "{advice}");
+                said.push(attempt);
+            }
+        }
+        assert_eq!(said, [5, 10, 20, 40]);
+    }
+
+    #[test]
+    fn another_kind_or_a_stable_connection_starts_a_new_row() {
+        let id = ConnectionId::new(1);
+        let failed = |failure| Notice::Failure { id, failure };
+        let closed = || Notice::Disconnected { id, failure: Some(Failure::Closed(None)) };
+        let retry = |attempt| Notice::Retry { attempt, delay: Duration::ZERO };
+        let mut streak = Streak::default();
+        let mut rounds = |notice: Notice, attempts: std::ops::RangeInclusive<u32>| {
+            attempts
+                .filter(|attempt| {
+                    streak.advice(&notice);
+                    streak.advice(&retry(*attempt)).is_some()
+                })
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(rounds(failed(rejected(503)), 1..=4), [0; 0]);
+        assert_eq!(rounds(closed(), 5..=8), [0; 0]);
+        assert_eq!(rounds(closed(), 1..=4), [0; 0], "the connection before had been stable");
+        assert_eq!(rounds(closed(), 5..=9), [5]);
+    }
+
+    #[test]
+    fn the_end_names_what_changes_the_verdict() {
+        let fatal = |failure| on_stop(&StopReason::Fatal { failure });
+        assert!(fatal(rejected(403)).contains("--retry-on 403"));
+        assert!(!fatal(Failure::Closed(Some(CloseFrame::new(4001)))).contains("--retry"));
+        let exhausted = on_stop(&StopReason::RetriesExhausted { last: rejected(503) });
+        assert!(exhausted.contains("--max-retries") && !exhausted.contains("--retry-on"), "{exhausted}");
+    }
+}
