@@ -18,8 +18,8 @@ use crate::net::tls::TlsError;
 /// A problem, and the sentence that says what happened.
 type Explained = (TlsProblem, Cow<'static, str>);
 
-/// For variants that a later rustls has. Where a match names all variants of the locked one, clippy refuses a wildcard arm as
-/// soon as another is locked that has more.
+/// The fallback, for variants of a later rustls or webpki. A match names all variants of the locked one, so that clippy
+/// refuses its wildcard arm once the locked one has more.
 const UNKNOWN: Explained =
     explained(TlsProblem::Other, "the TLS library reports an error that tidegate does not know");
 

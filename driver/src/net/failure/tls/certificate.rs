@@ -138,15 +138,13 @@ fn of_platform(text: &str) -> Explained {
 fn wrong_host(expected: &ServerName<'_>, presented: &[String]) -> Explained {
     let names: Vec<_> = presented.iter().filter_map(|name| name_in(name)).collect();
     let host = expected.to_str();
-    let sentence = match names.len().checked_sub(NAMES) {
+    let first = names[..names.len().min(NAMES)].join(", ");
+    let sentence = match names.len().saturating_sub(NAMES) {
         _ if names.is_empty() => {
             format!("the server's certificate is not for {host}: it names no host (subjectAltName)")
         }
-        None | Some(0) => format!("the server's certificate is not for {host}, but for {}", names.join(", ")),
-        Some(more) => {
-            let first = names[..NAMES].join(", ");
-            format!("the server's certificate is not for {host}, but for {first} and {more} others")
-        }
+        0 => format!("the server's certificate is not for {host}, but for {first}"),
+        more => format!("the server's certificate is not for {host}, but for {first} and {more} more"),
     };
     (WrongHost, sentence.into())
 }
