@@ -133,7 +133,8 @@ const fn help(problem: TlsProblem) -> Option<&'static str> {
         TlsProblem::Expired => "have the server's certificate renewed, or set this machine's clock right",
         TlsProblem::Revoked => "have the server's certificate replaced, or the revocation list renewed",
         TlsProblem::BadSignature => {
-            "give the authority's present certificate as ca_file, or have another certificate issued for the server"
+            "give the present certificate of its authority, or the server's own if it is self-signed, as ca_file, or have \
+             another certificate issued for the server"
         }
         TlsProblem::BadCertificate => "have another certificate issued for the server",
         TlsProblem::ClientCertificate => {
