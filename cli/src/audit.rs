@@ -381,6 +381,22 @@ mod tests {
     }
 
     #[test]
+    fn what_was_sent_is_traced_to_the_last() {
+        let mut audit = Audit::default();
+        audit.live(1);
+        let _ = [3, 4, 7].map(|seq| audit.trade(seq));
+        audit.interrupted(1);
+        let _ = [12, 13].map(|seq| audit.trade(seq));
+        // 8 and 9 were lost in the announced gap, 10 and 11 never sent.
+        let sent = audit.trace([1..10, 12..16].into_iter());
+        assert_eq!(sent, Sent { received: 5, lost_in_gaps: 2, lost_unannounced: 4, under_way: 2 });
+        // The consumer claims trades that nobody sent.
+        assert_eq!(audit.trace([3..5, 12..14].into_iter()).received, audit.verdict().received - 1);
+        let nothing = Audit::default().trace(std::iter::once(5..8));
+        assert_eq!(nothing, Sent { under_way: 3, ..Sent::default() });
+    }
+
+    #[test]
     fn each_trade_gets_its_finding() {
         let mut audit = Audit::default();
         assert_eq!(audit.trade(1), Finding::InOrder);

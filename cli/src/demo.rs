@@ -222,7 +222,7 @@ impl Watch {
 
     async fn hear(&mut self, event: &ServerEvent) {
         if let ServerEvent::FaultInjected { fault, .. } = event {
-            self.reporter.line(format!("{BAD}{:>11} {event}{BAD:#}", "server:"));
+            self.reporter.line(format!("{:>11} {BAD}{event}{BAD:#}", "server:"));
             if let server::Fault::Flood { .. } = fault {
                 tokio::time::sleep(SLOWNESS).await;
             }

@@ -10,6 +10,7 @@ import re
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import termios
 import threading
@@ -248,23 +249,22 @@ def test_standard_output_that_somebody_made_non_blocking(peers, tail, pipe):
     assert [int(line[:4]) for line in lines] == list(range(MANY))
 
 
-@pytest.mark.parametrize("kind", ["pipe", "socket"])
-def test_a_reader_that_goes_ends_a_quiet_feed(peers, tail, figure, kind):
-    if kind == "pipe":
-        read, write = os.pipe()
-    else:
-        import socket
+def sockets():
+    return (end.detach() for end in socket.socketpair())
 
-        read, write = (end.detach() for end in socket.socketpair())
+
+@pytest.mark.parametrize("make", [os.pipe, sockets, pty.openpty], ids=["pipe", "socket", "terminal"])
+def test_a_reader_that_goes_ends_a_quiet_feed(peers, tail, figure, make):
+    read, write = make()
     server = peers.websockets(sends("one"))
     running = tail(server, stdout=write)
     os.close(write)
-    assert os.read(read, 100) == b"one\n"
+    assert os.read(read, 100).split() == [b"one"]
     begun = time.monotonic()
     os.close(read)
     running.finish(0, timeout=5)
     assert server.record.wait("ended")[0].value == 1000
-    figure(f"a {kind}: gone {time.monotonic() - begun:.2f} s after its reader, with nothing to write")
+    figure(f"gone {time.monotonic() - begun:.2f} s after its reader, with nothing to write")
 
 
 def test_a_full_disk(peers, tail, figure):
@@ -276,6 +276,24 @@ def test_a_full_disk(peers, tail, figure):
     assert os.strerror(errno.ENOSPC) in last and "not written: " in last
     assert server.record.wait("ended")[0].value == 1000
     figure(last)
+
+
+def test_a_file_that_may_not_grow(peers, figure, tmp_path):
+    """As on a disk that is full in the middle of a line."""
+    total = 100
+    server = peers.websockets(sends(*(f"{n:03}:" + "x" * 999 for n in range(total))))
+    file = tmp_path / "out"
+    limited = f'trap "" XFSZ; ulimit -f 8; exec "{BINARY}" tail "{server.url}" --count {total} >"{file}"'
+    done = subprocess.run(["bash", "-c", limited], stderr=subprocess.PIPE, text=True, timeout=10)
+    last = done.stderr.splitlines()[-1]
+    figure(last)
+    written = file.read_bytes()
+    assert done.returncode == 1 and os.strerror(errno.EFBIG) in last
+    said = re.search(r"not written: (\d+) lines \((\d+) bytes\).*; the last line written is incomplete$", last)
+    assert said and not written.endswith(b"\n")
+    # What the feed had not handed over by then is no part of either.
+    lines = written.count(b"\n") + int(said[1])
+    assert len(written) + int(said[2]) == lines * 1004
 
 
 @pytest.mark.parametrize("option", ["--telemetry", "--ca", "--cert", "--header"])
@@ -351,7 +369,7 @@ def test_the_account_of_the_demo_adds_up(figure):
     assert (silent, under_way) == (0, 0)
     # Phases and faults are in color.
     assert re.search(r"\x1b\[32mlive\x1b\[0m: connection", done.stderr)
-    assert re.search(r"\x1b\[1m\x1b\[31m +server: FAULT", done.stderr)
+    assert re.search(r"server: \x1b\[1m\x1b\[31mFAULT", done.stderr)
     assert re.search(r"\x1b\[32m +[\d.]+s\x1b\[0m", done.stdout)
     figure(f"{made:,} made, {unsent} not sent, {sent:,} sent, {received:,} received, {lost} lost")
 
