@@ -260,6 +260,7 @@ def test_a_reader_that_goes_ends_a_quiet_feed(peers, tail, figure, make):
     running = tail(server, stdout=write)
     os.close(write)
     assert os.read(read, 100).split() == [b"one"]
+    time.sleep(0.3)  # Quiet: the write is over, and nothing but the reader's end happens.
     begun = time.monotonic()
     os.close(read)
     running.finish(0, timeout=5)
