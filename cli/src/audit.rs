@@ -68,7 +68,7 @@ pub(crate) struct Verdict {
     pub(crate) misplaced_markers: u64,
 }
 
-/// What became of the trades that were sent.
+/// The trades that were sent, counted by what became of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sent {
     pub(crate) received: u64,
@@ -143,8 +143,8 @@ impl Audit {
         }
     }
 
-    /// What became of the trades in these ranges, each of which was sent once. The sums agree with the
-    /// [`verdict`](Self::verdict) if every trade received was sent.
+    /// Counts the trades in these ranges, each of which was sent once, by what became of them. As many were received as the
+    /// [`verdict`](Self::verdict) says if every trade received was sent.
     pub(crate) fn trace(&self, sent: impl Iterator<Item = Range<u64>>) -> Sent {
         let span = self.span.clone().unwrap_or_default();
         let common = |one: &Range<u64>, other: &Range<u64>| {

@@ -24,8 +24,8 @@ use crate::server::{self, FeedServer, Schedule, ServerEvent};
 use crate::signals::Signals;
 use crate::status::{self, BAD, StatusLine};
 
-/// How long the last trades may take to arrive.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// How long the last trades may take to arrive: a flood may be before them.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// The demo's consumer looks away for so long when a flood begins: the queue fills, and reading must be held back.
 const SLOWNESS: Duration = Duration::from_millis(400);

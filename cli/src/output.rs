@@ -61,7 +61,7 @@ pub(crate) enum End {
     Failed(String),
 }
 
-/// What was still to be written.
+/// Lines and items still to be written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Unwritten {
     lines: usize,

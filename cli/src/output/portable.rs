@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::{End, Progress, piece};
 use crate::status::StatusLine;
 
-/// What is written at a time, in bytes.
+/// Bytes written at a time.
 const PIECE: usize = 4096;
 
 /// Dropping it stops the thread once its write is done.
@@ -47,7 +47,11 @@ fn work(incoming: &Receiver<Arc<Vec<u8>>>, progress: &watch::Sender<Progress>, s
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Some(End::Closed),
             Err(error) => Some(End::Failed(error.to_string())),
         };
+        let ended = end.is_some();
         progress.send_modify(|progress| progress.end = end);
+        if ended {
+            break;
+        }
     }
 }
 
