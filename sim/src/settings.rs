@@ -85,13 +85,13 @@ impl Default for Settings {
             stale_after: None,
             max_pause: None,
             buffer: 1024,
-            buffer_bytes: 16 * 1024 * 1024,
+            buffer_bytes: 1024 * 1024,
             send_buffer: 256,
             overflow: Overflow::Pause,
             backoff: Backoff::Fixed(RetryPolicy::DEFAULT_DELAY),
             max_retries: Some(RetryPolicy::DEFAULT_MAX_RETRIES),
-            min_demand: 10,
-            max_demand: 100,
+            min_demand: 1000,
+            max_demand: 2000,
         }
     }
 }
@@ -157,5 +157,16 @@ impl Settings {
         let dead = silence.max(self.stale_after.unwrap_or_default()).max(self.max_pause.unwrap_or_default());
         let delay = longest_delay.max(self.max_retry_after);
         dead + self.connect_timeout + self.bootstrap_timeout + self.close_timeout + 3 * delay
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_those_of_a_feed() {
+        let simulated = Settings::default().config().build().unwrap();
+        assert_eq!(format!("{simulated:?}"), format!("{:?}", Config::default()));
     }
 }
