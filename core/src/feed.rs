@@ -253,6 +253,7 @@ impl<H: FrameHandler> Feed<H> {
             queued_bytes: self.queued_bytes(),
             demand: self.queue.credit(),
             dropped: self.queue.dropped(),
+            sending: self.state.sending() as u64,
             retries: self.retry.attempt(),
             ..self.stats
         }

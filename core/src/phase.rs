@@ -159,6 +159,18 @@ impl<S> State<S> {
         }
     }
 
+    /// How many messages wait on the open connection, the bootstrap's aside (O3).
+    pub(crate) fn sending(&self) -> usize {
+        match self {
+            Self::Bootstrapping { link, .. } | Self::Live { link, .. } => link.outbox.pending(),
+            Self::Idle
+            | Self::Connecting { .. }
+            | Self::Closing { .. }
+            | Self::Waiting { .. }
+            | Self::Stopped { .. } => 0,
+        }
+    }
+
     pub(crate) const fn link_mut(&mut self) -> Option<&mut Link<S>> {
         match self {
             Self::Bootstrapping { link, .. } | Self::Live { link, .. } => Some(link),

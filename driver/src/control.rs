@@ -61,7 +61,7 @@ impl FeedHandle {
             if board.phase != Phase::Live {
                 return Err(SendError::NotLive(message));
             }
-            if board.orders.sends.len() >= self.control.send_buffer {
+            if board.orders.sends.len() as u64 + board.stats.sending >= self.control.send_buffer as u64 {
                 return Err(SendError::Full(message));
             }
             board.orders.sends.push_back(order);
@@ -137,7 +137,11 @@ impl Control {
     }
 
     pub(crate) fn take_orders(&self) -> Orders {
-        std::mem::take(&mut self.lock().orders)
+        let mut board = self.lock();
+        let orders = std::mem::take(&mut board.orders);
+        // They count until the loop publishes what has become of them (O3).
+        board.stats.sending += orders.sends.len() as u64;
+        orders
     }
 
     /// Publishes where the feed stands.

@@ -3,21 +3,22 @@
 
 mod common;
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Waker};
 
 use common::{
     Dial, Gate, InStream, InTask, Mode, Rig, SECOND, World, builder, config, in_both_modes, reset, text,
 };
 use futures_util::FutureExt;
-use tidegate_driver::core::{Delivery, Message, Phase, SendError};
-use tidegate_driver::{Feed, Source};
+use tidegate_driver::core::{Delivery, Message, Phase, SendError, Step, from_fn};
+use tidegate_driver::{Feed, FeedHandle, Source};
 
 in_both_modes!(
     a_message_is_sent_once_live,
     a_message_comes_back_unless_live,
     a_message_that_meets_a_loss_comes_back,
     a_full_queue_gives_the_message_back,
+    a_handler_that_uses_a_handle_meets_the_bound,
     text_that_is_not_utf8_comes_back,
     phase_follows_the_feed,
     wait_for_sees_the_phase_it_waits_for,
@@ -94,7 +95,9 @@ fn a_full_queue_gives_the_message_back<M: Mode>() {
     rig.peer(1).shut(Gate::Flush);
     assert_eq!(rig.wait(handle.send("1")), Some(Ok(())));
     assert_eq!(rig.wait(handle.send("2")), Some(Ok(())));
-    assert_eq!(rig.wait(handle.send("3")), Some(Err(SendError::Full(Message::from("3")))));
+    // At once: what waits for the loop and what waits for the socket share the bound.
+    assert_eq!(handle.send("3").now_or_never(), Some(Err(SendError::Full(Message::from("3")))));
+    assert_eq!(rig.handle.stats().sending, 2);
     rig.peer(1).open();
     rig.settle();
     assert_eq!(rig.wait(handle.send("4")), Some(Ok(())));
@@ -106,6 +109,29 @@ fn a_full_queue_gives_the_message_back<M: Mode>() {
     let mut sends: Vec<_> = (0..3).map(|_| Box::pin(handle.send("burst"))).collect();
     let ready: Vec<_> = sends.iter_mut().map(|send| send.as_mut().poll(&mut cx).is_ready()).collect();
     assert_eq!(ready, [false, false, true]);
+}
+
+/// O3: what the loop has taken counts while the handler runs, though its answer is not published yet.
+fn a_handler_that_uses_a_handle_meets_the_bound<M: Mode>() {
+    let world = World::default();
+    let handle = Arc::new(OnceLock::<FeedHandle>::new());
+    let answer = Arc::new(OnceLock::new());
+    let (own, seen) = (handle.clone(), answer.clone());
+    let handler = from_fn((), move |_, ()| {
+        seen.set(own.get().unwrap().send("2").now_or_never()).unwrap();
+        Step::<Message>::Skip
+    });
+    let feed = builder(&world).config(config().send_buffer(1)).handler(handler);
+    let mut rig = Rig::new::<M, _>(&world, feed);
+    handle.set(rig.handle.clone()).unwrap();
+    rig.peer(1).shut(Gate::Flush);
+    let sender = rig.handle.clone();
+    let mut first = Box::pin(sender.send("1"));
+    assert!(first.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    rig.peer(1).send_items(0..1);
+    rig.settle();
+    assert_eq!(first.now_or_never(), Some(Ok(())));
+    assert_eq!(answer.get(), Some(&Some(Err(SendError::Full(Message::from("2"))))));
 }
 
 fn text_that_is_not_utf8_comes_back<M: Mode>() {
