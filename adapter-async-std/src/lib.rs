@@ -1,5 +1,5 @@
-//! `tidegate` on the async-io family of runtimes: its sockets and timers, TLS through rustls, WebSocket framing through
-//! tungstenite.
+//! `tidegate` on the async-io family of runtimes: its sockets and timers, TLS through rustls, and WebSocket
+//! connections.
 //!
 //! There is a module for each runtime, with the same names as in `tidegate-tokio`: `smol`, and `async_std`. They differ in
 //! where a spawned feed's task runs, and in nothing else. async-std is discontinued (RUSTSEC-2025-0052): it is kept

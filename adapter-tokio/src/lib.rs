@@ -1,5 +1,4 @@
-//! `tidegate` on tokio: its clock and timer, its sockets, TLS through rustls, WebSocket framing through
-//! tungstenite.
+//! `tidegate` on tokio: its clock and timer, its sockets, TLS through rustls, and WebSocket connections.
 //!
 //! [`Runtime`] is the runtime that feeds run on, and [`Connector`] says how connections are made. A single connection,
 //! without a feed around it:

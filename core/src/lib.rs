@@ -105,7 +105,8 @@
 //!
 //! # To change X, open Y
 //!
-//! One room per concern. The rooms know neither [`Event`] nor [`Action`], nor each other; `feed.rs` alone sees them all.
+//! One room per concern. The rooms know neither [`Event`] nor [`Action`]; `feed.rs` alone sees them all. `handler.rs` uses
+//! `demand.rs`, `outbox.rs` and `effects.rs`, `bootstrap.rs` uses `outbox.rs`; no other room knows another.
 //!
 //! | to change | open | rules |
 //! |---|---|---|

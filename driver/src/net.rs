@@ -1,8 +1,8 @@
 //! What the adapters for real runtimes share: everything from a URL to frames, over any sockets.
 //!
 //! An adapter brings [`Net`]: sockets, a timer, threads that may block. Here are the rest: the race between the addresses of
-//! a host, proxies, TLS through rustls, the HTTP upgrade with its redirects, and WebSocket framing through
-//! tungstenite.
+//! a host, proxies, TLS through rustls, the HTTP upgrade with its redirects, and WebSocket framing. Unfragmented messages are
+//! read here; tungstenite reads all other frames, and writes.
 //!
 //! | to change | open |
 //! |---|---|

@@ -88,8 +88,8 @@ impl Connector {
     /// How much is read from a socket at a time at most, in bytes; 256 KiB by default, which a busy connection works its way up
     /// to from 64 KiB. Larger reads save system calls, and waiting.
     ///
-    /// The memory for it belongs to the thread, which keeps up to 2 MiB, so that large messages need not take
-    /// theirs anew. A connection takes it along only while it holds something that was read and
+    /// The memory for it belongs to the thread, which keeps up to 4 MiB of it, and 2 MiB more for short messages, so that
+    /// messages need not take theirs anew. A connection takes it along only while it holds something that was read and
     /// not taken, because its consumer is slow; one that is silent has none, and keeps 1 KiB for the framing.
     ///
     /// # Errors
