@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use anstyle::Style;
-use tidegate::{FeedHandle, Notice, Timestamp};
+use tidegate::{Failure, FeedHandle, Notice, Timestamp};
 use tokio::sync::oneshot;
 
 use crate::advice::Streak;
@@ -200,7 +200,8 @@ fn line(notice: &Notice, verbosity: Verbosity) -> Option<String> {
     match notice {
         Notice::Success { id } => Some(colored(GOOD, "live", &format!("connection {id}"))),
         Notice::Failure { id, failure } => {
-            Some(colored(BAD, &format!("attempt {id} failed"), &failure.to_string()))
+            let text = if verbose { in_full(failure) } else { failure.to_string() };
+            Some(colored(BAD, &format!("attempt {id} failed"), &text))
         }
         Notice::Disconnected { id, failure: Some(failure) } => {
             Some(colored(BAD, "disconnected", &format!("connection {id}: {failure}")))
@@ -231,6 +232,31 @@ fn line(notice: &Notice, verbosity: Verbosity) -> Option<String> {
     }
 }
 
+/// The failure, and all of a refusal's body where its own text cuts it (T3).
+fn in_full(failure: &Failure) -> String {
+    let text = failure.to_string();
+    let Failure::Rejected { refusal, .. } = failure else { return text };
+    let body = refusal.body().to_string();
+    if text.ends_with(&body) { text } else { format!("{text} (in full: {body})") }
+}
+
 fn colored(style: Style, what: &str, more: &str) -> String {
     format!("{style}{what}{style:#}: {more}")
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate::{ConnectionId, Refusal};
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_shown_whole_if_more_is_wanted() {
+        let body = format!("{}END", "word ".repeat(100));
+        let refusal = Box::new(Refusal::default().with_body(&body));
+        let failure = Failure::Rejected { status: 403, retry_after: None, refusal };
+        let notice = Notice::Failure { id: ConnectionId::new(1), failure };
+        assert!(!line(&notice, Verbosity::Normal).unwrap().contains("END"));
+        assert!(line(&notice, Verbosity::Verbose).unwrap().contains(&body));
+    }
 }

@@ -16,6 +16,13 @@ fn fields(notice: &Notice) -> Value {
         Notice::Success { id } | Notice::Paused { id } | Notice::Connecting { id } => {
             json!({ "connection": id.get() })
         }
+        Notice::Failure { id, failure: failure @ Failure::Rejected { status, refusal, .. } } => json!({
+            "connection": id.get(),
+            "reason": failure.kind(),
+            "detail": failure.to_string(),
+            "status": status,
+            "body": refusal.body().to_string(),
+        }),
         Notice::Failure { id, failure } | Notice::Timeout { id, failure } => {
             json!({ "connection": id.get(), "reason": failure.kind(), "detail": failure.to_string() })
         }
@@ -47,6 +54,8 @@ fn millis(span: std::time::Duration) -> f64 {
 mod tests {
     use std::time::Duration;
 
+    use tidegate::{ConnectionId, Refusal};
+
     use super::*;
 
     #[test]
@@ -56,5 +65,14 @@ mod tests {
             json(&retry, Timestamp::from_millis(1500)),
             json!({ "event": "retry", "t_ms": 1500, "attempt": 2, "delay_ms": 250.0 })
         );
+    }
+
+    #[test]
+    fn a_refusal_has_its_whole_body_escaped() {
+        let refusal = Box::new(Refusal::default().with_body(&"no\u{1b}\n".repeat(300)));
+        let failure = Failure::Rejected { status: 403, retry_after: None, refusal };
+        let object = json(&Notice::Failure { id: ConnectionId::new(1), failure }, Timestamp::ZERO);
+        assert_eq!(object["status"], 403);
+        assert_eq!(object["body"], format!("{}no\\u{{1b}}", "no\\u{1b}\\n".repeat(299)));
     }
 }
