@@ -20,7 +20,7 @@ const SECRET: &str = "hunter2";
 fuzz_target!(|input: &str| {
     let lines = input.lines().filter(|line| !line.contains('\0'));
     match Cli::read(std::iter::once("tidegate").chain(lines)) {
-        Err(Refused::Help(_)) => {}
+        Err(Refused::Help(help)) => assert!(!help.to_string().contains(SECRET), "{help}"),
         Err(Refused::Usage(why)) => assert!(!why.contains(SECRET), "{why}"),
         Ok(Cli { command: Command::Tail(args), .. }) => tail(&args),
         Ok(Cli { command: Command::Demo(args), .. }) => assert!(args.rate > 0 && !args.duration.is_zero()),
