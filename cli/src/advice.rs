@@ -109,6 +109,9 @@ const fn on_tls(problem: TlsProblem) -> &'static str {
         TlsProblem::UnknownIssuer | TlsProblem::BadSignature | TlsProblem::NoRoots => {
             "With this command ca_file is --ca."
         }
+        TlsProblem::Misconfigured if cfg!(not(any(feature = "ring", feature = "aws-lc-rs"))) => {
+            "This command was built without cryptography: build it with one of these features."
+        }
         TlsProblem::WrongHost | TlsProblem::Misconfigured => "Check the URL's host.",
         TlsProblem::PlainServer => "Check the URL's scheme and port.",
         TlsProblem::BadCertificate | TlsProblem::Expired | TlsProblem::Revoked => {
