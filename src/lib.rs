@@ -59,6 +59,6 @@ pub use tidegate_driver::net::{
     Connector, LimitError, Limits, Proxy, ProxyError, TlsError, TlsOptions, rustls,
 };
 pub use tidegate_driver::{
-    Attempt, BuildError, ConnectRequest, Feed, FeedBuilder, FeedHandle, Inline, Items, Source, Spawned,
-    UrlError,
+    Attempt, BuildError, ConnectRequest, Feed, FeedBuilder, FeedHandle, Inline, Items, RequestError, Source,
+    Spawned, UrlError,
 };

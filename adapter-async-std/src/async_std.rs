@@ -1,7 +1,6 @@
 //! Feeds on async-std, which is discontinued upstream (RUSTSEC-2025-0052) and kept working here; new applications are
 //! better off on smol.
 
-use http::Uri;
 use tidegate_driver::FeedBuilder;
 use tidegate_driver::net::SocketRuntime;
 
@@ -35,11 +34,11 @@ impl Spawner for AsyncStd {
 /// # Ok(())
 /// # }
 /// ```
-pub fn feed(url: impl TryInto<Uri>) -> FeedBuilder<Runtime> {
+pub fn feed(url: impl AsRef<str>) -> FeedBuilder<Runtime> {
     FeedBuilder::new(Runtime::default(), url)
 }
 
 /// A feed of `url` through a [`Connector`] of your own: TLS, limits, buffers, proxy.
-pub fn feed_with(connector: Connector, url: impl TryInto<Uri>) -> FeedBuilder<Runtime> {
+pub fn feed_with(connector: Connector, url: impl AsRef<str>) -> FeedBuilder<Runtime> {
     FeedBuilder::new(Runtime::new(connector), url)
 }

@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, Weak};
 
-use http::Uri;
 use smol::Executor;
 use tidegate_driver::FeedBuilder;
 use tidegate_driver::net::SocketRuntime;
@@ -61,11 +60,11 @@ pub fn runtime_on(executor: &Arc<Executor<'static>>, connector: Connector) -> Ru
 /// # Ok(())
 /// # }
 /// ```
-pub fn feed(url: impl TryInto<Uri>) -> FeedBuilder<Runtime> {
+pub fn feed(url: impl AsRef<str>) -> FeedBuilder<Runtime> {
     FeedBuilder::new(Runtime::default(), url)
 }
 
 /// A feed of `url` through a [`Connector`] of your own: TLS, limits, buffers, proxy.
-pub fn feed_with(connector: Connector, url: impl TryInto<Uri>) -> FeedBuilder<Runtime> {
+pub fn feed_with(connector: Connector, url: impl AsRef<str>) -> FeedBuilder<Runtime> {
     FeedBuilder::new(Runtime::new(connector), url)
 }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use http::Uri;
 use tidegate_driver::core::Failure;
 use tidegate_driver::{ConnectRequest, FeedBuilder};
 
@@ -21,12 +20,12 @@ use crate::{Connector, Transport};
 /// # Ok(())
 /// # }
 /// ```
-pub fn feed(url: impl TryInto<Uri>) -> FeedBuilder<Runtime> {
+pub fn feed(url: impl AsRef<str>) -> FeedBuilder<Runtime> {
     FeedBuilder::new(Runtime::default(), url)
 }
 
 /// A feed of `url` through a [`Connector`] of your own: TLS, limits, buffers.
-pub fn feed_with(connector: Connector, url: impl TryInto<Uri>) -> FeedBuilder<Runtime> {
+pub fn feed_with(connector: Connector, url: impl AsRef<str>) -> FeedBuilder<Runtime> {
     FeedBuilder::new(Runtime::new(connector), url)
 }
 

@@ -47,10 +47,10 @@ fn advice(failure: &Failure) -> &'static str {
         Failure::Io { .. } => {
             "Check the network and the server; --ping-interval keeps a quiet connection in use."
         }
-        Failure::Protocol { .. } => {
-            "If a frame or a message is over a limit, --max-frame or --max-message allows more; otherwise ask the \
-             server's operator."
+        Failure::TooLong { .. } => {
+            "--max-frame allows longer frames, --max-message longer messages of several frames."
         }
+        Failure::Protocol { .. } => "Ask the server's operator.",
         Failure::IdleTimeout => "Check what --send subscribes to; --idle-timeout allows more silence.",
         Failure::PongTimeout => "Check the network and the server; --pong-timeout allows more time.",
         Failure::Stale => "Check what --send subscribes to; --stale-after allows more time between items.",
@@ -208,6 +208,7 @@ mod tests {
             Failure::Closed(None),
             Failure::Io { detail: detail() },
             Failure::Protocol { detail: detail() },
+            Failure::TooLong { detail: detail() },
             Failure::IdleTimeout,
             Failure::PongTimeout,
             Failure::Stale,

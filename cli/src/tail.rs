@@ -97,8 +97,12 @@ fn connector(args: &TailArgs) -> Result<Connector, String> {
     // A frame may be a whole message: the default of the one limit must not forbid what the other allows.
     let message = args.max_message.unwrap_or_else(|| args.max_frame.max(64 << 20));
     let limits = limits.max_message_size(message).map_err(|error| format!("--max-message: {error}"))?;
-    let connector =
-        Connector::default().limits(limits).tls(tls(&args.tls)).map_err(|error| error.to_string())?;
+    let connector = Connector::default()
+        .limits(limits)
+        // Where nothing is sent, no other origin can see it.
+        .follow_to_other_origins(args.send.is_empty())
+        .tls(tls(&args.tls))
+        .map_err(|error| error.to_string())?;
     network(connector, &args.network)
 }
 

@@ -88,9 +88,14 @@ pub enum Failure {
         /// What the operating system said.
         detail: String,
     },
-    /// The peer broke the WebSocket protocol, or a limit on frame or message size.
+    /// The peer broke the WebSocket protocol.
     Protocol {
         /// Which rule it broke.
+        detail: String,
+    },
+    /// A frame or a message is longer than the limits allow.
+    TooLong {
+        /// How long it is, the limit, and the option that raises it.
         detail: String,
     },
     /// Nothing was heard for `idle_timeout` (L1, L2).
@@ -141,6 +146,7 @@ impl Failure {
             Self::Closed(_) => "closed",
             Self::Io { .. } => "io",
             Self::Protocol { .. } => "protocol",
+            Self::TooLong { .. } => "too_long",
             Self::IdleTimeout => "idle_timeout",
             Self::PongTimeout => "pong_timeout",
             Self::Stale => "stale",
@@ -183,6 +189,7 @@ impl fmt::Display for Failure {
             }
             Self::Io { detail } => write!(f, "the connection broke: {detail}"),
             Self::Protocol { detail } => write!(f, "the server broke the protocol: {detail}"),
+            Self::TooLong { detail } => write!(f, "the server sent too much at once: {detail}"),
             Self::IdleTimeout => f.write_str("nothing was heard for the idle timeout"),
             Self::PongTimeout => f.write_str("a ping was not answered within the pong timeout"),
             Self::Stale => f.write_str("no item came for the stale time"),

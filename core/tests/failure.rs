@@ -75,6 +75,7 @@ fn each_failure_has_a_name_and_says_what_happened() {
         (closed, "closed", "the server closed the connection with code 4001: too \\u{1b} many"),
         (broken(), "io", "the connection broke: connection reset"),
         (Failure::Protocol { detail: x() }, "protocol", "the server broke the protocol: x"),
+        (Failure::TooLong { detail: x() }, "too_long", "the server sent too much at once: x"),
         (Failure::IdleTimeout, "idle_timeout", "nothing was heard for the idle timeout"),
         (Failure::PongTimeout, "pong_timeout", "a ping was not answered within the pong timeout"),
         (Failure::Stale, "stale", "no item came for the stale time"),

@@ -413,6 +413,7 @@ fn r6_all_else_is_retried() {
         Failure::Upgrade { detail: detail() },
         Failure::Io { detail: detail() },
         Failure::Protocol { detail: detail() },
+        Failure::TooLong { detail: detail() },
         Failure::ConnectTimeout,
         Failure::Bootstrap(BootstrapFailure::Timeout),
         Failure::Bootstrap(BootstrapFailure::Lost(Box::new(broken()))),

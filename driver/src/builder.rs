@@ -4,7 +4,7 @@ use std::fmt::{self, Display};
 use std::hash::{BuildHasher, Hasher, RandomState};
 
 use http::header::{ORIGIN, SEC_WEBSOCKET_PROTOCOL};
-use http::{HeaderName, HeaderValue, Uri};
+use http::{HeaderName, HeaderValue};
 use tidegate_core::{
     Config, ConfigBuilder, ConfigError, ConnectionId, DemandWindow, Fault, FrameHandler, Message, Notice,
     PassThrough, Timestamp, WithBootstrap,
@@ -15,9 +15,10 @@ use crate::control::{Control, FeedHandle};
 use crate::engine::Engine;
 use crate::handover::{Handover, Task};
 use crate::observe::{NoticeFn, Observer};
-use crate::request::{ConnectRequest, UrlError};
+use crate::request::{ConnectRequest, RequestError, is_token};
 use crate::resolve::{Attempt, Target, boxed};
 use crate::runtime::{Runtime, Spawn};
+use crate::url::UrlError;
 
 /// Puts a feed together; [`spawn`](Self::spawn) or [`inline`](Self::inline) checks it all and starts.
 #[must_use]
@@ -32,8 +33,9 @@ pub struct FeedBuilder<R, H = PassThrough> {
 }
 
 impl<R: Runtime> FeedBuilder<R> {
-    /// A feed of `url`, a `ws` or `wss` URL, on a runtime of your own. Adapters have a shorter way for theirs.
-    pub fn new(runtime: R, url: impl TryInto<Uri>) -> Self {
+    /// A feed of `url`, a `ws` or `wss` URL as [`ConnectRequest::new`] takes it, on a runtime of your own. Adapters have a shorter
+    /// way for theirs.
+    pub fn new(runtime: R, url: impl AsRef<str>) -> Self {
         Self {
             runtime,
             request: ConnectRequest::new(url).map_err(BuildError::Url),
@@ -48,26 +50,33 @@ impl<R: Runtime> FeedBuilder<R> {
 
 impl<R: Runtime, H: FrameHandler> FeedBuilder<R, H> {
     /// Path and query, apart from the URL, as the reference's `:path` option.
-    pub fn path(mut self, path: &str) -> Self {
-        self.request = self.request.and_then(|request| request.with_path(path).map_err(BuildError::Url));
-        self
+    pub fn path(self, path: &str) -> Self {
+        self.change_request(|request| request.with_path(path).map_err(BuildError::Url))
+    }
+
+    /// Another `Host` header than the URL's host and port. See [`ConnectRequest::with_host`].
+    pub fn host(self, host: &str) -> Self {
+        self.change_request(|request| request.with_host(host).map_err(BuildError::Url))
     }
 
     /// A header of the upgrade; may be given several times. Mark secrets with [`HeaderValue::set_sensitive`] if you log
-    /// requests yourself; tidegate shows no values.
-    pub fn header(mut self, name: &str, value: impl TryInto<HeaderValue>) -> Self {
-        self.request = self.request.and_then(|request| {
+    /// requests yourself; tidegate shows no values. Some are refused: see [`ConnectRequest::with_header`].
+    pub fn header(self, name: &str, value: impl TryInto<HeaderValue>) -> Self {
+        self.change_request(|request| {
             let bad = || BuildError::Header { name: name.to_owned() };
             let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad())?;
             let value = value.try_into().map_err(|_| bad())?;
-            Ok(request.with_header(parsed, value))
-        });
-        self
+            let request = request.with_header(parsed, value);
+            request.check().map(|()| request).map_err(BuildError::Request)
+        })
     }
 
-    /// Offers a subprotocol (RFC 6455 §1.9); given several times, in the order of preference. A server that chooses none
-    /// of them, or another one, fails the attempt.
+    /// Offers a subprotocol (RFC 6455 §1.9), a token; given several times, in the order of preference. A server that chooses
+    /// none of them, or another one, fails the attempt.
     pub fn subprotocol(self, name: &str) -> Self {
+        if !is_token(name.as_bytes()) {
+            return self.change_request(|_| Err(BuildError::Request(RequestError::Subprotocol)));
+        }
         self.header(SEC_WEBSOCKET_PROTOCOL.as_str(), name)
     }
 
@@ -77,7 +86,9 @@ impl<R: Runtime, H: FrameHandler> FeedBuilder<R, H> {
     }
 
     /// Decides URL and headers anew for each attempt, within `connect_timeout` (C4): a token, a signed URL, another
-    /// host. An error is a failure of that attempt; its text is shown, so keep secrets out of it.
+    /// host. An error is a failure of that attempt; its text is shown, so keep secrets out of it. A request that cannot be
+    /// sent, for a header that is the handshake's own, is [`Failure::Request`](tidegate_core::Failure::Request), which is
+    /// fatal by default.
     pub fn resolver<F, Fut, E>(mut self, resolver: F) -> Self
     where
         F: FnMut(Attempt) -> Fut + Send + 'static,
@@ -172,6 +183,15 @@ impl<R: Runtime, H: FrameHandler> FeedBuilder<R, H> {
         self
     }
 
+    /// The first mistake counts.
+    fn change_request(
+        mut self,
+        change: impl FnOnce(ConnectRequest) -> Result<ConnectRequest, BuildError>,
+    ) -> Self {
+        self.request = self.request.and_then(change);
+        self
+    }
+
     fn map_handler<G>(self, map: impl FnOnce(H) -> G) -> FeedBuilder<R, G> {
         FeedBuilder {
             runtime: self.runtime,
@@ -196,8 +216,10 @@ struct Parts<R: Runtime, H: FrameHandler> {
 /// Why a feed cannot be built.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BuildError {
-    /// The URL or the path.
+    /// The URL, the path, or the host.
     Url(UrlError),
+    /// A header that has no place in the request.
+    Request(RequestError),
     /// A header's name or value.
     Header {
         /// Its name; its value may be a secret.
@@ -216,6 +238,7 @@ impl Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Url(error) => error.fmt(f),
+            Self::Request(error) => error.fmt(f),
             Self::Header { name } => write!(
                 f,
                 "the header {name:?} is not valid: a name is made of letters, digits and dashes, a value of one line"
@@ -230,6 +253,7 @@ impl std::error::Error for BuildError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Url(error) => Some(error),
+            Self::Request(error) => Some(error),
             Self::Header { .. } | Self::Network { .. } => None,
             Self::Config(error) => Some(error),
         }

@@ -233,7 +233,10 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
                         Frame::Binary(payload) => {
                             self.feed.handle(Event::Frame { id, frame: Frame::Binary(payload) }, turn.now);
                         }
-                        frame @ (Frame::Ping(_) | Frame::Pong(_) | Frame::Close(_)) => {
+                        mut frame @ (Frame::Ping(_) | Frame::Pong(_) | Frame::Close(_)) => {
+                            if let Frame::Close(Some(close)) = &mut frame {
+                                line.hide_secrets(close);
+                            }
                             // A ping's answer waits in the transport for the next read, which may be long in coming (O2).
                             if let Frame::Ping(_) = frame {
                                 line.flush_pongs();

@@ -6,7 +6,8 @@
 //! | to change | open |
 //! |---|---|
 //! | what a runtime must offer | `runtime.rs` |
-//! | URLs and headers, what may be shown of them | `request.rs` |
+//! | URLs and headers, what may be shown of them | `request.rs`, `url.rs` |
+//! | which words of a peer are secrets of ours | `secrets.rs` |
 //! | what is looked up before each attempt | `resolve.rs` |
 //! | the order of work in one poll, and how much of it | `engine.rs`, `turn.rs` |
 //! | dialling, writing, flushing, reading | `link.rs` |
@@ -32,12 +33,15 @@ mod observe;
 mod request;
 mod resolve;
 mod runtime;
+mod secrets;
 mod turn;
+mod url;
 
 pub use builder::{BuildError, FeedBuilder};
 pub use consumer::{Feed, Inline, Items, Source, Spawned};
 pub use control::FeedHandle;
-pub use request::{ConnectRequest, Scheme, UrlError};
+pub use request::{ConnectRequest, RequestError, Scheme};
 pub use resolve::Attempt;
 pub use runtime::{Alarm, Runtime, Spawn, Transport};
 pub use tidegate_core as core;
+pub use url::UrlError;

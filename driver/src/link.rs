@@ -4,17 +4,18 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tidegate_core::{ConnectionId, Failure, Frame};
+use tidegate_core::{CloseFrame, ConnectionId, Failure, Frame};
 
 use crate::request::ConnectRequest;
 use crate::resolve::Resolving;
 use crate::runtime::{Runtime, Transport};
+use crate::secrets::Secrets;
 
 /// What the loop holds of the network.
 pub(crate) enum Link<T> {
     Down,
     Resolving { id: ConnectionId, request: Resolving },
-    Connecting { id: ConnectionId, transport: Connecting<T> },
+    Connecting { id: ConnectionId, secrets: Secrets, transport: Connecting<T> },
     Up { id: ConnectionId, line: Line<T> },
 }
 
@@ -38,16 +39,17 @@ impl<T: Transport> Link<T> {
             match ready!(request.as_mut().poll(cx)) {
                 Ok(request) => {
                     announce(id, &request);
-                    *self = Self::Connecting { id, transport: Box::pin(runtime.connect(request)) };
+                    let secrets = Secrets::of(&request);
+                    *self = Self::Connecting { id, secrets, transport: Box::pin(runtime.connect(request)) };
                 }
                 Err(failure) => return Poll::Ready(self.dialling_failed(id, failure)),
             }
         }
-        let Self::Connecting { id, transport } = self else { return Poll::Pending };
+        let Self::Connecting { id, secrets, transport } = self else { return Poll::Pending };
         let id = *id;
         Poll::Ready(match ready!(transport.as_mut().poll(cx)) {
             Ok(transport) => {
-                *self = Self::Up { id, line: Line::new(transport) };
+                *self = Self::Up { id, line: Line::new(transport, std::mem::take(secrets)) };
                 Dialled::Connected(id)
             }
             Err(failure) => self.dialling_failed(id, failure),
@@ -75,6 +77,7 @@ pub(crate) struct Line<T> {
     transport: T,
     outgoing: VecDeque<Frame>,
     written: Written,
+    secrets: Secrets,
 }
 
 /// Frames read at most from a connection that cannot be written to any more: about what buffers on the way hold, and
@@ -93,8 +96,13 @@ enum Written {
 }
 
 impl<T: Transport> Line<T> {
-    fn new(transport: T) -> Self {
-        Self { transport, outgoing: VecDeque::new(), written: Written::Flushed }
+    fn new(transport: T, secrets: Secrets) -> Self {
+        Self { transport, outgoing: VecDeque::new(), written: Written::Flushed, secrets }
+    }
+
+    /// The reason of a Close is shown, and may repeat what the request held (T3).
+    pub(crate) fn hide_secrets(&self, close: &mut CloseFrame) {
+        close.reason = self.secrets.hidden_in(&close.reason);
     }
 
     /// Queues a frame behind those before it; the machine bounds how many there are (O3).

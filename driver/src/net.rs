@@ -15,12 +15,14 @@
 //! | the addresses of a host, and which is taken | `net/hosts.rs`, `net/eyeballs.rs` |
 //! | proxies, and those of the environment | `net/proxy.rs` |
 //! | TLS's configuration | `net/client_config.rs` |
-//! | the HTTP upgrade | `net/handshake.rs`, `net/head.rs` |
+//! | the HTTP upgrade, and what a refusal says | `net/handshake.rs`, `net/head.rs`, `net/answer.rs`, `net/body.rs` |
 //! | frames | `net/transport.rs`, `net/message.rs`; how they are read: `net/buffer.rs`, `net/header.rs`, `net/blocking.rs`, `net/memory.rs`, `net/shared.rs` |
 //! | how errors are told | `net/failure.rs` |
 //! | what the fuzz targets reach | `net/fuzzing.rs` |
 
+mod answer;
 mod blocking;
+mod body;
 mod buffer;
 mod builder;
 mod client_config;
@@ -63,5 +65,5 @@ pub use transport::Transport;
 /// What every adapter gives under its own name as well, so that one can be put in the place of another.
 pub mod names {
     pub use super::{Connector, LimitError, Limits, Proxy, ProxyError, TlsError, TlsOptions, rustls};
-    pub use crate::{ConnectRequest, Scheme, UrlError, core};
+    pub use crate::{ConnectRequest, RequestError, Scheme, UrlError, core};
 }

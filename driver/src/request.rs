@@ -3,8 +3,28 @@
 use std::fmt;
 use std::str::FromStr;
 
-use http::uri::PathAndQuery;
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, HOST, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+
+use tidegate_core::Failure;
+
+use crate::url::{self, UrlError};
+
+/// Headers that the handshake itself sends, that only a server sends, and that would announce a body.
+const RESERVED: [HeaderName; 9] = [
+    HOST,
+    CONNECTION,
+    UPGRADE,
+    SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_VERSION,
+    SEC_WEBSOCKET_ACCEPT,
+    SEC_WEBSOCKET_EXTENSIONS,
+    CONTENT_LENGTH,
+    TRANSFER_ENCODING,
+];
 
 /// Whether a connection is plain or under TLS (RFC 6455 §3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,59 +61,77 @@ pub struct ConnectRequest {
     scheme: Scheme,
     uri: Uri,
     host: String,
+    /// What `Host` says in place of the URL's authority.
+    host_header: Option<String>,
     headers: HeaderMap,
 }
 
 impl ConnectRequest {
-    /// Parses `url`.
+    /// Parses `url`. Characters beyond ASCII may stand in it as they are: those of the host are encoded by IDNA (UTS 46), those
+    /// of path and query in percent. What is percent-encoded already stays byte for byte; a fragment is left out.
     ///
     /// # Errors
     /// If it is not a URL, has another scheme than `ws` or `wss`, no host, or user information (RFC 3986 §3.2.1:
     /// credentials go into a header).
-    pub fn new(url: impl TryInto<Uri>) -> Result<Self, UrlError> {
-        let uri = url.try_into().map_err(|_| UrlError::Syntax)?;
-        let scheme = match uri.scheme_str() {
-            // In any case of letters (RFC 3986 §3.1).
-            Some(scheme) if scheme.eq_ignore_ascii_case("ws") => Scheme::Ws,
-            Some(scheme) if scheme.eq_ignore_ascii_case("wss") => Scheme::Wss,
-            Some(other) => return Err(UrlError::Scheme { found: other.to_owned() }),
-            None => return Err(UrlError::NoScheme),
-        };
-        let authority = uri.authority().ok_or(UrlError::NoHost)?;
-        if authority.as_str().contains('@') {
-            return Err(UrlError::UserInfo);
-        }
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
-        if host.is_empty() {
-            return Err(UrlError::NoHost);
-        }
-        if has_bad_port(&uri) {
-            return Err(UrlError::Port);
-        }
-        Ok(Self { scheme, uri, host, headers: HeaderMap::new() })
+    pub fn new(url: impl AsRef<str>) -> Result<Self, UrlError> {
+        let (scheme, uri) = url::parse(url.as_ref())?;
+        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+        Ok(Self { scheme, uri, host, host_header: None, headers: HeaderMap::new() })
     }
 
-    /// Replaces path and query, as the reference's `:path` option does.
+    /// Replaces path and query, as the reference's `:path` option does. They are encoded as those of the URL.
     ///
     /// # Errors
-    /// If `path` does not start with `/` or is not a valid path and query.
+    /// If `path` does not start with `/`, or holds a character that has no place there.
     pub fn with_path(mut self, path: &str) -> Result<Self, UrlError> {
-        if !path.starts_with('/') {
-            return Err(UrlError::Path);
-        }
-        let path = PathAndQuery::from_str(path).map_err(|_| UrlError::Path)?;
         let mut parts = self.uri.into_parts();
-        parts.path_and_query = Some(path);
-        self.uri = Uri::from_parts(parts).map_err(|_| UrlError::Path)?;
+        parts.path_and_query = Some(url::parse_path(path)?);
+        self.uri = Uri::from_parts(parts).map_err(|_| UrlError::TooLong)?;
         Ok(self)
     }
 
-    /// Adds a header to the upgrade; a name may come more than once. The headers of the handshake itself
-    /// (`Host`, `Connection`, `Upgrade`, `Sec-WebSocket-Key`, `Sec-WebSocket-Version`) are the transport's.
+    /// Sends another `Host` header than the URL's host and port, for a server that is reached by another name. TLS still asks
+    /// for a certificate of the URL's host, and a redirect to another origin has that origin's `Host`.
+    ///
+    /// # Errors
+    /// If `host` is not a host name or address, with or without a port.
+    pub fn with_host(mut self, host: &str) -> Result<Self, UrlError> {
+        let (host, port) = url::parse_authority(host, 0)?;
+        self.host_header = Some(host + port);
+        Ok(self)
+    }
+
+    /// Adds a header to the upgrade; a name may come more than once.
+    ///
+    /// A request is refused before anything is sent, as a [`RequestError`], if it has one of these: the headers of the
+    /// handshake itself (`Host`, `Connection`, `Upgrade` and all `Sec-WebSocket-` but `Sec-WebSocket-Protocol`),
+    /// `Content-Length`, `Transfer-Encoding`; or a `Sec-WebSocket-Protocol` that is not a list of tokens, each of them once
+    /// (RFC 6455 §4.1).
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.append(name, value);
         self
+    }
+
+    /// Whether it can be sent.
+    pub(crate) fn check(&self) -> Result<(), RequestError> {
+        if let Some(name) = RESERVED.iter().find(|name| self.headers.contains_key(*name)) {
+            return Err(RequestError::Reserved { name: name.clone() });
+        }
+        let mut offered: Vec<_> = self.subprotocols().collect();
+        let count = offered.len();
+        offered.sort_unstable();
+        offered.dedup();
+        if offered.len() < count || !offered.iter().all(|name| is_token(name)) {
+            return Err(RequestError::Subprotocol);
+        }
+        Ok(())
+    }
+
+    /// What is offered in `Sec-WebSocket-Protocol`, in the order of preference.
+    pub(crate) fn subprotocols(&self) -> impl Iterator<Item = &[u8]> {
+        let values = self.headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter();
+        values.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)
     }
 
     /// Plain or TLS.
@@ -118,6 +156,18 @@ impl ConnectRequest {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.uri.port_u16().unwrap_or(self.scheme.default_port())
+    }
+
+    /// What the `Host` header says: the URL's host and port, or what [`with_host`](Self::with_host) was given.
+    #[must_use]
+    pub fn host_header(&self) -> &str {
+        let url = || self.uri.authority().map_or("", |authority| authority.as_str());
+        self.host_header.as_deref().unwrap_or_else(url)
+    }
+
+    /// A request for another URL of the same origin, which takes all that was set along.
+    pub(crate) fn with_headers_of(self, other: &Self) -> Self {
+        Self { host_header: other.host_header.clone(), headers: other.headers.clone(), ..self }
     }
 
     /// The headers to send with the upgrade.
@@ -152,51 +202,44 @@ impl FromStr for ConnectRequest {
     }
 }
 
-/// `http` takes a port that is out of range for no port at all.
-fn has_bad_port(uri: &Uri) -> bool {
-    let authority = uri.authority().map_or("", |authority| authority.as_str());
-    let after_host = authority.rsplit_once(']').map_or(authority, |(_, rest)| rest);
-    after_host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().map_or(true, |port| port == 0))
+/// RFC 9110 §5.6.2.
+pub(crate) fn is_token(text: &[u8]) -> bool {
+    let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    !text.is_empty() && text.iter().all(is_token)
 }
 
-/// Why a URL cannot be connected to. It never repeats the URL, which may hold secrets.
+/// Why a request cannot be sent. It names no value, which may be a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum UrlError {
-    /// It does not parse.
-    Syntax,
-    /// It has no scheme.
-    NoScheme,
-    /// Its scheme is neither `ws` nor `wss`.
-    Scheme {
-        /// The one it has.
-        found: String,
+pub enum RequestError {
+    /// It has a header that the handshake sets, or that has no place in it.
+    Reserved {
+        /// That header.
+        name: HeaderName,
     },
-    /// It has no host.
-    NoHost,
-    /// It has a user name or password before the host.
-    UserInfo,
-    /// Its port is not between 1 and 65535.
-    Port,
-    /// The path given apart is not one.
-    Path,
+    /// A subprotocol is not a token, or is offered twice (RFC 6455 §4.1).
+    Subprotocol,
 }
 
-impl fmt::Display for UrlError {
+impl RequestError {
+    pub(crate) fn into_failure(self) -> Failure {
+        Failure::Request { detail: self.to_string() }
+    }
+}
+
+impl fmt::Display for RequestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Syntax => f.write_str("not a valid URL: expected something like wss://host:port/path"),
-            Self::NoScheme => f.write_str("the URL has no scheme: start it with ws:// or wss://"),
-            Self::Scheme { found } => {
-                write!(f, "the URL's scheme is {found:?}: a WebSocket URL starts with ws:// or wss://")
+            Self::Reserved { name } if *name == HOST => {
+                f.write_str("the header host is set by the handshake: remove it, and use the option host instead")
             }
-            Self::NoHost => f.write_str("the URL has no host"),
-            Self::UserInfo => {
-                f.write_str("the URL has a user name or password in it: send an Authorization header instead")
+            Self::Reserved { name } => {
+                write!(f, "the header {name} is set by the handshake or has no place in it: remove it")
             }
-            Self::Port => f.write_str("the URL's port is not a number from 1 to 65535"),
-            Self::Path => f.write_str("the path is not valid: it starts with / and holds no spaces"),
+            Self::Subprotocol => f.write_str(
+                "a subprotocol is offered twice, or is not made of letters, digits and !#$%&'*+-.^_`|~ alone (RFC 6455 §4.1)",
+            ),
         }
     }
 }
 
-impl std::error::Error for UrlError {}
+impl std::error::Error for RequestError {}

@@ -5,7 +5,7 @@ use std::pin::Pin;
 
 use tidegate_core::{ConnectionId, Failure};
 
-use crate::request::ConnectRequest;
+use crate::request::{ConnectRequest, RequestError};
 
 /// One attempt, as a resolver sees it.
 #[derive(Clone, Debug)]
@@ -48,8 +48,9 @@ where
 {
     Box::new(move |attempt| {
         let resolving = resolver(attempt);
-        Box::pin(
-            async move { resolving.await.map_err(|error| Failure::Resolve { detail: error.to_string() }) },
-        )
+        Box::pin(async move {
+            let request = resolving.await.map_err(|error| Failure::Resolve { detail: error.to_string() })?;
+            request.check().map(|()| request).map_err(RequestError::into_failure)
+        })
     })
 }

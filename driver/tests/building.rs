@@ -6,9 +6,10 @@ mod common;
 use std::error::Error;
 
 use common::{InStream, InTask, Mode, Rig, URL, World, builder, config, in_both_modes};
+use http::header::SEC_WEBSOCKET_PROTOCOL;
 use http::{HeaderName, HeaderValue};
 use tidegate_driver::core::ConfigError;
-use tidegate_driver::{BuildError, ConnectRequest, FeedBuilder, Scheme, UrlError};
+use tidegate_driver::{BuildError, ConnectRequest, FeedBuilder, RequestError, Scheme, UrlError};
 
 in_both_modes!(url_path_and_headers_reach_the_runtime);
 
@@ -28,6 +29,10 @@ fn url_path_and_headers_reach_the_runtime<M: Mode>() {
     assert_eq!(request.headers().get_all("x-tag").iter().collect::<Vec<_>>(), ["one", "two"]);
 }
 
+fn character(found: char, offset: usize) -> UrlError {
+    UrlError::Character { found, offset }
+}
+
 fn error_of(url: &str) -> BuildError {
     FeedBuilder::new(World::default(), url).spawn().unwrap_err()
 }
@@ -44,8 +49,18 @@ fn a_bad_url_is_named_by_its_fault() {
         ("wss://feed.example:/", UrlError::Port),
         ("wss://[::1]:99999/", UrlError::Port),
         ("wss://:443/?token=hush", UrlError::NoHost),
-        ("wss://hush feed/", UrlError::Syntax),
-        ("", UrlError::Syntax),
+        ("wss://feed.example:+80/", UrlError::Port),
+        ("wss://2001:db8::1/", UrlError::Host),
+        ("wss://[feed.example]/", UrlError::Host),
+        ("wss://xn--\u{e9}/", UrlError::Host),
+        ("wss://hush feed/", character(' ', 10)),
+        ("wss://feed.example/v1?token=hush\n", character('\n', 32)),
+        ("\u{feff}wss://feed.example/", character('\u{feff}', 0)),
+        ("wss://b\u{fc}cher.example/\u{e9}/<hush>", character('<', 25)),
+        ("wss://feed.example/hush?a=`b", character('`', 26)),
+        ("wss://feed%41.example/", character('%', 10)),
+        ("wss://feed.example/\u{202e}hush", character('\u{202e}', 19)),
+        ("", UrlError::Empty),
     ];
     for (url, expected) in cases {
         let error = error_of(url);
@@ -54,6 +69,8 @@ fn a_bad_url_is_named_by_its_fault() {
         assert_eq!(error.source().map(ToString::to_string), Some(error.to_string()), "the URL's own error");
     }
     assert!(error_of("http://feed.example").to_string().contains("\"http\""), "the scheme is named");
+    let words = "the character '\\n' at offset 20 is not allowed in a URL: remove or percent-encode it";
+    assert_eq!(error_of("wss://feed.example/x\n").to_string(), words);
 }
 
 #[test]
@@ -72,13 +89,95 @@ fn good_urls_are_taken_apart() {
     }
 }
 
+/// RFC 3986 §2.5, UTS 46. What is ASCII, encoded or not, stays byte for byte.
+#[test]
+fn what_is_not_ascii_is_encoded() {
+    let table = [
+        (
+            "ws://feed.example/ws/币usdt@trade?q=é&r=%c3%A9",
+            "ws://feed.example/ws/%E5%B8%81usdt@trade?q=%C3%A9&r=%c3%A9",
+        ),
+        ("ws://bücher.example:81/x", "ws://xn--bcher-kva.example:81/x"),
+        ("ws://Bücher。Example", "ws://xn--bcher-kva.example/"),
+        ("ws://Feed_1.Example/{\"a\":[1]}|?x={b}^", "ws://Feed_1.Example/{\"a\":[1]}|?x={b}^"),
+        ("ws://feed.example/%7e%2F%zz?%", "ws://feed.example/%7e%2F%zz?%"),
+        ("ws://feed.example/a#é<", "ws://feed.example/a"),
+    ];
+    for (url, expected) in table {
+        let request = ConnectRequest::new(url).unwrap_or_else(|error| panic!("{url}: {error}"));
+        assert_eq!(request.uri().to_string(), expected, "{url}");
+        assert!(request.uri().to_string().contains(request.host()), "{}", request.host());
+    }
+    let request = ConnectRequest::new("ws://feed.example/").unwrap().with_path("/币?é=%41").unwrap();
+    assert_eq!(request.uri(), "ws://feed.example/%E5%B8%81?%C3%A9=%41");
+}
+
 #[test]
 fn a_bad_path_is_refused() {
     let world = World::default();
-    for path in ["", "v1", "/v 1"] {
+    let cases = [
+        ("", UrlError::Path),
+        ("v1", UrlError::Path),
+        ("/v 1", character(' ', 2)),
+        ("/é\n", character('\n', 3)),
+    ];
+    for (path, expected) in cases {
         let error = builder(&world).path(path).inline().unwrap_err();
-        assert_eq!(error, BuildError::Url(UrlError::Path), "{path:?}");
-        assert!(error.to_string().contains("starts with /"), "{error}");
+        assert_eq!(error, BuildError::Url(expected), "{path:?}");
+    }
+}
+
+/// What the handshake sends itself, what has no place in it, and what is no list of tokens (RFC 6455 §4.1).
+#[test]
+fn a_header_that_has_no_place_in_the_request_is_refused() {
+    let world = World::default();
+    let reserved = [
+        "Host",
+        "connection",
+        "upgrade",
+        "sec-websocket-key",
+        "sec-websocket-version",
+        "sec-websocket-accept",
+        "sec-websocket-extensions",
+        "content-length",
+        "transfer-encoding",
+    ];
+    for name in reserved {
+        let error = builder(&world).header(name, "hush").spawn().unwrap_err();
+        let expected = RequestError::Reserved { name: name.parse().unwrap() };
+        assert_eq!(error, BuildError::Request(expected));
+        let shown = format!("{error} {error:?}");
+        assert!(shown.contains(&name.to_lowercase()) && !shown.contains("hush"), "{shown}");
+    }
+    let subprotocols = BuildError::Request(RequestError::Subprotocol);
+    for name in ["", "hush hush", "v1,v2", "v1;q=1", "v/1", "\"v1\"", "é"] {
+        assert_eq!(builder(&world).subprotocol(name).inline().unwrap_err(), subprotocols, "{name:?}");
+    }
+    assert_eq!(builder(&world).subprotocol("v1").subprotocol("v1").inline().unwrap_err(), subprotocols);
+    let header = SEC_WEBSOCKET_PROTOCOL.as_str();
+    assert_eq!(builder(&world).header(header, "v1,, v2").inline().unwrap_err(), subprotocols);
+    assert!(builder(&world).header(header, "v1 , v2").subprotocol("v3.json+1").inline().is_ok());
+}
+
+#[test]
+fn another_host_header_is_a_host_and_a_port() {
+    let request = ConnectRequest::new(URL).unwrap();
+    assert_eq!(request.host_header(), "feed.example:8443");
+    for (host, header) in
+        [("b.test", "b.test"), ("bücher.test:81", "xn--bcher-kva.test:81"), ("[::1]:9", "[::1]:9")]
+    {
+        let request = request.clone().with_host(host).unwrap();
+        assert_eq!((request.host_header(), request.host()), (header, "feed.example"));
+    }
+    let world = World::default();
+    for (host, error) in [
+        ("", UrlError::NoHost),
+        ("b.test/x", character('/', 6)),
+        ("b.test\r\nX: y", character('\r', 6)),
+        ("b.test:x", UrlError::Port),
+        ("me@b.test", UrlError::UserInfo),
+    ] {
+        assert_eq!(builder(&world).host(host).inline().unwrap_err(), BuildError::Url(error), "{host:?}");
     }
 }
 

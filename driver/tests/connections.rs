@@ -3,15 +3,18 @@
 
 mod common;
 
-use std::future::pending;
+use std::future::{pending, ready};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use common::{
     Dial, Gate, InStream, InTask, Mode, Rig, SECOND, World, builder, config, in_both_modes, items, reset,
     text,
 };
+use http::HeaderValue;
+use http::header::{AUTHORIZATION, HOST, SEC_WEBSOCKET_PROTOCOL};
 use tidegate_driver::ConnectRequest;
-use tidegate_driver::core::{CloseFrame, ConnectionId, Failure, Fault, Frame, Phase};
+use tidegate_driver::core::{CloseFrame, ConnectionId, Failure, Fault, Frame, Notice, Phase};
 
 in_both_modes!(
     live_once_the_bootstrap_is_flushed,
@@ -19,6 +22,7 @@ in_both_modes!(
     bootstrap_that_cannot_be_written_is_a_failed_attempt,
     resolver_runs_for_each_attempt,
     resolver_that_fails_is_a_failed_attempt,
+    resolver_whose_request_cannot_be_sent_stops_the_feed,
     resolver_that_overruns_is_dropped_at_the_deadline,
     attempt_is_dropped_at_the_deadline,
     blocked_write_does_not_stop_reading,
@@ -30,6 +34,7 @@ in_both_modes!(
     failed_write_is_noticed_on_a_silent_connection,
     close_of_the_peer_says_why_even_if_writing_fails,
     peer_that_keeps_the_socket_open_after_close_holds_nothing_up,
+    the_reason_of_a_close_shows_no_secret,
     end_of_stream_is_a_loss,
     refused_attempts_are_retried,
 );
@@ -91,6 +96,20 @@ fn resolver_runs_for_each_attempt<M: Mode>() {
     rig.advance(SECOND);
     let hosts: Vec<_> = world.requests().iter().map(|request| request.host().to_owned()).collect();
     assert_eq!(hosts, ["host-1.example", "host-2.example"]);
+}
+
+/// R6: the next attempt would send the same, so there is none, and nothing is dialed.
+fn resolver_whose_request_cannot_be_sent_stops_the_feed<M: Mode>() {
+    for (name, value) in [(HOST, "other.test"), (SEC_WEBSOCKET_PROTOCOL, "not a token")] {
+        let world = World::default();
+        let builder = builder(&world).resolver(move |attempt: tidegate_driver::Attempt| {
+            let request = attempt.request.with_header(name.clone(), HeaderValue::from_static(value));
+            ready(Ok::<_, String>(request))
+        });
+        let mut rig = Rig::new::<M, _>(&world, builder);
+        assert_eq!(rig.drain(), ["error fatal", "end"]);
+        assert!(world.requests().is_empty());
+    }
 }
 
 /// C4: its error is a failure of that attempt, and its text is kept.
@@ -292,4 +311,27 @@ fn refused_attempts_are_retried<M: Mode>() {
     rig.advance(SECOND);
     assert_eq!(rig.drain(), ["error retries_exhausted", "end"]);
     assert_eq!(world.requests().len(), 6);
+}
+
+/// T3: it is shown, and servers repeat what they were sent; what a resolver adds is no exception.
+fn the_reason_of_a_close_shows_no_secret<M: Mode>() {
+    let world = World::default();
+    let shown = Arc::new(Mutex::new(String::new()));
+    let seen = Arc::clone(&shown);
+    let builder = builder(&world)
+        .header("x-api-key", "hush-key")
+        .resolver(|attempt: tidegate_driver::Attempt| {
+            let token = HeaderValue::from_static("Bearer hush-token");
+            ready(Ok::<_, String>(attempt.request.with_header(AUTHORIZATION, token)))
+        })
+        .on_notice(move |notice, _| {
+            if let Notice::Disconnected { failure: Some(failure), .. } = notice {
+                *seen.lock().unwrap() += &failure.to_string();
+            }
+        });
+    let mut rig = Rig::new::<M, _>(&world, builder);
+    let reason = "no hush-token with hush-key".to_owned();
+    rig.peer(1).send(Frame::Close(Some(CloseFrame { code: 4001, reason })));
+    rig.settle();
+    assert_eq!(*shown.lock().unwrap(), "the server closed the connection with code 4001: no *** with ***");
 }

@@ -8,7 +8,8 @@
 use futures_util::{FutureExt, StreamExt};
 use http::{HeaderName, HeaderValue};
 use libfuzzer_sys::fuzz_target;
-use tidegate_core::Failure;
+use tidegate_core::escape::is_unsafe;
+use tidegate_core::{Failure, Refusal};
 use tidegate_driver::ConnectRequest;
 use tidegate_driver::net::fuzzing::{self, Led};
 use tidegate_driver::net::{Connector, Proxy};
@@ -22,8 +23,11 @@ const MOST_REPEATED: usize = 16;
 const OUR_WORDS: [&str; 4] =
     ["Sec-WebSocket-Accept", "Sec-WebSocket-Extensions", "Sec-WebSocket-Protocol", "wss://host:port/path"];
 
-/// No failure has more to say.
+/// No failure has more to say of its own.
 const LONGEST: usize = 300;
+
+/// Nor with a quoted reason and body.
+const LONGEST_QUOTE: usize = 500;
 
 fuzz_target!(|bytes: &[u8]| {
     let [piece, way, says @ ..] = bytes else { return };
@@ -106,10 +110,15 @@ fn shown(from: &ConnectRequest, to: &ConnectRequest) -> bool {
     !same && to.headers().contains_key("authorization")
 }
 
-/// T3: short, and of the library's own words.
+/// T3: short, harmless to a terminal, and without a secret; of the library's own words, but where a server may be quoted.
 fn check(failure: &Failure, says: &[u8]) {
-    // The span it asks for is told, whatever its digits.
-    if matches!(failure, Failure::Rejected { .. }) {
+    let text = failure.to_string();
+    assert!(!text.contains(is_unsafe), "it would act on a terminal: {text:?}");
+    if let Failure::Rejected { refusal, .. } = failure {
+        assert!(text.chars().count() <= LONGEST_QUOTE, "a long refusal: {text}");
+        for quoted in [refusal.reason().as_raw(), refusal.body().as_raw()] {
+            assert!(quoted.len() <= Refusal::MAX_LEN && !quoted.contains(SECRET), "it repeats a secret: {quoted}");
+        }
         return;
     }
     for text in [failure.to_string(), format!("{failure:?}")] {

@@ -1,4 +1,5 @@
-//! Header values, queries and payloads hold credentials: they are shown nowhere (T3).
+//! Header values, queries and payloads hold credentials: they are shown nowhere, not even where a server repeats them in what
+//! may be shown of it (T3).
 
 use std::fmt::{Debug, Display};
 use std::io;
@@ -6,7 +7,9 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use http::HeaderValue;
 use http::header::COOKIE;
-use tidegate::{Attempt, BuildError, Config, ConnectRequest, Fault, Message, RetryPolicy, StopReason};
+use tidegate::{
+    Attempt, BuildError, Config, ConnectRequest, Fault, Message, Notice, RetryPolicy, StopReason,
+};
 use tidegate_tests::prelude::*;
 use tidegate_tests::server::{CLOSE, Server, frame};
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -15,7 +18,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 cases! {
-    both: [nothing_shows_a_secret],
+    both: [a_server_is_quoted_and_nothing_shows_a_secret],
 }
 
 /// In every secret.
@@ -37,7 +40,7 @@ impl Output {
 }
 
 /// A run in which everything fails once, on a server that repeats in every place what it was told in confidence.
-async fn nothing_shows_a_secret<M: Mode>() {
+async fn a_server_is_quoted_and_nothing_shows_a_secret<M: Mode>() {
     let log = Log::installed();
     let server = telltale();
     let notices = Notices::default();
@@ -76,7 +79,14 @@ async fn nothing_shows_a_secret<M: Mode>() {
     output.show(&(&feed, &handle, handle.stats()));
     let StopReason::RetriesExhausted { last } = &reason else { panic!("{reason}") };
     output.show_error(last);
-    notices.all().iter().for_each(|seen| output.show(&seen.notice));
+    for seen in notices.all() {
+        output.show(&seen.notice);
+        if let Notice::Failure { failure, .. } | Notice::Disconnected { failure: Some(failure), .. } =
+            &seen.notice
+        {
+            output.show_error(failure);
+        }
+    }
     builders::<M>(&mut output);
 
     let (log, lines) = (log.take(), notices.lines());
@@ -86,6 +96,9 @@ async fn nothing_shows_a_secret<M: Mode>() {
     }
     assert!(!output.0.contains(SECRET), "{}", output.0);
     assert!(!log.contains(SECRET), "{log}");
+    let refusal = r"HTTP 503 said-reason ***: said-body\u{1b} ***, ***, ***";
+    assert!(output.0.contains(refusal) && log.contains(refusal), "{} {log}", output.0);
+    assert!(output.0.contains(r"code 4001: said-close\u{7} ***"), "{}", output.0);
 }
 
 /// Ends every connection in another way.
@@ -93,7 +106,13 @@ fn telltale() -> Server {
     Server::start(|number, peer| {
         let cookie = "Set-Cookie: session=hunter2-session\r\nLocation: /hunter2-location\r\n";
         match number {
-            1 => return peer.refuse("503 hunter2-status", cookie),
+            1 => {
+                peer.request()?;
+                let start = format!("HTTP/1.1 503 said-reason Bearer hunter2-header\r\n{cookie}\r\n");
+                let body = "said-body\x1b hunter2-header, hunter2-cookie, hunter2-query";
+                peer.raw(format!("{start}{body}").as_bytes())?;
+                return peer.fin();
+            }
             2 => {
                 peer.request()?;
                 return peer.raw(b"hunter2-banner\r\n\r\n");
@@ -108,7 +127,7 @@ fn telltale() -> Server {
         peer.text("hunter2-text")?;
         match number {
             4 => {
-                peer.raw(&frame(CLOSE, b"\x0f\xa1hunter2-reason"))?;
+                peer.raw(&frame(CLOSE, b"\x0f\xa1said-close\x07 hunter2-query"))?;
                 peer.be_silent()
             }
             5 => peer.raw(&frame(CLOSE, b"\x0f\xa1hunter2-\xff")),
@@ -136,6 +155,8 @@ fn builders<M: Mode>(output: &mut Output) {
     let bad = M::feed("ws://host").header("authorization", "hunter2\n").inline().unwrap_err();
     assert_eq!(bad, BuildError::Header { name: "authorization".to_owned() });
     output.show_error(&bad);
+    output.show_error(&M::feed("ws://host").header("host", "hunter2").inline().unwrap_err());
+    output.show_error(&M::feed("ws://host").host("hunter2/").inline().unwrap_err());
     output.show(&Message::from("hunter2"));
     let request = ConnectRequest::new("ws://host/?hunter2").unwrap();
     let secret = HeaderValue::from_static("hunter2");

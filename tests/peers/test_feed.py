@@ -446,9 +446,9 @@ def test_a_frame_above_the_limit(peers, tail, tmp_path, figure):
     server = peers.websockets(handler)
     running = tail(server, "--max-frame", 65536, "--retry", "fixed:50ms", "--json", "--count", 1)
     lines = [json.loads(line) for line in running.finish(0)]
-    assert lines[:2] == [{"live": 1}, {"interrupted": 1, "reason": "protocol"}]
+    assert lines[:2] == [{"live": 1}, {"interrupted": 1, "reason": "too_long"}]
     assert lines[3]["text"] == "small"
-    figure("2 MiB frame against a limit of 64 KiB: protocol failure, reconnect")
+    figure("2 MiB frame against a limit of 64 KiB: too_long, reconnect")
 
 
 def test_a_closed_port(tail, tmp_path, figure):

@@ -19,7 +19,7 @@ use super::proxy::{Environment, Proxy, ProxyError};
 use super::tcp::TcpOptions;
 use super::tls::{TlsError, TlsOptions};
 use super::transport::{Framing, Transport};
-use crate::request::ConnectRequest;
+use crate::request::{ConnectRequest, Scheme};
 
 /// The most that may wait to be written to a socket, in bytes: 64 MiB, and so the longest frame that can be sent. Without
 /// it, a peer that pings and does not read would have its pongs pile up without end.
@@ -29,9 +29,8 @@ const MAX_WRITE_BUFFER: usize = 64 << 20;
 /// feeds.
 ///
 /// All addresses of a host are tried, IPv6 and IPv4 in turn, each with a head start of 250 ms on the next (RFC 8305).
-/// Answers 301, 302, 307 and 308 are followed, five in one attempt, never from `wss` to `ws`; across origins only
-/// `Accept-Language`, `Origin`, `Sec-WebSocket-Protocol` and `User-Agent` go along, and no value that is marked as
-/// sensitive. The next attempt begins at the first URL again.
+/// Answers 301, 302, 307 and 308 are followed, five in one attempt, never from `wss` to `ws`, and to another origin only with
+/// [`follow_to_other_origins`](Self::follow_to_other_origins). The next attempt begins at the first URL again.
 ///
 /// By default the environment says which proxy to go through: `https_proxy`, then `all_proxy` for `wss`, `all_proxy` for
 /// `ws`, but for hosts in `no_proxy` and this machine itself; each in capitals too. What goes through a proxy is TLS from
@@ -58,6 +57,7 @@ pub struct Connector {
     tcp: TcpOptions,
     proxies: Proxies,
     hosts: Hosts,
+    other_origins: bool,
 }
 
 /// Which proxy to go through.
@@ -120,6 +120,27 @@ impl Connector {
         self
     }
 
+    /// Connects to `to`, a name or an address with its port, in place of `from`, the host and port of a URL, as curl's
+    /// `--connect-to` does: to reach one server among several, or one that the name does not lead to yet. The certificate,
+    /// `Host` and redirects are still about `from`; whether to go through a proxy is decided by `to`. An IPv6 address stands
+    /// without brackets.
+    #[must_use]
+    pub fn connect_to(mut self, from: (&str, u16), to: (&str, u16)) -> Self {
+        self.hosts.insert_target(from, to);
+        self
+    }
+
+    /// Whether to follow redirects to another origin, that is another scheme, host or port (RFC 6454 §4). Off by default:
+    /// an attempt that is redirected there fails as [`Failure::Redirected`], which names the new URL, because what a feed
+    /// sends once it is connected may hold credentials, and goes wherever the connection leads.
+    ///
+    /// Of the headers only `Accept-Language`, `Origin`, `Sec-WebSocket-Protocol` and `User-Agent` go to another origin, and
+    /// no value that is marked as sensitive.
+    #[must_use]
+    pub fn follow_to_other_origins(self, follow: bool) -> Self {
+        Self { other_origins: follow, ..self }
+    }
+
     /// Lets the system probe a connection that has been silent for this long, and again as often (whole seconds; off by
     /// default). It finds a peer that is gone, not one that hangs: `idle_timeout` and `ping_interval` find both.
     #[must_use]
@@ -146,14 +167,13 @@ impl Connector {
         dial::<N>(&self, request).await
     }
 
-    pub(crate) fn proxy_for(&self, request: &ConnectRequest) -> Result<Option<&Proxy>, Failure> {
+    /// The proxy to go through to this host.
+    pub(crate) fn proxy_for(&self, scheme: Scheme, host: &str, port: u16) -> Result<Option<&Proxy>, Failure> {
         match &self.proxies {
             Proxies::None => Ok(None),
             Proxies::One(proxy) => Ok(Some(proxy)),
             Proxies::Environment(environment) => match environment.as_ref() {
-                Ok(environment) => {
-                    Ok(environment.proxy_for(request.scheme(), request.host(), request.port()))
-                }
+                Ok(environment) => Ok(environment.proxy_for(scheme, host, port)),
                 Err(error) => {
                     Err(Failure::Proxy { problem: ProxyProblem::Misconfigured, detail: error.to_string() })
                 }
@@ -163,6 +183,10 @@ impl Connector {
 
     pub(crate) const fn tcp(&self) -> &TcpOptions {
         &self.tcp
+    }
+
+    pub(crate) const fn follows_to_other_origins(&self) -> bool {
+        self.other_origins
     }
 
     pub(crate) const fn hosts(&self) -> &Hosts {
@@ -192,6 +216,7 @@ impl Default for Connector {
             tcp: TcpOptions::default(),
             proxies: Proxies::Environment(Arc::new(Environment::read())),
             hosts: Hosts::default(),
+            other_origins: false,
         }
     }
 }

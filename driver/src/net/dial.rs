@@ -1,5 +1,7 @@
 //! From a request to an open connection: name, TCP, TLS, upgrade, and the same again where a redirect leads.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures_rustls::TlsConnector;
 use futures_rustls::rustls::pki_types::ServerName;
@@ -7,30 +9,61 @@ use tidegate_core::Failure;
 
 use super::connector::Connector;
 use super::eyeballs::Unreachable;
-use super::handshake::{Answer, upgrade};
+use super::handshake::{Led, upgrade};
 use super::head::Prefixed;
 use super::platform::Net;
 use super::proxy::{Proxy, Target};
 use super::socket::Socket;
 use super::transport::Transport;
 use super::{eyeballs, failure, redirect};
-use crate::request::{ConnectRequest, Scheme};
+use crate::request::{ConnectRequest, RequestError, Scheme};
+use crate::secrets::Secrets;
+
+/// How long the body of a refusal is waited for. It is for people to read, and the next attempt waits for it.
+const BODY_PATIENCE: Duration = Duration::from_millis(500);
 
 /// One connection, however long it takes: the caller has the clock (C3).
 pub(crate) async fn dial<N: Net>(
     connector: &Connector,
     mut request: ConnectRequest,
 ) -> Result<Transport<N::Stream>, Failure> {
+    request.check().map_err(RequestError::into_failure)?;
+    let mut secrets = Secrets::of(&request);
+    let mut led_to: Option<String> = None;
     for _ in 0..=redirect::MOST {
-        let socket = open::<N>(connector, &request).await?;
-        match upgrade(&request, socket).await? {
-            Answer::Upgraded(socket, subprotocol) => {
+        let asked = ask::<N>(connector, &request, &secrets).await;
+        let met_at = |failure| match &led_to {
+            Some(url) => redirect::met_at(failure, url),
+            None => failure,
+        };
+        match asked.map_err(met_at)? {
+            Led::Upgraded(socket, subprotocol) => {
                 return Ok(Transport::new(socket, connector.framing(), subprotocol));
             }
-            Answer::Redirect(location) => request = redirect::follow(&request, &location)?,
+            Led::Redirect(location) => {
+                let next = redirect::follow(&request, &location)?;
+                secrets.add(&next);
+                let url = secrets.hidden_in(&next.redacted());
+                if !(connector.follows_to_other_origins() || redirect::same_origin(&request, &next)) {
+                    return Err(Failure::Redirected { to: url });
+                }
+                (request, led_to) = (next, Some(url));
+            }
         }
     }
     Err(redirect::too_many())
+}
+
+/// What one request leads to.
+async fn ask<N: Net>(
+    connector: &Connector,
+    request: &ConnectRequest,
+    secrets: &Secrets,
+) -> Result<Led<Socket<Prefixed<N::Stream>>>, Failure> {
+    let socket = open::<N>(connector, request).await?;
+    // The timer starts when it is polled, which is once there is a body to read.
+    let patience = async { N::sleep(BODY_PATIENCE).await };
+    upgrade(request, secrets, socket, patience).await
 }
 
 /// The bytes that the upgrade is asked for over.
@@ -38,10 +71,11 @@ async fn open<N: Net>(
     connector: &Connector,
     request: &ConnectRequest,
 ) -> Result<Socket<Prefixed<N::Stream>>, Failure> {
-    let tcp = match connector.proxy_for(request)? {
-        Some(proxy) => through::<N>(connector, proxy, request).await?,
+    let (host, port) = connector.hosts().target(request.host(), request.port());
+    let tcp = match connector.proxy_for(request.scheme(), host, port)? {
+        Some(proxy) => through::<N>(connector, proxy, host, port).await?,
         None => {
-            let tcp = connect::<N>(connector, request.host(), request.port()).await;
+            let tcp = connect::<N>(connector, host, port).await;
             Prefixed::new(Bytes::new(), tcp.map_err(failure::of_tcp)?)
         }
     };
@@ -55,13 +89,14 @@ async fn open<N: Net>(
 async fn through<N: Net>(
     connector: &Connector,
     proxy: &Proxy,
-    request: &ConnectRequest,
+    host: &str,
+    port: u16,
 ) -> Result<Prefixed<N::Stream>, Failure> {
     let target = if proxy.wants_address() {
-        let addresses = connector.hosts().lookup::<N>(request.host(), request.port()).await;
+        let addresses = connector.hosts().lookup::<N>(host, port).await;
         Target::Address(addresses.map_err(failure::of_tcp)?[0])
     } else {
-        Target::Name(request.host().to_owned(), request.port())
+        Target::Name(host.to_owned(), port)
     };
     let stream = connect::<N>(connector, proxy.host(), proxy.port()).await;
     proxy.tunnel(stream.map_err(failure::of_proxy)?, &target).await

@@ -34,7 +34,9 @@ pub(crate) fn of_proxy(error: Unreachable) -> Failure {
 /// Why there was no answer to the upgrade.
 pub(crate) fn of_head(fault: &HeadFault) -> Failure {
     match fault {
-        HeadFault::NotHttp | HeadFault::TooLong(_) => Failure::Upgrade { detail: fault.to_string() },
+        HeadFault::NotHttp | HeadFault::Tls | HeadFault::TooLong(_) => {
+            Failure::Upgrade { detail: fault.to_string() }
+        }
         HeadFault::Ended => {
             let detail = "the server closed the connection before it had answered the upgrade".to_owned();
             Failure::Io { detail }
@@ -66,7 +68,10 @@ pub(crate) fn of_connection(error: Error) -> Failure {
             return Failure::Io { detail: "too much is waiting to be written".to_owned() };
         }
         Error::Capacity(CapacityError::MessageTooLong { size, max_size }) => {
-            format!("a frame or message of {size} bytes is over the limit of {max_size}")
+            let detail = format!(
+                "a frame or message of {size} bytes is over the limit of {max_size} (max_frame_size, max_message_size)"
+            );
+            return Failure::TooLong { detail };
         }
         Error::Capacity(error @ CapacityError::TooManyHeaders) => error.to_string(),
         Error::Protocol(error) => error.to_string(),

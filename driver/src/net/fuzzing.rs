@@ -9,13 +9,14 @@ use futures_io::{AsyncRead, AsyncWrite};
 use tidegate_core::Failure;
 
 use super::connector::Connector;
-use super::handshake::{self, Answer};
+use super::handshake;
 use super::head::Prefixed;
 use super::proxy::{Proxy, Target};
 use super::redirect;
 use super::socket::Socket;
 use super::transport::Transport;
 use crate::request::ConnectRequest;
+use crate::secrets::Secrets;
 
 /// Where one request led.
 #[derive(Debug)]
@@ -41,15 +42,17 @@ pub async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
     request: &ConnectRequest,
     stream: S,
 ) -> Result<Led<S>, Failure> {
-    let stream = match connector.proxy_for(request)? {
+    let proxy = connector.proxy_for(request.scheme(), request.host(), request.port())?;
+    let stream = match proxy {
         Some(proxy) => proxy.tunnel(stream, &target(proxy, request)).await?,
         None => Prefixed::new(Bytes::new(), stream),
     };
-    match handshake::upgrade(request, Socket::Plain(stream)).await? {
-        Answer::Upgraded(socket, subprotocol) => {
+    let (secrets, patience) = (Secrets::of(request), std::future::pending());
+    match handshake::upgrade(request, &secrets, Socket::Plain(stream), patience).await? {
+        handshake::Led::Upgraded(socket, subprotocol) => {
             Ok(Led::Open(Transport::new(socket, connector.framing(), subprotocol)))
         }
-        Answer::Redirect(location) => redirect::follow(request, &location).map(Led::Elsewhere),
+        handshake::Led::Redirect(location) => redirect::follow(request, &location).map(Led::Elsewhere),
     }
 }
 

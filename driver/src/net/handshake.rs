@@ -6,129 +6,127 @@ use bytes::Bytes;
 use futures_io::{AsyncRead, AsyncWrite};
 use futures_util::AsyncWriteExt;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, HOST, LOCATION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS,
-    SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, LOCATION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
-use tidegate_core::Failure;
+use tidegate_core::{Failure, Refusal};
 use tungstenite::handshake::client::generate_key;
 use tungstenite::handshake::derive_accept_key;
 
+use super::answer::Answer;
 use super::head::{HeadFault, Prefixed, read_head};
 use super::retry_after::retry_after;
-use super::{failure, redirect};
+use super::{body, failure, redirect};
 use crate::request::ConnectRequest;
-
-/// What the handshake itself sends, what only a server sends, and what would announce a body.
-const RESERVED: [HeaderName; 9] = [
-    HOST,
-    CONNECTION,
-    UPGRADE,
-    SEC_WEBSOCKET_KEY,
-    SEC_WEBSOCKET_VERSION,
-    SEC_WEBSOCKET_ACCEPT,
-    SEC_WEBSOCKET_EXTENSIONS,
-    CONTENT_LENGTH,
-    TRANSFER_ENCODING,
-];
+use crate::secrets::Secrets;
 
 /// The longest head of an answer, in bytes.
 const MAX_HEAD: usize = 64 * 1024;
 
-/// The most headers of an answer.
-const MAX_HEADERS: usize = 128;
-
 /// The most interim answers before the one that counts, as in Go's client.
 const MAX_INTERIM: usize = 5;
 
-/// What the server answers.
-pub(crate) enum Answer<S> {
-    /// The stream from the first byte behind the answer on, and the subprotocol that was chosen.
+/// Where the server's answer leads.
+pub(crate) enum Led<S> {
+    /// To frames: the stream from the first byte behind the answer on, and the subprotocol that was chosen.
     Upgraded(Prefixed<S>, Option<String>),
-    /// Ask there.
+    /// To another place.
     Redirect(HeaderValue),
 }
 
-/// Asks for the upgrade over `stream`.
-pub(crate) async fn upgrade<S>(request: &ConnectRequest, mut stream: S) -> Result<Answer<S>, Failure>
+/// Asks for the upgrade over `stream`. The body of a refusal is waited for as long as `patience` takes; `secrets` are not shown
+/// in it.
+pub(crate) async fn upgrade<S>(
+    request: &ConnectRequest,
+    secrets: &Secrets,
+    mut stream: S,
+    patience: impl Future<Output = ()>,
+) -> Result<Led<S>, Failure>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let key = generate_key();
-    let asked = head(request, &key)?;
+    let asked = head(request, &key);
     let written = async {
         stream.write_all(&asked).await?;
         stream.flush().await
     };
     let written = written.await;
     // A server may refuse without reading all that it is sent: its answer says more than the broken pipe.
-    let (head, rest) = match (written, final_answer(&mut stream).await) {
+    let (answer, rest) = match (written, final_answer(&mut stream).await) {
         (Err(error), Err(NoAnswer::Head(_))) => return Err(failure::of_exchange(&error)),
         (Ok(()), Err(NoAnswer::Head(fault))) => return Err(failure::of_head(&fault)),
-        (_, Err(NoAnswer::Invalid(failure))) => return Err(failure),
+        (_, Err(NoAnswer::Invalid(detail))) => return Err(Failure::Upgrade { detail }),
         (_, Ok(answer)) => answer,
     };
-    judge(request, &key, &head).map(|verdict| match verdict {
-        Verdict::Upgraded(subprotocol) => Answer::Upgraded(Prefixed::new(rest, stream), subprotocol),
-        Verdict::Redirect(location) => Answer::Redirect(location),
-    })
+    let stream = Prefixed::new(rest, stream);
+    match answer.headers.get(LOCATION) {
+        _ if answer.status == 101 => {
+            judge(request, &key, &answer).map(|chosen| Led::Upgraded(stream, chosen))
+        }
+        Some(location) if redirect::is_redirect(answer.status) => Ok(Led::Redirect(location.clone())),
+        Some(_) | None => {
+            let body = body::read(stream, answer.status, &answer.headers, patience).await;
+            Err(refused(&answer, &body, secrets))
+        }
+    }
 }
 
-/// Status and headers of an answer.
-type Head = (u16, HeaderMap);
+fn refused(answer: &Answer, body: &str, secrets: &Secrets) -> Failure {
+    let refusal = Refusal::default()
+        .with_reason(&secrets.hidden_in(&answer.reason))
+        .with_body(&secrets.hidden_in(body));
+    Failure::Rejected {
+        status: answer.status,
+        retry_after: retry_after(&answer.headers, SystemTime::now()),
+        refusal: Box::new(refusal),
+    }
+}
 
 /// Why there is no answer that counts.
 enum NoAnswer {
     Head(HeadFault),
-    Invalid(Failure),
+    Invalid(String),
 }
 
 /// The first answer that is not an interim one (RFC 9110 §15.2), and what came behind it. 101 is final: nothing of HTTP
 /// follows.
-async fn final_answer<S: AsyncRead + Unpin>(stream: &mut S) -> Result<(Head, Bytes), NoAnswer> {
+async fn final_answer<S: AsyncRead + Unpin>(stream: &mut S) -> Result<(Answer, Bytes), NoAnswer> {
     let mut rest = Bytes::new();
     for _ in 0..=MAX_INTERIM {
         // What came behind the last is less than one read, so that the next takes all of it.
         let read = read_head(Prefixed::new(rest, &mut *stream), MAX_HEAD).await;
         let (head, behind) = read.map_err(NoAnswer::Head)?;
         rest = behind.into_parts().0;
-        let head = parse(&head).map_err(NoAnswer::Invalid)?;
-        if head.0 == 101 || !(100..200).contains(&head.0) {
-            return Ok((head, rest));
+        let answer = Answer::parse(&head).map_err(NoAnswer::Invalid)?;
+        if answer.status == 101 || !(100..200).contains(&answer.status) {
+            return Ok((answer, rest));
         }
     }
-    let detail = format!("it was announced more than {MAX_INTERIM} times, and did not come");
-    Err(NoAnswer::Invalid(Failure::Upgrade { detail }))
+    Err(NoAnswer::Invalid(format!("it was announced more than {MAX_INTERIM} times, and did not come")))
 }
 
 /// The request's head as it goes out.
-fn head(request: &ConnectRequest, key: &str) -> Result<Vec<u8>, Failure> {
-    let headers = request.headers();
-    if let Some(name) = RESERVED.iter().find(|name| headers.contains_key(*name)) {
-        let detail =
-            format!("it could not be asked for: the header {name} is the transport's own, remove it");
-        return Err(Failure::Upgrade { detail });
-    }
-    let uri = request.uri();
-    let authority = uri.authority().map_or("", |authority| authority.as_str());
-    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+fn head(request: &ConnectRequest, key: &str) -> Vec<u8> {
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     // `ws://host?query` asks for `/?query`.
     let slash = if path.starts_with('/') { "" } else { "/" };
+    let host = request.host_header();
     let mut head = format!(
-        "GET {slash}{path} HTTP/1.1\r\nHost: {authority}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+        "GET {slash}{path} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n"
     )
     .into_bytes();
-    let offered = offered(headers);
+    let offered: Vec<_> = request.subprotocols().collect();
     if !offered.is_empty() {
         // One header, whatever the application gave: not every server reads several.
         put(&mut head, &SEC_WEBSOCKET_PROTOCOL, &offered.join(&b", "[..]));
     }
-    for (name, value) in headers.iter().filter(|(name, _)| *name != SEC_WEBSOCKET_PROTOCOL) {
+    for (name, value) in request.headers().iter().filter(|(name, _)| *name != SEC_WEBSOCKET_PROTOCOL) {
         put(&mut head, name, value.as_bytes());
     }
     head.extend_from_slice(b"\r\n");
-    Ok(head)
+    head
 }
 
 /// Names in the usual case of letters: some servers take them for case-sensitive.
@@ -147,28 +145,11 @@ fn put(head: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
     head.extend_from_slice(b"\r\n");
 }
 
-fn offered(headers: &HeaderMap) -> Vec<&[u8]> {
-    headers
-        .get_all(SEC_WEBSOCKET_PROTOCOL)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .map(<[u8]>::trim_ascii)
-        .filter(|name| !name.is_empty())
-        .collect()
-}
-
-enum Verdict {
-    Upgraded(Option<String>),
-    Redirect(HeaderValue),
-}
-
-fn judge(request: &ConnectRequest, key: &str, (status, headers): &Head) -> Result<Verdict, Failure> {
-    let status = *status;
-    if status != 101 {
-        if let (true, Some(location)) = (redirect::is_redirect(status), headers.get(LOCATION)) {
-            return Ok(Verdict::Redirect(location.clone()));
-        }
-        return Err(Failure::rejected(status, retry_after(headers, SystemTime::now())));
+/// The subprotocol that was chosen, if the answer is a right 101.
+fn judge(request: &ConnectRequest, key: &str, answer: &Answer) -> Result<Option<String>, Failure> {
+    let headers = &answer.headers;
+    if !answer.is_http_1_1 {
+        return Err(invalid("it is HTTP/1.0, which cannot upgrade"));
     }
     if !has_token(headers, &UPGRADE, "websocket") {
         return Err(invalid("it switches to another protocol than websocket (Upgrade)"));
@@ -184,7 +165,7 @@ fn judge(request: &ConnectRequest, key: &str, (status, headers): &Head) -> Resul
     if headers.get_all(SEC_WEBSOCKET_EXTENSIONS).iter().any(|value| !value.is_empty()) {
         return Err(invalid("the server uses an extension that was not offered (Sec-WebSocket-Extensions)"));
     }
-    subprotocol(&offered(request.headers()), headers).map(Verdict::Upgraded)
+    subprotocol(&request.subprotocols().collect::<Vec<_>>(), headers)
 }
 
 /// The one that the server chose, if any was offered. Without a choice there is nothing to speak (as browsers have it).
@@ -202,31 +183,6 @@ fn subprotocol(offered: &[&[u8]], headers: &HeaderMap) -> Result<Option<String>,
     }
 }
 
-/// Status and headers of a whole head.
-fn parse(head: &[u8]) -> Result<Head, Failure> {
-    let mut lines = [httparse::EMPTY_HEADER; MAX_HEADERS];
-    let mut answer = httparse::Response::new(&mut lines);
-    match answer.parse(head) {
-        Ok(httparse::Status::Complete(_)) => {}
-        Ok(httparse::Status::Partial) => return Err(invalid("its head breaks off")),
-        // The parser's words: which part of the head, and nothing of what is in it.
-        Err(error) => return Err(invalid(&format!("its head is not HTTP: {error}"))),
-    }
-    if answer.version != Some(1) {
-        return Err(invalid("it is HTTP/1.0, which cannot upgrade"));
-    }
-    let mut headers = HeaderMap::with_capacity(answer.headers.len());
-    for line in answer.headers.iter() {
-        let name = HeaderName::from_bytes(line.name.as_bytes());
-        let value = HeaderValue::from_bytes(line.value);
-        let (Ok(name), Ok(value)) = (name, value) else {
-            return Err(invalid("a header in it is not valid HTTP"));
-        };
-        headers.append(name, value);
-    }
-    Ok((answer.code.unwrap_or_default(), headers))
-}
-
 /// Whether a header that is a list holds `token`, in any case of letters (RFC 9110 §5.6.1).
 fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
     let values = headers.get_all(name).iter().map(HeaderValue::as_bytes);
@@ -241,6 +197,7 @@ fn invalid(detail: &str) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use super::super::answer::MAX_HEADERS;
     use super::*;
 
     fn request(url: &str) -> ConnectRequest {
@@ -248,7 +205,7 @@ mod tests {
     }
 
     fn sent(request: &ConnectRequest) -> String {
-        String::from_utf8(head(request, "KEY").unwrap()).unwrap()
+        String::from_utf8(head(request, "KEY")).unwrap()
     }
 
     #[test]
@@ -266,18 +223,6 @@ mod tests {
                  Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: KEY\r\n\r\n"
             );
             assert_eq!(sent(&request(url)), expected, "{url}");
-        }
-    }
-
-    #[test]
-    fn the_headers_of_the_handshake_cannot_be_given() {
-        for name in RESERVED {
-            let request =
-                request("ws://feed.test").with_header(name.clone(), HeaderValue::from_static("hunter2"));
-            let failure = head(&request, "KEY").unwrap_err();
-            assert_eq!(failure.kind(), "upgrade");
-            assert!(failure.to_string().contains(name.as_str()), "{failure}");
-            assert!(!failure.to_string().contains("hunter2"), "{failure}");
         }
     }
 
@@ -303,10 +248,7 @@ mod tests {
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Accept: {accept}\r\n\r\n"
         );
-        match judge(&request, "KEY", &parse(edit(answer).as_bytes())?)? {
-            Verdict::Upgraded(subprotocol) => Ok(subprotocol),
-            Verdict::Redirect(_) => panic!("no redirect was sent"),
-        }
+        judge(&request, "KEY", &Answer::parse(edit(answer).as_bytes()).map_err(|detail| invalid(&detail))?)
     }
 
     #[test]

@@ -18,11 +18,16 @@ const CHUNK: usize = 2 * 1024;
 /// How every answer begins.
 const MAGIC: &[u8] = b"HTTP/1.";
 
+/// How a server that expects TLS begins to answer what is none: with a record that holds an alert (RFC 8446 §5.1).
+const TLS_ALERT: &[u8] = &[0x15, 0x03];
+
 /// Why there is no head.
 #[derive(Debug)]
 pub(crate) enum HeadFault {
     /// The first bytes are of another protocol.
     NotHttp,
+    /// The first bytes are of TLS.
+    Tls,
     /// It goes on past this many bytes.
     TooLong(usize),
     /// The peer closed the connection first.
@@ -35,6 +40,9 @@ impl fmt::Display for HeadFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotHttp => f.write_str("what came back is not HTTP/1.1"),
+            Self::Tls => {
+                f.write_str("the port speaks TLS, and the connection does not: use wss in place of ws")
+            }
             Self::TooLong(limit) => write!(f, "the head of the answer is longer than {limit} bytes"),
             Self::Ended => f.write_str("the connection was closed before the answer was complete"),
             Self::Io(error) => error.fmt(f),
@@ -66,7 +74,7 @@ pub(crate) async fn read_head<S: AsyncRead + Unpin>(
 
 /// Appends one read. Its buffer lasts no longer than the poll: kept in the future, it would be most of what an attempt
 /// takes.
-fn poll_more<S: AsyncRead + Unpin>(
+pub(super) fn poll_more<S: AsyncRead + Unpin>(
     stream: &mut S,
     cx: &mut Context<'_>,
     bytes: &mut Vec<u8>,
@@ -80,9 +88,13 @@ fn poll_more<S: AsyncRead + Unpin>(
 /// The length of the head, its empty line included, if that is among the bytes at `from` and after.
 fn find_head(bytes: &[u8], from: usize, limit: usize) -> Result<Option<usize>, HeadFault> {
     // At once, not at the end of a head that may never come: a server of another protocol waits for us to speak.
-    let known = bytes.len().min(MAGIC.len());
-    if bytes[..known] != MAGIC[..known] {
-        return Err(HeadFault::NotHttp);
+    if !bytes.starts_with(&MAGIC[..bytes.len().min(MAGIC.len())]) {
+        return match bytes.len() {
+            // The second byte decides.
+            1 if TLS_ALERT.starts_with(bytes) => Ok(None),
+            _ if bytes.starts_with(TLS_ALERT) => Err(HeadFault::Tls),
+            _ => Err(HeadFault::NotHttp),
+        };
     }
     let end = (from..bytes.len()).find_map(|at| match &bytes[at..] {
         // A line feed alone may end a line as well (RFC 9112 §2.2).
@@ -212,6 +224,8 @@ mod tests {
     fn faults() {
         assert_eq!(fault(b"SSH-2.0-OpenSSH"), HeadFault::NotHttp.to_string());
         assert_eq!(fault(b"HTTP/2"), HeadFault::NotHttp.to_string());
+        assert_eq!(fault(&[0x15, 0x03, 0x01, 0, 2, 2, 70]), HeadFault::Tls.to_string());
+        assert_eq!(fault(&[0x15, 0x02]), HeadFault::NotHttp.to_string());
         assert_eq!(fault(b""), HeadFault::Ended.to_string());
         assert_eq!(fault(b"HTTP/1.1 101 x\r\n"), HeadFault::Ended.to_string());
     }

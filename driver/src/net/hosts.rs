@@ -1,4 +1,4 @@
-//! The addresses of a host: the application's, or the system's.
+//! Where a host is: the application's own answers, or the system's.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
@@ -6,19 +6,32 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use super::eyeballs::Unreachable;
 use super::platform::Net;
 
-/// Hosts whose addresses the application gave, in small letters.
+/// What the application said of hosts, by name in small letters.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Hosts(HashMap<String, Vec<IpAddr>>);
+pub(crate) struct Hosts {
+    addresses: HashMap<String, Vec<IpAddr>>,
+    targets: HashMap<(String, u16), (String, u16)>,
+}
 
 impl Hosts {
     pub(crate) fn insert(&mut self, host: &str, addresses: impl IntoIterator<Item = IpAddr>) {
-        self.0.insert(host.to_ascii_lowercase(), addresses.into_iter().collect());
+        self.addresses.insert(host.to_ascii_lowercase(), addresses.into_iter().collect());
+    }
+
+    pub(crate) fn insert_target(&mut self, from: (&str, u16), to: (&str, u16)) {
+        self.targets.insert((from.0.to_ascii_lowercase(), from.1), (to.0.to_owned(), to.1));
+    }
+
+    /// The host and port to connect to for those of a URL.
+    pub(crate) fn target<'a>(&'a self, host: &'a str, port: u16) -> (&'a str, u16) {
+        let target = self.targets.get(&(host.to_ascii_lowercase(), port));
+        target.map_or((host, port), |(host, port)| (host, *port))
     }
 
     /// The addresses of `host`, in the order of preference. There is at least one.
     pub(crate) async fn lookup<N: Net>(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Unreachable> {
         let with_port = |ip| SocketAddr::new(ip, port);
-        let addresses: Vec<_> = if let Some(given) = self.0.get(&host.to_ascii_lowercase()) {
+        let addresses: Vec<_> = if let Some(given) = self.addresses.get(&host.to_ascii_lowercase()) {
             given.iter().copied().map(with_port).collect()
         } else if let Ok(address) = host.parse() {
             vec![with_port(address)]

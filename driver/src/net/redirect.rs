@@ -2,10 +2,12 @@
 
 use http::header::{ACCEPT_LANGUAGE, ORIGIN, SEC_WEBSOCKET_PROTOCOL, USER_AGENT};
 use http::{HeaderName, HeaderValue};
-use iri_string::types::{UriAbsoluteStr, UriReferenceStr};
+use iri_string::types::{IriAbsoluteStr, IriReferenceStr};
 use tidegate_core::Failure;
+use tidegate_core::escape::Escaped;
 
-use crate::request::{ConnectRequest, Scheme, UrlError};
+use crate::request::{ConnectRequest, Scheme};
+use crate::url::UrlError;
 
 /// Redirects that are followed in one attempt; one more fails it.
 pub(crate) const MOST: usize = 5;
@@ -24,19 +26,58 @@ pub(crate) fn follow(request: &ConnectRequest, location: &HeaderValue) -> Result
     if request.scheme() == Scheme::Wss && target.scheme() == Scheme::Ws {
         return Err(failure("it leads from wss to ws, which would give up TLS"));
     }
-    let same_origin = origin(request) == origin(&target);
-    let kept = request
-        .headers()
-        .iter()
-        .filter(|(name, value)| same_origin || (HARMLESS.contains(name) && !value.is_sensitive()));
+    if same_origin(request, &target) {
+        return Ok(target.with_headers_of(request));
+    }
+    let kept =
+        request.headers().iter().filter(|(name, value)| HARMLESS.contains(name) && !value.is_sensitive());
     Ok(kept.fold(target, |target, (name, value)| target.with_header(name.clone(), value.clone())))
+}
+
+/// RFC 6454 §5.
+pub(crate) fn same_origin(one: &ConnectRequest, other: &ConnectRequest) -> bool {
+    let origin =
+        |request: &ConnectRequest| (request.scheme(), request.host().to_ascii_lowercase(), request.port());
+    origin(one) == origin(other)
+}
+
+/// The failure, with a word of where it was met: not at the URL that the application gave.
+pub(crate) fn met_at(mut failure: Failure, url: &str) -> Failure {
+    match &mut failure {
+        Failure::Rejected { refusal, .. } => **refusal = std::mem::take(&mut **refusal).with_redirect(url),
+        Failure::Lookup { detail }
+        | Failure::Tcp { detail }
+        | Failure::Proxy { detail, .. }
+        | Failure::Tls { detail, .. }
+        | Failure::Upgrade { detail }
+        | Failure::Io { detail } => {
+            *detail += &format!(" (redirected to {})", Escaped::new(url).at_most(200))
+        }
+        // It names its place, or comes up before or after a connection is made.
+        Failure::Redirected { .. }
+        | Failure::Resolve { .. }
+        | Failure::Request { .. }
+        | Failure::ConnectTimeout
+        | Failure::Bootstrap(_)
+        | Failure::Closed(_)
+        | Failure::Protocol { .. }
+        | Failure::TooLong { .. }
+        | Failure::IdleTimeout
+        | Failure::PongTimeout
+        | Failure::Stale
+        | Failure::Fault(_)
+        | Failure::Reconnect
+        | Failure::Overflow => {}
+    }
+    failure
 }
 
 /// The new URL, absolute; relative references are resolved against that of the request (RFC 3986 §5).
 fn resolve(request: &ConnectRequest, location: &HeaderValue) -> Option<String> {
-    let reference = UriReferenceStr::new(location.to_str().ok()?).ok()?;
+    // Text in any language: the request encodes it.
+    let reference = IriReferenceStr::new(str::from_utf8(location.as_bytes()).ok()?).ok()?;
     let base = request.uri().to_string();
-    let base = UriAbsoluteStr::new(&base).ok()?;
+    let base = IriAbsoluteStr::new(&base).ok()?;
     let url = reference.resolve_against(base).to_string();
     let (scheme, rest) = url.split_once(':')?;
     // A fragment is not part of the request (RFC 9110 §7.1).
@@ -48,11 +89,6 @@ fn resolve(request: &ConnectRequest, location: &HeaderValue) -> Option<String> {
         _ => scheme,
     };
     Some(format!("{scheme}:{rest}"))
-}
-
-/// RFC 6454 §4.
-fn origin(request: &ConnectRequest) -> (Scheme, String, u16) {
-    (request.scheme(), request.host().to_ascii_lowercase(), request.port())
 }
 
 fn failure(why: &str) -> Failure {
@@ -96,6 +132,7 @@ mod tests {
             ("ws://a.test/x", "HTTPS://b.test/", "wss://b.test/"),
             ("wss://a.test/x", "wss://b.test/z#part", "wss://b.test/z"),
             ("wss://[::1]:9/x", "/z", "wss://[::1]:9/z"),
+            ("ws://a.test/x", "//bücher.test/é?ü=%C3%BC", "ws://xn--bcher-kva.test/%C3%A9?%C3%BC=%C3%BC"),
         ];
         for (from, location, to) in table {
             assert_eq!(followed(from, location), Ok(to.to_owned()), "{from} {location}");

@@ -5,16 +5,20 @@ use std::time::{Duration, SystemTime};
 use http::HeaderMap;
 use http::header::RETRY_AFTER;
 
+/// Longest span that is believed, a week: a server that asks for more has made a mistake, or wants to be left alone, which it
+/// can say with another status.
+const LONGEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
 /// The span from `now` that the server asks for; `None` if it asks for none, or for what cannot be understood. A date
-/// that has passed is a span of zero.
+/// that has passed is a span of zero, and none is longer than [`LONGEST`].
 pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     // Not `parse` alone: it takes "+5", and fails on a number that is merely large.
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
+        return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)).min(LONGEST));
     }
     let at = httpdate::parse_http_date(value).ok()?;
-    Some(at.duration_since(now).unwrap_or(Duration::ZERO))
+    Some(at.duration_since(now).unwrap_or(Duration::ZERO).min(LONGEST))
 }
 
 #[cfg(test)]
@@ -34,12 +38,14 @@ mod tests {
 
     #[test]
     fn seconds_and_dates() {
-        let table: [(&str, Option<u64>); 16] = [
+        let table: [(&str, Option<u64>); 18] = [
             ("0", Some(0)),
             ("120", Some(120)),
             (" 7 ", Some(7)),
             ("007", Some(7)),
-            ("99999999999999999999999", Some(u64::MAX)),
+            ("604801", Some(604_800)),
+            ("99999999999999999999999", Some(604_800)),
+            ("Mon, 21 Oct 2115 07:28:00 GMT", Some(604_800)),
             ("Wed, 21 Oct 2015 07:28:30 GMT", Some(30)),
             ("Wednesday, 21-Oct-15 07:29:00 GMT", Some(60)),
             ("Wed Oct 21 07:28:05 2015", Some(5)),

@@ -144,6 +144,7 @@ impl Clocks {
             | Failure::Closed(_)
             | Failure::Io { .. }
             | Failure::Protocol { .. }
+            | Failure::TooLong { .. }
             | Failure::PongTimeout
             | Failure::Stale
             | Failure::Fault(_)

@@ -179,6 +179,7 @@ fn is_fatal(failure: &Failure) -> bool {
         | Failure::Closed(_)
         | Failure::Io { .. }
         | Failure::Protocol { .. }
+        | Failure::TooLong { .. }
         | Failure::IdleTimeout
         | Failure::PongTimeout
         | Failure::Stale

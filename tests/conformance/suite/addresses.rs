@@ -8,6 +8,7 @@ use socket2::{Domain, Socket, Type};
 use tidegate::{Attempt, Config, ConfigBuilder, ConnectRequest, Failure, RetryPolicy, StopReason};
 use tidegate_tests::Connector;
 use tidegate_tests::needs::{IPV6, LOOPBACK_NET};
+use tidegate_tests::once::request;
 use tidegate_tests::prelude::*;
 use tidegate_tests::server::{Fact, Peer, Server};
 
@@ -26,6 +27,7 @@ cases! {
         families_take_turns needs [IPV6, LOOPBACK_NET],
         only_addresses_of_the_family_that_is_bound_to needs [IPV6, LOOPBACK_NET],
         an_ipv6_address_in_the_url needs [IPV6],
+        another_place_stands_for_that_of_the_url,
     ],
 }
 
@@ -174,7 +176,7 @@ async fn each_attempt_looks_its_host_up<M: Mode>() {
     };
     let mut feed = M::start(M::feed(&url(port)).config(twice()).connector(connector).resolver(resolver));
     let last = Failure::rejected(503, None);
-    assert_eq!(end(&mut feed).await, Some(StopReason::RetriesExhausted { last }));
+    assert_eq!(end(&mut feed).await.map(stop_without_words), Some(StopReason::RetriesExhausted { last }));
     let hosts = [first, second].map(|server| server.headers("host"));
     assert_eq!(hosts, ["one", "two"].map(|host| vec![Some(format!("{host}.test:{port}"))]));
 }
@@ -279,4 +281,24 @@ async fn an_ipv6_address_in_the_url<A: Adapter>() {
     let connector = Connector::default().bind_address(SIXTH);
     drop(within(A::connect_once(request, connector, WAIT)).await.unwrap());
     assert_eq!(server.headers("host"), [Some(format!("[::1]:{}", server.address().port()))]);
+}
+
+/// The request is still about the URL's host, and no other host or port is meant.
+async fn another_place_stands_for_that_of_the_url<A: Adapter>() {
+    let [there, here] = [(), ()].map(|()| {
+        Server::start(|_, peer| {
+            peer.upgrade()?;
+            peer.listen()
+        })
+    });
+    let connector = Connector::default()
+        .no_proxy()
+        .connect_to(("Feed.test", 9), ("there.test", there.port()))
+        .connect_to(("127.0.0.1", 9), ("there.test", there.port()))
+        .resolve("there.test", [Ipv4Addr::LOCALHOST.into()]);
+    let asked = ConnectRequest::new("ws://feed.test:9/feed").unwrap();
+    drop(request::<A>(asked, connector.clone()).await.unwrap());
+    drop(request::<A>(ConnectRequest::new(here.url()).unwrap(), connector).await.unwrap());
+    assert_eq!(there.headers("host"), [Some("feed.test:9".to_owned())]);
+    assert_eq!(here.headers("host"), [Some(format!("127.0.0.1:{}", here.port()))]);
 }

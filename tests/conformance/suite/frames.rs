@@ -152,8 +152,14 @@ async fn the_limits_are_those_of_the_connector<A: Adapter>() {
     let limits = Limits::default().max_frame_size(10).unwrap().max_message_size(15).unwrap();
     let connector = Connector::default().limits(limits);
     let table: [(&[u8], &str); 2] = [
-        (&[0x82, 11], "a frame or message of 11 bytes is over the limit of 10"),
-        (b"\x02\x0a0123456789\x80\x060123456", "a frame or message of 16 bytes is over the limit of 15"),
+        (
+            &[0x82, 11],
+            "a frame or message of 11 bytes is over the limit of 10 (max_frame_size, max_message_size)",
+        ),
+        (
+            b"\x02\x0a0123456789\x80\x060123456",
+            "a frame or message of 16 bytes is over the limit of 15 (max_frame_size, max_message_size)",
+        ),
     ];
     for (bytes, expected) in table {
         let server = Server::start(|_, peer| {
@@ -166,7 +172,7 @@ async fn the_limits_are_those_of_the_connector<A: Adapter>() {
         let mut client = request::<A>(asked, connector.clone()).await.unwrap();
         assert_eq!(next::<A>(&mut client).await, Some(Ok(Frame::Binary("0123456789".into()))));
         let failure = next::<A>(&mut client).await.unwrap().unwrap_err();
-        assert_eq!(failure, Failure::Protocol { detail: expected.to_owned() });
+        assert_eq!(failure, Failure::TooLong { detail: expected.to_owned() });
     }
 }
 

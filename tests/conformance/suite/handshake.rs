@@ -13,17 +13,23 @@ use tidegate_tests::server::{Fact, Server, TEXT, frame, header, switching};
 cases! {
     single: [
         the_request_carries_path_query_host_and_headers,
-        a_header_of_the_handshake_is_refused_by_name,
+        another_host_is_asked_for,
+        a_header_of_the_handshake_is_refused_before_anything_is_sent,
         an_answer_that_comes_byte_by_byte,
         answers_in_other_words,
         answers_that_are_no_upgrade,
+        folded_lines_and_reasons_of_any_bytes,
         what_is_not_http,
+        a_port_that_speaks_tls,
         an_extension_nobody_offered_is_named,
         one_of_several_subprotocols_may_be_chosen,
         choices_that_were_not_offered,
         interim_answers_are_skipped,
         interim_answers_without_end,
         a_refusal_tells_status_and_retry_after,
+        a_refusal_in_http_1_0_is_as_good_as_any,
+        a_refusal_shows_what_the_server_said,
+        a_refusal_repeats_no_secret,
         retry_after_as_a_date_to_come_is_a_span_from_now,
         a_refusal_whose_body_never_ends,
         a_refusal_before_the_request_is_read,
@@ -112,11 +118,22 @@ async fn the_request_carries_path_query_host_and_headers<A: Adapter>() {
     within(server.saw(1, Fact::Gone)).await;
 }
 
-async fn a_header_of_the_handshake_is_refused_by_name<A: Adapter>() {
-    let target = plain().with_header(HOST, HeaderValue::from_static("other.test"));
-    let failure = answer_to::<A>(target, |request| switching(request).into_bytes()).await.unwrap_err();
-    let expected = "it could not be asked for: the header host is the transport's own, remove it";
-    assert_eq!(failure, upgrade_failure(expected));
+async fn another_host_is_asked_for<A: Adapter>() {
+    let server = answering(|request| switching(request).into_bytes());
+    let asked = ConnectRequest::new(server.url()).unwrap().with_host("bücher.test:8443").unwrap();
+    drop(request::<A>(asked, Connector::default()).await.unwrap());
+    assert_eq!(server.headers("host"), [Some("xn--bcher-kva.test:8443".to_owned())]);
+}
+
+/// R6.
+async fn a_header_of_the_handshake_is_refused_before_anything_is_sent<A: Adapter>() {
+    let server = answering(|request| switching(request).into_bytes());
+    let value = HeaderValue::from_static("other.test");
+    let asked = ConnectRequest::new(server.url()).unwrap().with_header(HOST, value);
+    let failure = request::<A>(asked, Connector::default()).await.unwrap_err();
+    assert_eq!(failure.kind(), "request");
+    assert!(failure.to_string().contains("the header host"), "{failure}");
+    assert_eq!(server.accepted(), 0);
 }
 
 /// Tungstenite alone takes more than 64 small reads for an attack.
@@ -170,7 +187,7 @@ async fn answers_that_are_no_upgrade<A: Adapter>() {
         ("no connection", |answer| answer.replace("Connection: Upgrade\r\n", "")),
         ("another connection", |answer| answer.replace("Connection: Upgrade", "Connection: keep-alive")),
         ("bad header", |answer| answer.replace("Upgrade: w", "X\x00: hunter2\r\nUpgrade: w")),
-        ("a folded header", |answer| answer.replace("Upgrade: w", "X: y\r\n hunter2\r\nUpgrade: w")),
+        ("a fold before the first header", |answer| answer.replace("Upgrade: w", " hunter2\r\nUpgrade: w")),
         ("a line without a colon", |answer| answer.replace("Upgrade: w", "hunter2\r\nUpgrade: w")),
         ("bad status", |answer| answer.replace("101", "1x1")),
         ("long status", |answer| answer.replace("101", "1010")),
@@ -186,6 +203,32 @@ async fn answers_that_are_no_upgrade<A: Adapter>() {
 }
 
 /// At once, though the server waits to be spoken to.
+/// RFC 9112 §5.2, §4.
+async fn folded_lines_and_reasons_of_any_bytes<A: Adapter>() {
+    let edits: [fn(String) -> Vec<u8>; 3] = [
+        |answer| answer.replace("Connection: U", "Connection: keep-alive,\r\n\tU").into_bytes(),
+        |answer| answer.replace("Upgrade: w", "X: a\r\n b\r\nUpgrade: w").into_bytes(),
+        |answer| {
+            let (start, rest) = answer.split_once("Switching Protocols").unwrap();
+            [start.as_bytes(), b"\xff\x00\x1b]0;x\x07", rest.as_bytes()].concat()
+        },
+    ];
+    for edit in edits {
+        let answered = answered::<A>(move |request| edit(switching(request))).await;
+        assert!(answered.is_ok(), "{answered:?}");
+    }
+}
+
+/// The server takes the request for a broken record, and says so with an alert.
+async fn a_port_that_speaks_tls<A: Adapter>() {
+    for version in [1, 3] {
+        let alert = move |_: &str| vec![21, 3, version, 0, 2, 2, 70];
+        let failure = answered::<A>(alert).await.unwrap_err();
+        let expected = "the port speaks TLS, and the connection does not: use wss in place of ws";
+        assert_eq!(failure, upgrade_failure(expected));
+    }
+}
+
 async fn what_is_not_http<A: Adapter>() {
     let table: [&[u8]; 7] = [
         b"SSH-2.0-OpenSSH_9.6\r\n",
@@ -194,8 +237,8 @@ async fn what_is_not_http<A: Adapter>() {
         // The settings that an HTTP/2 server begins with, and the preface of its client.
         &[0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 100],
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-        // TLS: an alert.
-        &[21, 3, 1, 0, 2, 2, 70],
+        // As SSL 2 had it, which no alert of TLS begins with.
+        &[21, 2, 1, 0, 2, 2, 70],
         &[0xff; 3000],
     ];
     for bytes in table {
@@ -269,7 +312,7 @@ async fn interim_answers_are_skipped<A: Adapter>() {
         }
         let refusal = move |_: &str| (interim.clone() + "HTTP/1.1 404 Not Found\r\n\r\n").into_bytes();
         let failure = answered::<A>(refusal).await.unwrap_err();
-        assert_eq!(failure, Failure::rejected(404, None));
+        assert_eq!(failure.to_string(), "the server refused the upgrade with HTTP 404 Not Found");
     }
 }
 
@@ -281,11 +324,12 @@ async fn interim_answers_without_end<A: Adapter>() {
 }
 
 async fn a_refusal_tells_status_and_retry_after<A: Adapter>() {
-    let table: [(&str, u16, Option<u64>); 10] = [
+    let table: [(&str, u16, Option<u64>); 11] = [
         ("401 Unauthorized\r\nWWW-Authenticate: Bearer", 401, None),
         ("429 Too Many Requests\r\nRetry-After: 7", 429, Some(7)),
         ("503 Service Unavailable\r\nretry-after: 120", 503, Some(120)),
         ("503 Service Unavailable\r\nRetry-After: whenever", 503, None),
+        ("503 Service Unavailable\r\nRetry-After: 99999999999999999999", 503, Some(7 * 24 * 60 * 60)),
         ("503 Service Unavailable\r\nRetry-After: Wed, 21 Oct 2015 07:28:00 GMT", 503, Some(0)),
         ("200 OK", 200, None),
         ("204 No Content", 204, None),
@@ -296,8 +340,69 @@ async fn a_refusal_tells_status_and_retry_after<A: Adapter>() {
     for (head, status, seconds) in table {
         let answer = format!("HTTP/1.1 {head}\r\nContent-Length: 6\r\n\r\nsecret").into_bytes();
         let failure = answered::<A>(move |_| answer.clone()).await.unwrap_err();
-        assert_eq!(failure, Failure::rejected(status, seconds.map(Duration::from_secs)));
+        let Failure::Rejected { status: found, retry_after, .. } = &failure else { panic!("{failure}") };
+        assert_eq!((*found, *retry_after), (status, seconds.map(Duration::from_secs)), "{failure}");
     }
+}
+
+/// R6: only a 101 needs HTTP/1.1. Python's `http.server`, devices and old proxies refuse in HTTP/1.0.
+async fn a_refusal_in_http_1_0_is_as_good_as_any<A: Adapter>() {
+    for (head, words) in [
+        ("401 Unauthorized", "HTTP 401 Unauthorized: no"),
+        ("503 Busy\r\nRetry-After: 7", "HTTP 503 Busy, retry after 7 s: no"),
+    ] {
+        let server = Server::start(move |_, peer| {
+            peer.request()?;
+            peer.raw(format!("HTTP/1.0 {head}\r\n\r\nno").as_bytes())?;
+            peer.fin()
+        });
+        let failure = connect::<A>(&server.url()).await.unwrap_err();
+        assert_eq!(failure.to_string(), format!("the server refused the upgrade with {words}"));
+    }
+}
+
+/// T3: status, reason and body, escaped and bounded, as far as they arrive soon.
+async fn a_refusal_shows_what_the_server_said<A: Adapter>() {
+    let long = "x".repeat(5000);
+    let table = [
+        ("401 No\x1b[31m entry\r\nContent-Length: 4", "who?ignored", "401 No\\u{1b}[31m entry: who?"),
+        (
+            "403 No\r\nTransfer-Encoding: chunked",
+            "3\r\nsub\r\n7\r\nscribe\n\r\n0\r\n\r\n",
+            "403 No: subscribe",
+        ),
+        ("404 \r\nContent-Type: text/html", "<b>\u{202e}lost</b>", "404: <b>\\u{202e}lost</b>"),
+        ("400 No\r\nContent-Encoding: gzip", "\x1f\x08", "400 No"),
+        ("429 No\r\nRetry-After: 3", "", "429 No, retry after 3 s"),
+        // It is heeded with 429 and 503 alone (R5).
+        ("403 No\r\nRetry-After: 3", "", "403 No"),
+        ("400 No", &long, &format!("400 No: {}…", "x".repeat(200))),
+    ];
+    for (head, body, words) in table {
+        let answer = format!("HTTP/1.1 {head}\r\n\r\n{body}").into_bytes();
+        let failure = answered::<A>(move |_| answer.clone()).await.unwrap_err();
+        assert_eq!(failure.to_string(), format!("the server refused the upgrade with HTTP {words}"));
+        if body == long {
+            let Failure::Rejected { refusal, .. } = failure else { panic!("{failure}") };
+            assert_eq!(refusal.body().as_raw().len(), 2048);
+        }
+    }
+}
+
+/// T3: neither whole, nor decoded, nor where the body is cut.
+async fn a_refusal_repeats_no_secret<A: Adapter>() {
+    let server = answering(|request| {
+        let token = header(request, "authorization").unwrap();
+        let cut = format!("{}{token}", "x".repeat(2040));
+        format!("HTTP/1.1 401 No {token}\r\n\r\nBearer, hunter2-token; k = hunter2 query. {cut}").into_bytes()
+    });
+    let asked = ConnectRequest::new(format!("{}?k=hunter2%20query", server.url())).unwrap();
+    let asked = asked.with_header(AUTHORIZATION, HeaderValue::from_static("Bearer hunter2-token"));
+    let failure = request::<A>(asked, Connector::default()).await.unwrap_err();
+    let Failure::Rejected { refusal, .. } = &failure else { panic!("{failure}") };
+    assert_eq!(refusal.reason().to_string(), "No ***");
+    assert!(refusal.body().to_string().starts_with("Bearer, ***; k = ***. xxx"), "{failure}");
+    assert!(!format!("{failure} {failure:?}").contains("hunter2"), "{failure:?}");
 }
 
 async fn retry_after_as_a_date_to_come_is_a_span_from_now<A: Adapter>() {
@@ -310,13 +415,19 @@ async fn retry_after_as_a_date_to_come_is_a_span_from_now<A: Adapter>() {
     assert!(after > Duration::from_secs(3500) && after <= Duration::from_secs(3600), "{after:?}");
 }
 
-/// Nobody wants to read it, so nobody waits for it: the socket is gone, though the server keeps its side open.
+/// What has arrived of it soon is shown, and the rest is not waited for: the socket is gone, though the server keeps its side
+/// open.
 async fn a_refusal_whose_body_never_ends<A: Adapter>() {
     for body in ["Content-Length: 1000000", "Transfer-Encoding: chunked", "Connection: keep-alive"] {
         let answer = format!("HTTP/1.1 503 Service Unavailable\r\n{body}\r\n\r\n6\r\nsecret\r\n");
         let before = Instant::now();
         let failure = answered::<A>(move |_| answer.clone().into_bytes()).await.unwrap_err();
-        assert_eq!(failure, Failure::rejected(503, None), "{body}");
+        let words = failure.to_string();
+        assert!(
+            words.starts_with("the server refused the upgrade with HTTP 503 Service Unavailable: "),
+            "{words}"
+        );
+        assert!(words.contains("secret"), "what has arrived is shown: {words}");
         // Connecting may take twice this long.
         assert!(before.elapsed() < tidegate_tests::wait::WAIT);
     }
@@ -335,7 +446,7 @@ async fn a_refusal_before_the_request_is_read<A: Adapter>() {
         let value = if name == "x-large" { many.clone() } else { HeaderValue::from_static("y") };
         let asked = ConnectRequest::new(server.url()).unwrap().with_header(name.parse().unwrap(), value);
         let failure = request::<A>(asked, Connector::default()).await.unwrap_err();
-        assert_eq!(failure, Failure::rejected(503, Some(ms(1000))));
+        assert_eq!(failure.retry_after(), Some(ms(1000)), "{failure}");
     }
     within(server.all_gone()).await;
 }

@@ -215,7 +215,7 @@ async fn retry_after_a_second<M: Mode>(server: &Peer) {
     let builder = M::feed(&server.url("/refuse?status=503&retry_after=1")).config(config);
     let mut feed = M::start(builder.on_notice(notices.watch()));
     let last = Failure::rejected(503, Some(ms(1000)));
-    assert_eq!(end(&mut feed).await, Some(StopReason::RetriesExhausted { last }));
+    assert_eq!(end(&mut feed).await.map(stop_without_words), Some(StopReason::RetriesExhausted { last }));
     let waited = spans(&notices.times("connecting"));
     assert!(waited.len() == 1 && waited[0] >= ms(1000), "{waited:?}");
 }
@@ -226,7 +226,7 @@ async fn unauthorized<M: Mode>(server: &Peer) {
     let builder = M::feed(&server.url("/refuse?status=401")).config(quick());
     let mut feed = M::start(builder.on_notice(notices.watch()));
     let failure = Failure::rejected(401, None);
-    assert_eq!(end(&mut feed).await, Some(StopReason::Fatal { failure }));
+    assert_eq!(end(&mut feed).await.map(stop_without_words), Some(StopReason::Fatal { failure }));
     assert_eq!(notices.lines(), ["connecting 1", "failure 1: rejected", "stopped: fatal"]);
 }
 
@@ -366,6 +366,6 @@ mod through_nginx {
         let builder = M::feed(&nginx.url_by_name("localhost", "/echo")).config(config);
         let mut feed = M::start(builder.tls(trusting()));
         let last = Failure::rejected(502, None);
-        assert_eq!(end(&mut feed).await, Some(StopReason::RetriesExhausted { last }));
+        assert_eq!(end(&mut feed).await.map(stop_without_words), Some(StopReason::RetriesExhausted { last }));
     }
 }

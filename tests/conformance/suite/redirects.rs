@@ -27,7 +27,9 @@ cases! {
         answers_that_lead_nowhere,
         locations_that_cannot_be_followed,
         never_from_wss_to_ws,
+        another_origin_is_named_and_not_followed,
         credentials_stay_with_their_origin,
+        where_it_was_refused_is_told,
         one_deadline_over_the_whole_chain,
         a_redirect_whose_body_never_ends,
     ],
@@ -82,7 +84,8 @@ async fn arrived<A: Adapter>(connection: &mut A::Transport) -> Result<String, Fa
 /// These names are this machine.
 fn naming(names: &[&str]) -> Connector {
     let here = || iter::once(Ipv4Addr::LOCALHOST.into());
-    names.iter().fold(Connector::default().no_proxy(), |connector, name| connector.resolve(name, here()))
+    let connector = Connector::default().no_proxy().follow_to_other_origins(true);
+    names.iter().fold(connector, |connector, name| connector.resolve(name, here()))
 }
 
 async fn each_kind_is_followed<A: Adapter>() {
@@ -150,7 +153,7 @@ async fn answers_that_lead_nowhere<A: Adapter>() {
         (308, ""),
     ] {
         let server = routed(move |_| Some(format!("{status} Whatever{location}")));
-        assert_eq!(arrives::<A>(&server).await, Err(Failure::rejected(status, None)));
+        assert_eq!(arrives::<A>(&server).await.map_err(without_words), Err(Failure::rejected(status, None)));
         assert_eq!(server.accepted(), 1);
         within(server.all_gone()).await;
     }
@@ -220,6 +223,38 @@ async fn never_from_wss_to_ws<A: Adapter>() {
         assert_eq!(first.accepted(), usize::from(first_plain));
     }
     assert_eq!(plain.accepted(), 0);
+}
+
+/// R6: what is sent after the upgrade goes where the connection leads, and may hold credentials as headers do.
+async fn another_origin_is_named_and_not_followed<A: Adapter>() {
+    let there = routed(|_| None);
+    let to = there.url().replace("/feed", "/hunter2-token/there?token=hunter2");
+    let here = routed(move |_| found(&to));
+    let asked = ConnectRequest::new(here.url()).unwrap();
+    let asked = asked.with_header(AUTHORIZATION, HeaderValue::from_static("Bearer hunter2-token"));
+    let failure = request::<A>(asked, Connector::default()).await.unwrap_err();
+    let to = format!("ws://127.0.0.1:{}/***/there", there.port());
+    assert_eq!(failure, Failure::Redirected { to });
+    assert_eq!((here.accepted(), there.accepted()), (1, 0));
+}
+
+/// At which URL, and none of its query.
+async fn where_it_was_refused_is_told<A: Adapter>() {
+    let there = routed(|path| (path == "/there?k=hunter2").then(|| "403 No".to_owned()));
+    let to = there.url().replace("/feed", "/there?k=hunter2");
+    let closed = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+    let here = routed(move |path| match path {
+        "/feed" => found("/on?k=hunter2"),
+        "/on?k=hunter2" => found(&to),
+        _ => found(format!("ws://{closed}/gone?k=hunter2")),
+    });
+    let refused = request::<A>(ConnectRequest::new(here.url()).unwrap(), naming(&[])).await.unwrap_err();
+    let at = format!("(redirected to ws://127.0.0.1:{}/there)", there.port());
+    assert_eq!(refused.to_string(), format!("the server refused the upgrade with HTTP 403 No {at}"));
+    let asked = ConnectRequest::new(here.url()).unwrap().with_path("/closed").unwrap();
+    let failure = request::<A>(asked, naming(&[])).await.unwrap_err();
+    assert_eq!(failure.kind(), "tcp");
+    assert!(failure.to_string().ends_with(&format!("(redirected to ws://{closed}/gone)")), "{failure}");
 }
 
 /// Within an origin all goes along; to another nothing that may be secret, and what was left behind stays so on the way
@@ -300,7 +335,7 @@ async fn every_attempt_starts_at_the_first_url<M: Mode>() {
     });
     let url = there.url();
     let balancer = routed(move |path| if path == "/feed" { found("/balanced") } else { found(&url) });
-    let mut feed = M::start(M::to(&balancer).config(quick()));
+    let mut feed = M::start(M::to(&balancer).config(quick()).connector(naming(&[])));
     for id in 1..=3 {
         let expected = [format!("live {id}"), "there".to_owned(), format!("interrupted {id}: io")];
         assert_eq!(take(&mut feed, 3).await, expected);

@@ -1,0 +1,148 @@
+//! Which words of a peer are secrets of ours: servers repeat what they were sent (T3).
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{AUTHORIZATION, COOKIE, SEC_WEBSOCKET_PROTOCOL};
+use http::{HeaderName, HeaderValue};
+use percent_encoding::percent_decode_str;
+
+use crate::request::ConnectRequest;
+
+/// What stands in the place of a secret.
+const HIDDEN: &str = "***";
+
+/// Shortest value that is hidden, in bytes. Shorter ones are in any text, which would become unreadable without protecting
+/// anything: what is so short can be guessed.
+const SHORTEST: usize = 4;
+
+/// Shortest beginning of a longer value that is hidden, in bytes: peers cut what they repeat.
+const BEGINNING: usize = 12;
+
+/// The values of a request's headers and of its query.
+#[derive(Clone, Default)]
+pub(crate) struct Secrets(Vec<String>);
+
+impl Secrets {
+    pub(crate) fn of(request: &ConnectRequest) -> Self {
+        let mut secrets = Self::default();
+        secrets.add(request);
+        secrets
+    }
+
+    /// Hides those of this request too.
+    pub(crate) fn add(&mut self, request: &ConnectRequest) {
+        for (name, value) in request.headers() {
+            self.header(name, value);
+        }
+        for pair in request.uri().query().unwrap_or_default().split('&') {
+            // A pair without a name may be a token.
+            let value = pair.split_once('=').map_or(pair, |(_, value)| value);
+            self.value(&percent_decode_str(value).decode_utf8_lossy());
+            self.value(value);
+        }
+    }
+
+    fn header(&mut self, name: &HeaderName, value: &HeaderValue) {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        self.value(&value);
+        if *name == AUTHORIZATION {
+            let credentials = value.split_once(' ').map_or(&*value, |(_, credentials)| credentials.trim());
+            self.value(credentials);
+            let basic = STANDARD.decode(credentials).ok().and_then(|pair| String::from_utf8(pair).ok());
+            if let Some((_, password)) = basic.as_deref().and_then(|pair| pair.split_once(':')) {
+                self.value(password);
+            }
+        } else if *name == COOKIE {
+            value
+                .split(';')
+                .for_each(|pair| self.value(pair.split_once('=').map_or(pair, |(_, value)| value)));
+        } else if *name == SEC_WEBSOCKET_PROTOCOL {
+            value.split(',').for_each(|name| self.value(name));
+        }
+    }
+
+    fn value(&mut self, value: &str) {
+        let value = value.trim();
+        if value.len() >= SHORTEST && !self.0.iter().any(|known| known == value) {
+            self.0.push(value.to_owned());
+        }
+    }
+
+    /// The text, with `***` in place of each secret or of its beginning; the longest counts.
+    pub(crate) fn hidden_in(&self, text: &str) -> String {
+        let mut shown = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(first) = rest.chars().next() {
+            match self.0.iter().filter_map(|secret| shared(secret, rest)).max() {
+                Some(len) => {
+                    shown.push_str(HIDDEN);
+                    rest = &rest[len..];
+                }
+                None => {
+                    shown.push(first);
+                    rest = &rest[first.len_utf8()..];
+                }
+            }
+        }
+        shown
+    }
+}
+
+/// How much of `secret` stands at the start of `text`, in bytes, if that is enough to be hidden.
+fn shared(secret: &str, text: &str) -> Option<usize> {
+    let same = secret.chars().zip(text.chars()).take_while(|(ours, theirs)| ours == theirs);
+    let len = same.map(|(character, _)| character.len_utf8()).sum();
+    (len == secret.len() || len >= BEGINNING).then_some(len)
+}
+
+/// Shows how many there are.
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Secrets({})", self.0.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_headers_and_query_are_hidden_in_any_form_they_were_sent_in() {
+        let request = [
+            ("authorization", "Basic cmVhZGVyOm9wZW4gc2VzYW1l"),
+            ("cookie", "theme=dark; session=abc123"),
+            ("x-api-key", "KEY-é-KEY"),
+            ("x-short", "abc"),
+            ("sec-websocket-protocol", "v1.json, bearer-0123456789abcdef"),
+        ]
+        .into_iter()
+        .fold(
+            ConnectRequest::new("ws://feed.test/p?a%20b=c%20d1&hunter2&n=1").unwrap(),
+            |request, (name, value)| {
+                request.with_header(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
+            },
+        );
+        let secrets = Secrets::of(&request);
+        let table = [
+            ("nothing of ours", "nothing of ours"),
+            ("Basic cmVhZGVyOm9wZW4gc2VzYW1l is wrong", "*** is wrong"),
+            ("got cmVhZGVyOm9wZW4gc2VzYW1l!", "got ***!"),
+            ("password 'open sesame' of reader", "password '***' of reader"),
+            ("session abc123 (dark) is over", "session *** (***) is over"),
+            ("KEY-é-KEYKEY-é-KEY", "******"),
+            ("abc 1 n=1", "abc 1 n=1"),
+            ("c%20d1 or c d1 or hunter2", "*** or *** or ***"),
+            ("v1.json or bearer-0123456789abcdef", "*** or ***"),
+            ("cut: bearer-01234… and bearer-0123", "cut: ***… and bearer-0123"),
+        ];
+        for (text, shown) in table {
+            assert_eq!(secrets.hidden_in(text), shown);
+        }
+        assert_eq!(
+            format!("{secrets:?}").chars().filter(char::is_ascii_alphabetic).collect::<String>(),
+            "Secrets"
+        );
+    }
+}
