@@ -32,7 +32,9 @@ fn advice(failure: &Failure) -> &'static str {
         Failure::Bootstrap(BootstrapFailure::Timeout) => {
             "--bootstrap-timeout allows more time for the frames of --send."
         }
-        Failure::Redirected { .. } => "Give the new URL in place of this one, if you trust it.",
+        Failure::Redirected { .. } => {
+            "--send-after-redirect follows it, and sends the frames of --send there."
+        }
         Failure::Request { .. } => "Correct --header, --origin or --subprotocol.",
         Failure::Lookup { .. } => "Check the host's name in the URL, and this machine's network.",
         Failure::Tcp { .. } => "Check host and port in the URL, and that the server is up.",

@@ -12,7 +12,7 @@ use clap::error::ErrorKind;
 use clap::{Args, ColorChoice, Parser, Subcommand};
 
 pub(crate) use secret::{HeaderArg, frame};
-pub(crate) use values::{MaxRetries, OverflowArg, RetryArg};
+pub(crate) use values::{ConnectTo, MaxRetries, OverflowArg, RetryArg};
 
 /// Follow a WebSocket feed across every drop, stall and refusal.
 #[derive(Debug, Parser)]
@@ -78,6 +78,11 @@ pub(crate) struct TailArgs {
     #[arg(long, value_name = "FRAME")]
     // Read later on, as --header and --user are: files are read when the command starts, not while it parses.
     pub(crate) send: Vec<String>,
+
+    /// Follow a redirect to another origin although --send sends frames, which that origin then reads. By default such a
+    /// redirect stops the feed, because frames may hold credentials. Example: --send @subscribe.json --send-after-redirect
+    #[arg(long, requires = "send")]
+    pub(crate) send_after_redirect: bool,
 
     /// Send this header with the upgrade; may be repeated. A value @FILE is read from a file, env:NAME from the
     /// environment. Example: --header 'Authorization: env:TOKEN'
@@ -201,6 +206,16 @@ pub(crate) struct NetworkArgs {
     /// [default: what HTTPS_PROXY, ALL_PROXY and NO_PROXY say]
     #[arg(long, value_name = "URL")]
     pub(crate) proxy: Option<String>,
+
+    /// Send this Host header in place of the URL's host and port; TLS still asks for a certificate of the URL's host.
+    /// Example: tail ws://10.0.0.7:8080/ws --host feed.example
+    #[arg(long, value_name = "HOST")]
+    pub(crate) host: Option<String>,
+
+    /// Connect to another host and port than those of the URL; Host and TLS still follow the URL. IPv6 addresses stand in
+    /// brackets; may be repeated. Example: --connect-to feed.example:443:10.0.0.7:8443
+    #[arg(long, value_name = "HOST1:PORT1:HOST2:PORT2")]
+    pub(crate) connect_to: Vec<ConnectTo>,
 
     /// Offer this subprotocol; may be repeated, in the order of preference
     #[arg(long, value_name = "NAME")]

@@ -7,7 +7,7 @@ use tidegate::tokio::{Connector, Limits, Proxy, Runtime, TlsOptions};
 use tidegate::{BuildError, Config, ConfigBuilder, Feed, FeedBuilder, FeedHandle, Phase, Spawned};
 use tokio::time::timeout;
 
-use crate::args::{HeaderArg, NetworkArgs, TailArgs, TlsArgs, frame};
+use crate::args::{ConnectTo, HeaderArg, NetworkArgs, TailArgs, TlsArgs, frame};
 use crate::classify::classification;
 use crate::exit::Exit;
 use crate::lines::{Entry, Format, Numbered};
@@ -71,6 +71,9 @@ fn start(args: &TailArgs, reporter: &Reporter) -> Result<Feed<Spawned<Entry>>, S
         .into_iter()
         .fold(builder, |builder, header| builder.header(header.name.as_str(), header.value));
     builder = args.network.subprotocol.iter().fold(builder, |builder, name| builder.subprotocol(name));
+    if let Some(host) = &args.network.host {
+        builder = builder.host(host);
+    }
     if let Some(origin) = &args.network.origin {
         builder = builder.origin(origin);
     }
@@ -99,8 +102,8 @@ fn connector(args: &TailArgs) -> Result<Connector, String> {
     let limits = limits.max_message_size(message).map_err(|error| format!("--max-message: {error}"))?;
     let connector = Connector::default()
         .limits(limits)
-        // Where nothing is sent, no other origin can see it.
-        .follow_to_other_origins(args.send.is_empty())
+        // Frames may hold credentials; without any, another origin is sent none.
+        .follow_to_other_origins(args.send.is_empty() || args.send_after_redirect)
         .tls(tls(&args.tls))
         .map_err(|error| error.to_string())?;
     network(connector, &args.network)
@@ -112,6 +115,9 @@ fn network(mut connector: Connector, args: &NetworkArgs) -> Result<Connector, St
         Some("none") => connector.no_proxy(),
         Some(url) => connector.proxy(Proxy::new(url).map_err(|error| format!("--proxy: {error}"))?),
     };
+    for ConnectTo { from, to } in &args.connect_to {
+        connector = connector.connect_to((&from.0, from.1), (&to.0, to.1));
+    }
     if let Some(local) = args.bind {
         connector = connector.bind_address(local);
     }

@@ -82,6 +82,41 @@ impl FromStr for RetryArg {
     }
 }
 
+/// `HOST1:PORT1:HOST2:PORT2`, as curl's option of that name; an IPv6 address in brackets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ConnectTo {
+    pub(crate) from: (String, u16),
+    pub(crate) to: (String, u16),
+}
+
+impl FromStr for ConnectTo {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parse = || {
+            let (from, rest) = host_and_port(text)?;
+            let (to, rest) = host_and_port(rest.strip_prefix(':')?)?;
+            rest.is_empty().then_some(Self { from, to })
+        };
+        parse().ok_or_else(|| {
+            "expected HOST1:PORT1:HOST2:PORT2, such as feed.example:443:10.0.0.7:8443, with brackets around an IPv6 \
+             address"
+                .to_owned()
+        })
+    }
+}
+
+/// Takes a host and its port from the beginning of `text`; what follows them is left.
+fn host_and_port(text: &str) -> Option<((String, u16), &str)> {
+    let (host, rest) = match text.strip_prefix('[') {
+        Some(address) => address.split_once("]:")?,
+        None => text.split_once(':')?,
+    };
+    let (port, rest) = rest.split_at(rest.find(':').unwrap_or(rest.len()));
+    let port = port.parse().ok().filter(|port| *port > 0)?;
+    (!host.is_empty()).then(|| ((host.to_owned(), port), rest))
+}
+
 /// A number, or `unlimited`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MaxRetries {
@@ -144,5 +179,28 @@ mod tests {
         assert_eq!("unlimited".parse(), Ok(MaxRetries::Unlimited));
         assert_eq!("0".parse(), Ok(MaxRetries::AtMost(0)));
         assert!("-1".parse::<MaxRetries>().is_err());
+    }
+
+    #[test]
+    fn hosts_and_ports_are_read() {
+        let host = |name: &str, port| (name.to_owned(), port);
+        let names = ConnectTo { from: host("feed.example", 443), to: host("10.0.0.7", 8443) };
+        assert_eq!("feed.example:443:10.0.0.7:8443".parse(), Ok(names));
+        let addresses = ConnectTo { from: host("2001:db8::1", 443), to: host("::1", 1) };
+        assert_eq!("[2001:db8::1]:443:[::1]:1".parse(), Ok(addresses));
+        for wrong in [
+            "",
+            "a:1",
+            "a:1:b",
+            "a:1:b:0",
+            "a:1:b:2:3",
+            ":1:b:2",
+            "a:1::2",
+            "a:99999:b:2",
+            "::1:1:b:2",
+            "[::1]1:b:2",
+        ] {
+            assert!(wrong.parse::<ConnectTo>().is_err(), "{wrong:?} was accepted");
+        }
     }
 }
