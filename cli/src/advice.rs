@@ -1,6 +1,6 @@
 //! What a user of the command can do about a failure.
 
-use tidegate::{BootstrapFailure, Failure, Notice, ProxyProblem, StopReason, TlsProblem};
+use tidegate::{BootstrapFailure, CloseFrame, Failure, Notice, ProxyProblem, StopReason, TlsProblem};
 
 use crate::classify::close_code;
 
@@ -49,7 +49,7 @@ fn advice(failure: &Failure) -> &'static str {
         Failure::Io { .. } => {
             "Check the network and the server; --ping-interval keeps a quiet connection in use."
         }
-        Failure::TooLong { .. } => {
+        Failure::Protocol { code: CloseFrame::TOO_BIG, .. } => {
             "--max-frame allows longer frames, --max-message longer messages of several frames."
         }
         Failure::Protocol { .. } => "Ask the server's operator.",
@@ -209,8 +209,8 @@ mod tests {
             Failure::Bootstrap(BootstrapFailure::Lost(Box::new(Failure::IdleTimeout))),
             Failure::Closed(None),
             Failure::Io { detail: detail() },
-            Failure::Protocol { detail: detail() },
-            Failure::TooLong { detail: detail() },
+            Failure::Protocol { code: 1002, detail: detail() },
+            Failure::Protocol { code: 1009, detail: detail() },
             Failure::IdleTimeout,
             Failure::PongTimeout,
             Failure::Stale,

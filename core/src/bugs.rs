@@ -87,6 +87,7 @@ mod list {
         PausePutsOff: "B3", "each pause puts the end of the bootstrap off";
         ControlFramesNotHeard: "L1", "pings and pongs do not count as life";
         IdleRoundedUp: "L2", "silence is looked for once a second, as in the reference";
+        VerdictWithoutLook: "L2", "a deadline is judged before what has arrived is read";
         PongNotCounted: "L3", "a pong does not end the wait for it";
         NoPing: "L3", "no ping goes out";
         PongTimeoutForgotten: "L3", "a ping without an answer has no deadline";

@@ -1,7 +1,10 @@
 //! Everything the outside can tell the machine.
 
+use alloc::string::String;
+
 use crate::failure::Failure;
 use crate::frame::{ConnectionId, Frame};
+use crate::time::Timestamp;
 
 /// Something that happened. Hand it to [`Feed::handle`](crate::Feed::handle) with the time.
 ///
@@ -32,6 +35,24 @@ pub enum Event {
         /// The frame.
         frame: Frame,
     },
+    /// Bytes arrived, whether or not they complete a frame: the idle and pong clocks start anew from then (L1, L3). A frame
+    /// counts by itself, so this is only needed before a [`Tick`](Self::Tick), and only if bytes arrived after the last frame.
+    Heard {
+        /// On which connection.
+        id: ConnectionId,
+        /// When the last of them were read; a time in the future counts as now.
+        at: Timestamp,
+    },
+    /// The peer broke the protocol, or a limit. The connection can still be written to: the machine asks for a Close with
+    /// this code (RFC 6455 §7.1.7). Nothing that was read after it may be handed in, until [`Lost`](Self::Lost).
+    ProtocolError {
+        /// On which connection.
+        id: ConnectionId,
+        /// The code to close with (RFC 6455 §7.4.1).
+        code: u16,
+        /// Which rule it broke.
+        detail: String,
+    },
     /// Every [`Action::Send`](crate::Action::Send) taken so far has been written and flushed to the operating system.
     Flushed {
         /// On which connection.
@@ -60,6 +81,8 @@ impl Event {
             Self::Connected { id }
             | Self::ConnectFailed { id, .. }
             | Self::Frame { id, .. }
+            | Self::Heard { id, .. }
+            | Self::ProtocolError { id, .. }
             | Self::Flushed { id }
             | Self::Lost { id, .. } => Some(*id),
             Self::Start | Self::Tick | Self::Shutdown | Self::HandlerPanicked => None,

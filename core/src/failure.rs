@@ -88,14 +88,12 @@ pub enum Failure {
         /// What the operating system said.
         detail: String,
     },
-    /// The peer broke the WebSocket protocol.
+    /// The peer broke the WebSocket protocol, or a limit on the size of frames or messages.
     Protocol {
+        /// The code that the peer is closed with (RFC 6455 §7.4.1): 1002 for the protocol, 1007 for text that is not
+        /// UTF-8, 1009 for a size over the limit.
+        code: u16,
         /// Which rule it broke.
-        detail: String,
-    },
-    /// A frame or a message is longer than the limits allow.
-    TooLong {
-        /// How long it is, the limit, and the option that raises it.
         detail: String,
     },
     /// Nothing was heard for `idle_timeout` (L1, L2).
@@ -145,8 +143,8 @@ impl Failure {
             Self::Bootstrap(BootstrapFailure::Timeout) => "bootstrap_timeout",
             Self::Closed(_) => "closed",
             Self::Io { .. } => "io",
+            Self::Protocol { code: CloseFrame::TOO_BIG, .. } => "too_long",
             Self::Protocol { .. } => "protocol",
-            Self::TooLong { .. } => "too_long",
             Self::IdleTimeout => "idle_timeout",
             Self::PongTimeout => "pong_timeout",
             Self::Stale => "stale",
@@ -188,8 +186,10 @@ impl fmt::Display for Failure {
                 separated(": ", &frame.reason, f)
             }
             Self::Io { detail } => write!(f, "the connection broke: {detail}"),
-            Self::Protocol { detail } => write!(f, "the server broke the protocol: {detail}"),
-            Self::TooLong { detail } => write!(f, "the server sent too much at once: {detail}"),
+            Self::Protocol { code: CloseFrame::TOO_BIG, detail } => {
+                write!(f, "the server sent too much at once: {detail}")
+            }
+            Self::Protocol { detail, .. } => write!(f, "the server broke the protocol: {detail}"),
             Self::IdleTimeout => f.write_str("nothing was heard for the idle timeout"),
             Self::PongTimeout => f.write_str("a ping was not answered within the pong timeout"),
             Self::Stale => f.write_str("no item came for the stale time"),

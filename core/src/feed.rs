@@ -94,6 +94,8 @@ impl<H: FrameHandler> Feed<H> {
             | Event::Start
             | Event::Connected { .. }
             | Event::ConnectFailed { .. }
+            | Event::Heard { .. }
+            | Event::ProtocolError { .. }
             | Event::Flushed { .. }
             | Event::Lost { .. }
             | Event::Tick
@@ -213,6 +215,14 @@ impl<H: FrameHandler> Feed<H> {
         self.state.deadline()
     }
 
+    /// When the attempt or connection fails if nothing arrives until then: the part of [`deadline`](Self::deadline) that is a
+    /// verdict on the peer. Read what has arrived before you hand in the [`Event::Tick`] (L2): a process that was stopped, or
+    /// whose thread was busy, finds the deadline passed and the socket full.
+    #[must_use]
+    pub fn failure_deadline(&self) -> Deadline {
+        self.state.failure_deadline()
+    }
+
     /// Where the feed stands.
     #[must_use]
     pub const fn phase(&self) -> Phase {
@@ -273,6 +283,8 @@ impl<H: FrameHandler> Feed<H> {
             Event::Connected { .. }
             | Event::ConnectFailed { .. }
             | Event::Frame { .. }
+            | Event::Heard { .. }
+            | Event::ProtocolError { .. }
             | Event::Flushed { .. }
             | Event::Lost { .. } => self.count_stale(),
         }
@@ -288,7 +300,11 @@ impl<H: FrameHandler> Feed<H> {
                 self.stop(StopReason::Shutdown);
             }
             Event::Tick | Event::Start | Event::HandlerPanicked => {}
-            Event::Frame { .. } | Event::Flushed { .. } | Event::Lost { .. } => self.count_stale(),
+            Event::Frame { .. }
+            | Event::Heard { .. }
+            | Event::ProtocolError { .. }
+            | Event::Flushed { .. }
+            | Event::Lost { .. } => self.count_stale(),
         }
     }
 
@@ -304,6 +320,8 @@ impl<H: FrameHandler> Feed<H> {
             Event::Shutdown => *then = Then::ShutDown,
             // Whatever still comes stands before the peer's Close, or is it.
             Event::Frame { .. }
+            | Event::Heard { .. }
+            | Event::ProtocolError { .. }
             | Event::Flushed { .. }
             | Event::Tick
             | Event::Start
@@ -321,6 +339,8 @@ impl<H: FrameHandler> Feed<H> {
             Event::Connected { .. }
             | Event::ConnectFailed { .. }
             | Event::Frame { .. }
+            | Event::Heard { .. }
+            | Event::ProtocolError { .. }
             | Event::Flushed { .. }
             | Event::Lost { .. } => self.count_stale(),
         }

@@ -185,6 +185,12 @@ pub struct CloseFrame {
 impl CloseFrame {
     /// Normal closure (RFC 6455 §7.4.1).
     pub const NORMAL: u16 = 1000;
+    /// Protocol error (RFC 6455 §7.4.1).
+    pub const PROTOCOL_ERROR: u16 = 1002;
+    /// Data that is not what its type says, such as text that is not UTF-8 (RFC 6455 §7.4.1).
+    pub const INVALID_DATA: u16 = 1007;
+    /// A message or frame that is too big to process (RFC 6455 §7.4.1).
+    pub const TOO_BIG: u16 = 1009;
 
     /// A frame with this code and no reason.
     #[must_use]

@@ -55,7 +55,7 @@ pub trait FrameHandler {
     }
 
     /// What an item weighs against `buffer_bytes`, in bytes (D3); asked once, when it is emitted. By default its own size,
-    /// without what it points to.
+    /// without what it points to, which is also the least that it counts for.
     fn weight(item: &Self::Item) -> usize
     where
         Self: Sized,
@@ -106,7 +106,8 @@ impl<T> Context<'_, T> {
     /// Gives the consumer an item.
     #[inline(always)]
     pub fn emit(&mut self, item: T) {
-        let weight = (self.weigh)(&item);
+        // Its place in the queue is memory too (D3).
+        let weight = (self.weigh)(&item).max(size_of::<T>());
         self.queue.stage(item, weight);
     }
 

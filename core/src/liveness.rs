@@ -34,7 +34,7 @@ pub(crate) struct Liveness {
 enum Pings {
     Off,
     Due { at: Timestamp, number: u64, every: Duration, timeout: Duration },
-    Awaiting { number: u64, sent: Timestamp, since: Timestamp, every: Duration, timeout: Duration },
+    Awaiting { number: u64, sent: Timestamp, every: Duration, timeout: Duration },
 }
 
 /// Since when no item has come; a connection that is not Live yet owes none.
@@ -61,9 +61,9 @@ impl Liveness {
         Self { config, last_heard: now, pings, emission: Emission::NotYetLive, reading: Reading::On }
     }
 
-    /// Any inbound frame (L1).
-    pub(crate) fn heard(&mut self, now: Timestamp) {
-        self.last_heard = now;
+    /// Any inbound frame, or any bytes (L1).
+    pub(crate) fn heard(&mut self, at: Timestamp) {
+        self.last_heard = self.last_heard.max(at);
     }
 
     /// The connection turned Live: from now on it owes items (L4).
@@ -100,10 +100,8 @@ impl Liveness {
         self.reading = Reading::On;
         self.last_heard = now;
         self.emitted(now);
-        match &mut self.pings {
-            Pings::Off => {}
-            Pings::Due { at, every, .. } => *at = now.saturating_add(*every),
-            Pings::Awaiting { since, .. } => *since = now,
+        if let Pings::Due { at, every, .. } = &mut self.pings {
+            *at = now.saturating_add(*every);
         }
         Some(now.saturating_since(since))
     }
@@ -113,11 +111,16 @@ impl Liveness {
     }
 
     pub(crate) fn deadline(&self) -> Deadline {
+        self.failure_deadline().min(self.ping_deadline())
+    }
+
+    /// The part of [`Self::deadline`] that is a verdict.
+    pub(crate) fn failure_deadline(&self) -> Deadline {
         match self.reading {
             Reading::HeldBack { .. } if bug!(ClocksRunWhilePaused) => self.idle_deadline(),
             Reading::HeldBack { .. } if bug!(NoPauseDeadline) => Deadline::Never,
             Reading::HeldBack { since } => Deadline::after(since, self.config.max_pause),
-            Reading::On => self.idle_deadline().min(self.ping_deadline()).min(self.stale_deadline()),
+            Reading::On => self.idle_deadline().min(self.pong_deadline()).min(self.stale_deadline()),
         }
     }
 
@@ -139,7 +142,7 @@ impl Liveness {
             Pings::Off => Pulse::Alive,
             Pings::Awaiting { .. } => Pulse::Dead(Failure::PongTimeout),
             Pings::Due { number, every, timeout, .. } => {
-                self.pings = Pings::Awaiting { number, sent: now, since: now, every, timeout };
+                self.pings = Pings::Awaiting { number, sent: now, every, timeout };
                 Pulse::Ping(number.to_be_bytes())
             }
         }
@@ -152,11 +155,20 @@ impl Liveness {
 
     fn ping_deadline(&self) -> Deadline {
         match self.pings {
-            Pings::Off => Deadline::Never,
-            Pings::Due { .. } if bug!(NoPing) => Deadline::Never,
-            Pings::Awaiting { .. } if bug!(PongTimeoutForgotten) => Deadline::Never,
+            Pings::Due { .. } if self.is_paused() || bug!(NoPing) => Deadline::Never,
             Pings::Due { at, .. } => Deadline::At(at),
-            Pings::Awaiting { since, timeout, .. } => Deadline::At(since.saturating_add(timeout)),
+            Pings::Off | Pings::Awaiting { .. } => Deadline::Never,
+        }
+    }
+
+    /// A peer that sends is alive, and its pong may wait behind what it sends (L3).
+    fn pong_deadline(&self) -> Deadline {
+        match self.pings {
+            Pings::Awaiting { .. } if bug!(PongTimeoutForgotten) => Deadline::Never,
+            Pings::Awaiting { sent, timeout, .. } => {
+                Deadline::At(sent.max(self.last_heard).saturating_add(timeout))
+            }
+            Pings::Off | Pings::Due { .. } => Deadline::Never,
         }
     }
 

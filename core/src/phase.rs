@@ -188,6 +188,20 @@ impl<S> State<S> {
         self.link_mut().filter(|link| link.id == id && !link.liveness.is_paused())
     }
 
+    /// The part of [`Self::deadline`] at which the attempt or connection fails. One that is closing has failed already.
+    pub(crate) fn failure_deadline(&self) -> Deadline {
+        match self {
+            Self::Idle | Self::Closing { .. } | Self::Waiting { .. } | Self::Stopped { .. } => {
+                Deadline::Never
+            }
+            Self::Connecting { deadline, .. } => Deadline::At(*deadline),
+            Self::Bootstrapping { link, bootstrap } => {
+                link.liveness.failure_deadline().min(bootstrap.deadline())
+            }
+            Self::Live { link, .. } => link.liveness.failure_deadline(),
+        }
+    }
+
     pub(crate) fn deadline(&self) -> Deadline {
         match self {
             Self::Idle | Self::Stopped { .. } => Deadline::Never,

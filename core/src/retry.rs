@@ -193,7 +193,6 @@ fn is_fatal(failure: &Failure) -> bool {
         | Failure::Closed(_)
         | Failure::Io { .. }
         | Failure::Protocol { .. }
-        | Failure::TooLong { .. }
         | Failure::IdleTimeout
         | Failure::PongTimeout
         | Failure::Stale

@@ -54,11 +54,13 @@ fn c2_ids_increase_strictly_from_one() {
     }
 }
 
-fn about(id: ConnectionId) -> [Event; 5] {
+fn about(id: ConnectionId) -> [Event; 7] {
     [
         Event::Connected { id },
         Event::ConnectFailed { id, failure: refused() },
         Event::Frame { id, frame: text("x") },
+        Event::Heard { id, at: at(0) },
+        Event::ProtocolError { id, code: 1002, detail: "x".to_owned() },
         Event::Flushed { id },
         Event::Lost { id, failure: broken() },
     ]
@@ -120,7 +122,7 @@ fn c2_an_event_about_another_connection_changes_nothing_and_is_counted() {
             assert_eq!(bench.feed.phase(), phase, "{event:?}");
             assert_eq!(bench.feed.deadline(), deadline, "{phase}: {event:?}");
         }
-        let after = tidegate_core::Stats { stale_events: before.stale_events + 20, ..before };
+        let after = tidegate_core::Stats { stale_events: before.stale_events + 28, ..before };
         assert_eq!(bench.feed.stats(), after, "{phase}");
     }
 }
@@ -130,9 +132,9 @@ fn c2_an_event_that_cannot_happen_in_the_phase_changes_nothing_and_is_counted() 
     for mut bench in in_each_phase() {
         let phase = bench.feed.phase();
         let impossible: &[usize] = match phase {
-            Phase::Connecting => &[2, 3, 4],
+            Phase::Connecting => &[2, 3, 4, 5, 6],
             Phase::Bootstrapping | Phase::Live | Phase::Closing => &[0, 1],
-            Phase::Idle | Phase::Waiting | Phase::Stopped => &[0, 1, 2, 3, 4],
+            Phase::Idle | Phase::Waiting | Phase::Stopped => &[0, 1, 2, 3, 4, 5, 6],
         };
         for &index in impossible {
             let before = bench.feed.stats().stale_events;
@@ -238,6 +240,20 @@ fn c5_a_closing_connection_is_read_so_that_the_peers_close_is_seen() {
     assert_eq!(bench.text("item:b"), []);
     assert_eq!(bench.frame(Frame::Close(Some(CloseFrame::new(1000)))), []);
     bench.assert_phase(Phase::Closing);
+}
+
+#[test]
+fn c6_a_peer_that_breaks_the_protocol_is_closed_with_the_code() {
+    let mut bench = Bench::plain(patient().close_timeout(ms(200)));
+    bench.connect();
+    let detail = || "a text message is not UTF-8".to_owned();
+    let actions = bench.at(50).hand_in(Event::ProtocolError { id: id(1), code: 1007, detail: detail() });
+    assert_eq!(names(&actions), ["status", "disconnected", "Close"]);
+    assert_eq!(actions[2], Action::Close { id: id(1), frame: Some(CloseFrame::new(1007)) });
+    let failure = Some(Failure::Protocol { code: 1007, detail: detail() });
+    assert_eq!(notices(&actions)[1], Notice::Disconnected { id: id(1), failure });
+    bench.assert_deadline(250);
+    assert_eq!(names(&bench.at(250).tick()), ["Abort", "retry"]);
 }
 
 #[test]

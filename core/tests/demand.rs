@@ -55,7 +55,7 @@ fn d1_items_alone_come_while_there_is_demand_and_nothing_else_to_tell() {
     bench.text("item:a item:bc");
     assert_eq!(bench.feed.poll_item(), None, "nothing was requested");
     bench.request(9);
-    assert_eq!(bench.feed.poll_item(), Some(("a".to_owned(), 1)));
+    assert_eq!(bench.feed.poll_item(), Some(("a".to_owned(), 100)));
     assert_eq!((bench.feed.stats().delivered, bench.feed.stats().demand), (1, 8));
     bench.lost();
     assert_eq!(bench.feed.poll_item(), None, "a mark is to come");
@@ -103,24 +103,33 @@ fn d3_exactly_at_the_bound_is_full() {
 
 #[test]
 fn d3_the_bound_in_bytes_holds_as_the_handler_weighs_items() {
-    let mut bench = Bench::new(patient().buffer_bytes(10), Puppet::default());
+    let mut bench = Bench::new(patient().buffer_bytes(1000), Puppet::default());
     bench.connect();
     bench.text("item:123456789");
     assert!(bench.feed.wants_frames());
     bench.text("item:01234");
     assert!(!bench.feed.wants_frames());
-    assert_eq!(bench.feed.stats().queued_bytes, 14);
+    assert_eq!(bench.feed.stats().queued_bytes, 1400);
     bench.request(1).deliveries();
     assert!(bench.feed.wants_frames());
-    assert_eq!(bench.feed.stats().queued_bytes, 5);
+    assert_eq!(bench.feed.stats().queued_bytes, 500);
 }
 
 #[test]
 fn d3_pass_through_weighs_payloads() {
     let mut bench = Bench::plain(patient());
     bench.connect();
-    bench.text("12345");
-    assert_eq!(bench.feed.stats().queued_bytes, 5);
+    bench.text(&"x".repeat(100));
+    assert_eq!(bench.feed.stats().queued_bytes, 100);
+}
+
+/// Empty messages would otherwise cost nothing, and take memory all the same.
+#[test]
+fn d3_an_item_weighs_its_own_size_at_least() {
+    let mut bench = Bench::plain(patient());
+    bench.connect();
+    bench.text("");
+    assert_eq!(bench.feed.stats().queued_bytes, size_of::<tidegate_core::Message>() as u64);
 }
 
 #[test]
@@ -166,7 +175,7 @@ fn d4_pause_holds_reading_back_until_the_queue_is_half_empty() {
 
 #[test]
 fn d4_pause_waits_for_bytes_as_well() {
-    let mut bench = Bench::new(patient().buffer_bytes(8), Puppet::default());
+    let mut bench = Bench::new(patient().buffer_bytes(800), Puppet::default());
     bench.connect();
     bench.text("item:ab item:cdefgh");
     bench.request(1).deliveries();
@@ -210,7 +219,7 @@ fn d4_drop_oldest_drops_from_the_front_and_says_where() {
 
 #[test]
 fn d4_drop_oldest_makes_room_in_bytes_as_well() {
-    let config = patient().buffer_bytes(8).overflow(Overflow::DropOldest);
+    let config = patient().buffer_bytes(800).overflow(Overflow::DropOldest);
     let mut bench = Bench::new(config, Puppet::default());
     bench.connect();
     bench.deliveries();
@@ -398,9 +407,9 @@ fn a_paused_feed_polled_without_demand_stays_paused() {
 fn a_feed_shows_its_state_and_no_payload() {
     let mut bench = Bench::plain(patient());
     bench.connect();
-    bench.text("s3cret");
+    bench.text(&"s3cret".repeat(10));
     let shown = format!("{:?}", bench.feed);
-    for part in ["Live {", "link: Link {", "wake: Never", "items: [6]", "bytes: 6"] {
+    for part in ["Live {", "link: Link {", "wake: Never", "items: [60]", "bytes: 60"] {
         assert!(shown.contains(part), "{part}: {shown}");
     }
     assert!(!shown.contains("s3cret"), "{shown}");

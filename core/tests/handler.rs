@@ -293,7 +293,7 @@ fn b1_with_bootstrap_leaves_all_else_to_the_handler() {
     bench.assert_phase(Phase::Bootstrapping);
     bench.text("item:abc ready");
     bench.assert_phase(Phase::Live);
-    assert_eq!(bench.feed.stats().queued_bytes, 3);
+    assert_eq!(bench.feed.stats().queued_bytes, 300);
     bench.at(50).tick();
     assert_eq!(bench.deliveries(), [item("abc"), live(1), item("woken")]);
 }

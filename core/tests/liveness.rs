@@ -4,7 +4,7 @@ mod common;
 
 use bytes::Bytes;
 use common::{Bench, Puppet, at, close, id, live, ms, names, notices, patient, ping, text};
-use tidegate_core::{Delivery, Event, Failure, Frame, Notice, PassThrough, Phase, Timestamp};
+use tidegate_core::{Deadline, Delivery, Event, Failure, Frame, Notice, PassThrough, Phase, Timestamp};
 
 fn just_before(millis: u64) -> Timestamp {
     Timestamp::from_nanos(at(millis).as_nanos() - 1)
@@ -45,6 +45,19 @@ fn l1_every_inbound_frame_counts_as_heard() {
         bench.at(1000).tick();
         bench.assert_phase(Phase::Live);
     }
+}
+
+/// A long frame, or fragments of one: the peer is there, whatever becomes of the frame.
+#[test]
+fn l1_bytes_of_a_frame_that_is_not_whole_count_from_when_they_were_read() {
+    let mut bench = idle(1000);
+    bench.at(1000).heard(400);
+    bench.assert_deadline(1400);
+    assert_eq!(bench.tick(), []);
+    bench.heard(300);
+    bench.assert_deadline(1400);
+    bench.at(1100).heard(5000);
+    bench.assert_deadline(2100);
 }
 
 #[test]
@@ -112,7 +125,6 @@ fn l3_a_pong_gives_the_round_trip_time() {
 fn l3_a_ping_without_an_answer_ends_the_connection_at_pong_timeout() {
     let mut bench = pinging();
     bench.at(100).tick();
-    bench.at(139).text("other frames are no answer");
     assert_eq!(bench.at_time(just_before(140)).tick(), []);
     let actions = bench.at(140).tick();
     assert_eq!(names(&actions), ["status", "timeout", "Abort", "retry"]);
@@ -120,6 +132,29 @@ fn l3_a_ping_without_an_answer_ends_the_connection_at_pong_timeout() {
         notices(&actions).contains(&Notice::Timeout { id: id(1), failure: Failure::PongTimeout }),
         "{actions:?}"
     );
+}
+
+/// Its pong may wait behind what it sends.
+#[test]
+fn l3_a_peer_that_sends_has_its_whole_time_for_the_pong_from_then_on() {
+    let mut bench = pinging();
+    bench.at(100).tick();
+    bench.at(130).text("other frames");
+    bench.assert_deadline(170);
+    bench.at(160).heard(150);
+    bench.assert_deadline(190);
+    bench.at(190).tick();
+    bench.assert_phase(Phase::Waiting);
+}
+
+/// A verdict waits until what has arrived has been read; a ping does not.
+#[test]
+fn l2_a_failure_has_a_deadline_of_its_own() {
+    let mut bench = pinging();
+    bench.assert_deadline(100);
+    assert_eq!(bench.feed.failure_deadline(), Deadline::Never);
+    bench.at(100).tick();
+    assert_eq!(bench.feed.failure_deadline(), bench.feed.deadline());
 }
 
 #[test]
@@ -131,7 +166,7 @@ fn l3_only_the_pong_to_the_ping_that_is_out_is_an_answer() {
     let second = ping(&bench.at(200).tick());
     assert_ne!(first, second);
     assert_eq!(bench.at(210).frame(Frame::Pong(first)), [], "late, and no answer to the second");
-    bench.at(240).tick();
+    bench.at(250).tick();
     bench.assert_phase(Phase::Waiting);
 }
 

@@ -188,5 +188,5 @@ fn stats_count_what_happened() {
     let stats = bench.feed.stats();
     assert_eq!((stats.attempts, stats.connections, stats.retries), (2, 1, 1));
     assert_eq!((stats.messages, stats.items, stats.delivered), (3, 3, 2));
-    assert_eq!((stats.queued, stats.queued_bytes, stats.demand), (1, 3, 0));
+    assert_eq!((stats.queued, stats.queued_bytes, stats.demand), (1, 300, 0));
 }

@@ -9,6 +9,9 @@ macro_rules! bug {
         let on = false;
         on
     }};
+    ($name:ident: $wrong:expr, not $right:expr) => {
+        if bug!($name) { $wrong } else { $right }
+    };
 }
 pub(crate) use bug;
 

@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tidegate_core::{
     Action, ConnectionId, Deadline, Event, Failure, Feed, Frame, FrameHandler, Phase, StopReason, Timestamp,
@@ -15,6 +16,10 @@ use crate::observe::Observer;
 use crate::resolve::Target;
 use crate::runtime::{Alarm, Runtime};
 use crate::turn::{Budget, Running, Turn};
+
+/// How long the runtime has to look at the socket before a verdict. One turn of its loop is enough; a runtime's timer may
+/// take a millisecond more.
+const SECOND_LOOK: Duration = Duration::from_millis(1);
 
 /// Drives one machine over one runtime.
 pub(crate) struct Engine<R: Runtime, H: FrameHandler> {
@@ -29,6 +34,8 @@ pub(crate) struct Engine<R: Runtime, H: FrameHandler> {
     alarm: R::Alarm,
     /// When the alarm rings next.
     rings: Deadline,
+    /// When a connection that has failed by the clock, or cannot be written to, is given up; never while none has.
+    verdict: Deadline,
     #[cfg(tidegate_bugs)]
     leftovers: crate::bugs::Leftovers,
 }
@@ -73,6 +80,7 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
             published,
             alarm,
             rings: Deadline::Never,
+            verdict: Deadline::Never,
             #[cfg(tidegate_bugs)]
             leftovers: Default::default(),
         }
@@ -246,6 +254,10 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
                     }
                     turn.running = Running::Transport;
                 }
+                Poll::Ready(Some(Err(Failure::Protocol { code, detail }))) => {
+                    turn.budget.spend(0);
+                    self.feed.handle(Event::ProtocolError { id, code, detail }, turn.now);
+                }
                 Poll::Ready(Some(Err(failure))) => return self.lost(id, failure, turn.now),
                 // Whether that was due, the machine knows.
                 Poll::Ready(None) => {
@@ -254,10 +266,14 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
                 }
                 Poll::Pending => {
                     turn.readable = false;
+                    line.read_dry(turn.now);
                     break;
                 }
             }
             moved = true;
+        }
+        if moved && line.failed().is_some() {
+            self.verdict = Deadline::Never;
         }
         moved
     }
@@ -269,12 +285,53 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
         true
     }
 
+    /// Acts on what is due.
     fn time(&mut self, now: Timestamp) -> bool {
+        if !self.feed.deadline().is_due(now) && self.broken_line().is_none() {
+            self.verdict = Deadline::Never;
+            return false;
+        }
+        self.judge(now)
+    }
+
+    /// No verdict without a second look (L2): a runtime may have answered from what it knew of the socket before the process
+    /// was stopped, or before the thread was kept busy.
+    #[cold]
+    fn judge(&mut self, now: Timestamp) -> bool {
+        if let Link::Up { id, line } = &self.link {
+            // Bytes that are no whole frame yet count too (L1).
+            let (id, at) = (*id, line.heard());
+            self.tell(Event::Heard { id, at }, now);
+        }
+        let broken = self.broken_line();
+        if broken.is_some() || self.feed.failure_deadline().is_due(now) {
+            if self.verdict == Deadline::Never {
+                let look = bug!(VerdictWithoutLook: Duration::ZERO, not SECOND_LOOK);
+                self.verdict = Deadline::At(now.saturating_add(look));
+            }
+            if !self.verdict.is_due(now) {
+                return false;
+            }
+        }
+        self.verdict = Deadline::Never;
+        if let Some((id, failure)) = broken {
+            return self.lost(id, failure, now);
+        }
         let due = self.feed.deadline().is_due(now);
         if due {
             self.tell(Event::Tick, now);
         }
         due
+    }
+
+    /// The connection that cannot be written to any more, and why. While reading is held back, what has arrived must wait.
+    fn broken_line(&self) -> Option<(ConnectionId, Failure)> {
+        match &self.link {
+            Link::Up { id, line } if self.feed.wants_frames() => {
+                line.failed().map(|failure| (*id, failure.clone()))
+            }
+            Link::Up { .. } | Link::Down | Link::Resolving { .. } | Link::Connecting { .. } => None,
+        }
     }
 
     fn actions(&mut self, now: Timestamp) -> bool {
@@ -351,7 +408,10 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
             }
             return Poll::Pending;
         }
-        let deadline = self.feed.deadline();
+        let deadline = match self.verdict {
+            Deadline::Never => self.feed.deadline(),
+            Deadline::At(_) => self.verdict,
+        };
         if let Deadline::At(at) = deadline
             && deadline < self.rings
             && !(bug!(AlarmNotMoved) && self.rings != Deadline::Never)

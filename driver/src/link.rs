@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tidegate_core::{CloseFrame, ConnectionId, Failure, Frame};
+use tidegate_core::{CloseFrame, ConnectionId, Failure, Frame, Timestamp};
 
 use crate::request::ConnectRequest;
 use crate::resolve::Resolving;
@@ -78,6 +78,9 @@ pub(crate) struct Line<T> {
     outgoing: VecDeque<Frame>,
     written: Written,
     secrets: Secrets,
+    /// What the transport had read when it was last looked at, in bytes, and when that was.
+    bytes_read: u64,
+    heard: Timestamp,
 }
 
 /// Frames read at most from a connection that cannot be written to any more: about what buffers on the way hold, and
@@ -97,7 +100,14 @@ enum Written {
 
 impl<T: Transport> Line<T> {
     fn new(transport: T, secrets: Secrets) -> Self {
-        Self { transport, outgoing: VecDeque::new(), written: Written::Flushed, secrets }
+        Self {
+            transport,
+            outgoing: VecDeque::new(),
+            written: Written::Flushed,
+            secrets,
+            bytes_read: 0,
+            heard: Timestamp::ZERO,
+        }
     }
 
     /// The reason of a Close is shown, and may repeat what the request held (T3).
@@ -129,6 +139,29 @@ impl<T: Transport> Line<T> {
     pub(crate) fn fail(&mut self, failure: Failure) {
         self.outgoing.clear();
         self.written = Written::Failed { failure, frames_left: FRAMES_AFTER_FAILURE };
+    }
+
+    /// Why nothing can be written any more, once that is so.
+    pub(crate) const fn failed(&self) -> Option<&Failure> {
+        match &self.written {
+            Written::Failed { failure, .. } => Some(failure),
+            Written::Flushed | Written::Unflushed => None,
+        }
+    }
+
+    /// Nothing more has arrived by `now`: takes note of whether bytes came that are no whole frame yet. Once a poll, not once
+    /// a frame (L6).
+    pub(crate) fn read_dry(&mut self, now: Timestamp) {
+        let bytes = self.transport.bytes_read();
+        if bytes != self.bytes_read {
+            self.bytes_read = bytes;
+            self.heard = now;
+        }
+    }
+
+    /// When bytes were last read.
+    pub(crate) const fn heard(&self) -> Timestamp {
+        self.heard
     }
 
     /// Whether there is something to write or flush.
@@ -164,17 +197,18 @@ impl<T: Transport> Line<T> {
         Pin::new(&mut self.transport).poll_next(cx)
     }
 
-    /// After a failed write, what has arrived comes first, then that failure.
+    /// After a failed write, what has arrived comes first, then that failure. That nothing has is for the loop to say: a
+    /// runtime may not have looked.
     #[cold]
     fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Failure>>> {
-        let read = Pin::new(&mut self.transport).poll_next(cx);
-        let Written::Failed { failure, frames_left } = &mut self.written else { return read };
+        let read = ready!(Pin::new(&mut self.transport).poll_next(cx));
+        let Written::Failed { failure, frames_left } = &mut self.written else { return Poll::Ready(read) };
         Poll::Ready(Some(match read {
-            Poll::Ready(Some(Ok(frame))) if *frames_left > 0 => {
+            Some(Ok(frame)) if *frames_left > 0 => {
                 *frames_left -= 1;
                 Ok(frame)
             }
-            Poll::Ready(_) | Poll::Pending => Err(failure.clone()),
+            Some(Ok(_) | Err(_)) | None => Err(failure.clone()),
         }))
     }
 }

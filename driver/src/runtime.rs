@@ -52,13 +52,13 @@ pub trait Alarm: Send + Unpin {
 /// - A sent [`Frame::Close`] starts the closing handshake, or flushes the answer if the peer has started it; reading
 ///   goes on. No frame is sent after it.
 /// - A stream that breaks off without a closing handshake ends in an error.
-/// - After an error of the sink the stream is still read: what had arrived by then comes out of it first.
+/// - A peer that breaks the protocol is [`Failure::Protocol`]. No frame comes out of the stream after it, but the sink still
+///   takes a [`Frame::Close`], and the stream does not end before the peer has closed the connection.
+/// - Reading never depends on writing: an error of the sink comes out of the sink alone, and the stream is read to its end.
 pub trait Transport:
     Stream<Item = Result<Frame, Failure>> + Sink<Frame, Error = Failure> + Send + Unpin
 {
-}
-
-impl<T> Transport for T where
-    T: Stream<Item = Result<Frame, Failure>> + Sink<Frame, Error = Failure> + Send + Unpin
-{
+    /// How many bytes have come from the network so far, whether or not they make a whole frame: a peer that is in the midst
+    /// of a long frame is not silent (L1). A transport that cannot tell returns 0, and only frames count.
+    fn bytes_read(&self) -> u64;
 }

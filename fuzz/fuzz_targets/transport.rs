@@ -208,7 +208,7 @@ impl Live {
     /// The end: no item comes after it that was not queued before.
     fn lost(mut self, failure: Failure, closed: bool) {
         assert!(failure.to_string().len() < 200, "{failure}");
-        assert!(!closed || !matches!(failure, Failure::Protocol { .. } | Failure::TooLong { .. }), "after Close nothing matters");
+        assert!(!closed || !matches!(failure, Failure::Protocol { .. }), "after Close nothing matters");
         let items = self.feed.stats().items;
         self.handle(Event::Lost { id: self.id, failure });
         assert_eq!(self.feed.phase(), Phase::Waiting);

@@ -327,7 +327,7 @@ impl Rules {
         };
         let (queued, weight) = (u128::from(after.stats.queued), u128::from(after.stats.queued_bytes));
         assert!(queued < self.facts.items as u128 + extra, "D3: {queued} items queued");
-        let heaviest = u128::from(u16::MAX);
+        let heaviest = u128::from(u16::MAX) + size_of::<Item>() as u128;
         assert!(weight < self.facts.bytes as u128 + extra * heaviest, "D3: {weight} bytes queued");
         let accounted = after.stats.delivered + after.stats.dropped + after.stats.queued;
         let lossless = self.facts.overflow != Overflow::Disconnect;
@@ -367,6 +367,8 @@ fn named(event: &Event) -> Option<ConnectionId> {
         Event::Connected { id }
         | Event::ConnectFailed { id, .. }
         | Event::Frame { id, .. }
+        | Event::Heard { id, .. }
+        | Event::ProtocolError { id, .. }
         | Event::Flushed { id }
         | Event::Lost { id, .. } => Some(*id),
         Event::Start | Event::Tick | Event::Shutdown | Event::HandlerPanicked => None,

@@ -23,6 +23,9 @@ pub enum Call {
     Connected(Who),
     ConnectFailed(Who, Why),
     Frame(Who, Sort),
+    /// Bytes arrived so many nanoseconds ago.
+    Heard(Who, u32),
+    ProtocolError(Who, u16),
     Flushed(Who),
     Lost(Who, Why),
     Tick,
@@ -73,7 +76,6 @@ pub enum Sort {
 pub enum Why {
     Reset,
     Timeout,
-    Protocol,
     Rejected { status: u16, retry_after: Option<u64> },
 }
 
@@ -82,7 +84,6 @@ impl From<Why> for Failure {
         match why {
             Why::Reset => Self::Io { detail: "reset".into() },
             Why::Timeout => Self::ConnectTimeout,
-            Why::Protocol => Self::Protocol { detail: "bad".into() },
             Why::Rejected { status, retry_after } => {
                 Self::rejected(status, retry_after.map(Duration::from_millis))
             }
@@ -132,6 +133,13 @@ impl Run {
                 self.event(Event::ConnectFailed { id: self.id(*who), failure: (*why).into() });
             }
             Call::Frame(who, sort) => self.frame(self.id(*who), sort),
+            Call::Heard(who, ago) => {
+                let at = Timestamp::from_nanos(self.now.as_nanos().saturating_sub((*ago).into()));
+                self.event(Event::Heard { id: self.id(*who), at });
+            }
+            Call::ProtocolError(who, code) => {
+                self.event(Event::ProtocolError { id: self.id(*who), code: *code, detail: "bad".into() });
+            }
             Call::Flushed(who) => self.event(Event::Flushed { id: self.id(*who) }),
             Call::Lost(who, why) => self.event(Event::Lost { id: self.id(*who), failure: (*why).into() }),
             Call::Tick => self.event(Event::Tick),

@@ -61,7 +61,7 @@ impl World {
             ops.push(Op::Data(Script::One));
         }
         if budget.control > 0 {
-            ops.extend([Op::Ping, Op::PeerClose]);
+            ops.extend([Op::Ping, Op::Heard, Op::ProtocolError, Op::PeerClose]);
             if let Some(number) = state.rules.ping() {
                 ops.extend([Op::Pong(number), Op::Pong(number + 1)]);
             }
@@ -182,7 +182,7 @@ impl State {
             Op::Start | Op::Stray(..) => &mut budget.idle,
             Op::Data(_) if view.is_held_back() => &mut budget.rude,
             Op::Data(_) => &mut budget.data,
-            Op::Ping | Op::Pong(_) | Op::PeerClose => &mut budget.control,
+            Op::Ping | Op::Pong(_) | Op::Heard | Op::ProtocolError | Op::PeerClose => &mut budget.control,
             Op::Send(_) => &mut budget.sends,
             Op::Request(_) => &mut budget.requests,
             Op::Panicked => &mut budget.panics,

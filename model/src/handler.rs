@@ -132,6 +132,6 @@ impl FrameHandler for Numbers {
 
     /// Its number and its connection: the machine shows weights, so that no two different queues look the same.
     fn weight(item: &Item) -> usize {
-        usize::from(item.number) * 100 + item.connection.get() as usize
+        size_of::<Item>() + usize::from(item.number) * 100 + item.connection.get() as usize
     }
 }

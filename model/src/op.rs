@@ -23,6 +23,10 @@ pub enum Op {
     Ping,
     /// A pong with this number; only one of them answers.
     Pong(u8),
+    /// Bytes of a frame that is not whole.
+    Heard,
+    /// The peer breaks the protocol.
+    ProtocolError,
     /// A Close frame of the peer.
     PeerClose,
     /// All frames taken are with the operating system.
@@ -90,6 +94,10 @@ pub enum Stray {
     Data,
     /// `Event::Frame` with a Close.
     Close,
+    /// `Event::Heard`.
+    Heard,
+    /// `Event::ProtocolError`.
+    ProtocolError,
     /// `Event::Flushed`.
     Flushed,
     /// `Event::Lost`.
@@ -97,8 +105,16 @@ pub enum Stray {
 }
 
 impl Stray {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Connected, Self::ConnectFailed, Self::Data, Self::Close, Self::Flushed, Self::Lost];
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Connected,
+        Self::ConnectFailed,
+        Self::Data,
+        Self::Close,
+        Self::Heard,
+        Self::ProtocolError,
+        Self::Flushed,
+        Self::Lost,
+    ];
 
     /// Whether it has no place in a phase even if it names the current connection.
     pub(crate) const fn is_impossible_in(self, phase: Phase) -> bool {
@@ -142,6 +158,8 @@ pub(crate) fn apply(feed: &mut Feed<Numbers>, op: Op, now: Millis) -> Vec<Output
         | Op::Data(_)
         | Op::Ping
         | Op::Pong(_)
+        | Op::Heard
+        | Op::ProtocolError
         | Op::PeerClose
         | Op::Flushed
         | Op::Lost
@@ -149,7 +167,7 @@ pub(crate) fn apply(feed: &mut Feed<Numbers>, op: Op, now: Millis) -> Vec<Output
         | Op::Tick
         | Op::Shutdown
         | Op::Panicked => {
-            if let Some(event) = event(op, feed.stats().attempts) {
+            if let Some(event) = event(op, feed.stats().attempts, at) {
                 feed.handle(event, at);
             }
         }
@@ -158,7 +176,7 @@ pub(crate) fn apply(feed: &mut Feed<Numbers>, op: Op, now: Millis) -> Vec<Output
     outputs
 }
 
-fn event(op: Op, last: u64) -> Option<Event> {
+fn event(op: Op, last: u64, at: Timestamp) -> Option<Event> {
     let id = ConnectionId::new(last);
     let frame = |frame| Event::Frame { id, frame };
     Some(match op {
@@ -168,6 +186,8 @@ fn event(op: Op, last: u64) -> Option<Event> {
         Op::Data(script) => frame(data(script)),
         Op::Ping => frame(Frame::Ping(Bytes::new())),
         Op::Pong(number) => frame(Frame::Pong(Bytes::copy_from_slice(&u64::from(number).to_be_bytes()))),
+        Op::Heard => Event::Heard { id, at },
+        Op::ProtocolError => protocol_error(id),
         Op::PeerClose => frame(Frame::Close(None)),
         Op::Flushed => Event::Flushed { id },
         Op::Lost => Event::Lost { id, failure: reset() },
@@ -182,6 +202,8 @@ fn event(op: Op, last: u64) -> Option<Event> {
                 Stray::ConnectFailed => Event::ConnectFailed { id, failure: refused(Refusal::NotFound) },
                 Stray::Data => Event::Frame { id, frame: data(Script::One) },
                 Stray::Close => Event::Frame { id, frame: Frame::Close(None) },
+                Stray::Heard => Event::Heard { id, at },
+                Stray::ProtocolError => protocol_error(id),
                 Stray::Flushed => Event::Flushed { id },
                 Stray::Lost => Event::Lost { id, failure: reset() },
             }
@@ -199,6 +221,10 @@ fn event(op: Op, last: u64) -> Option<Event> {
         | Op::Request(_)
         | Op::Take => return None,
     })
+}
+
+fn protocol_error(id: ConnectionId) -> Event {
+    Event::ProtocolError { id, code: 1002, detail: "reserved bit".into() }
 }
 
 fn data(script: Script) -> Frame {

@@ -271,7 +271,7 @@ impl Rules {
             (Op::Refused(_), Socket::Dialling(_)) | (Op::Lost, Socket::Open(_) | Socket::Closing(_)) => {
                 self.socket = Socket::None;
             }
-            (Op::Data(_) | Op::Ping | Op::Pong(_) | Op::PeerClose, Socket::Open(_)) => {
+            (Op::Data(_) | Op::Ping | Op::Pong(_) | Op::Heard | Op::PeerClose, Socket::Open(_)) => {
                 self.ages.heard = 0;
                 self.outgoing.ready |= matches!(op, Op::Data(crate::Script::Ready)) && before.wants_frames;
                 if matches!(op, Op::Data(crate::Script::Wake)) && before.wants_frames {

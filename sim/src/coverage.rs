@@ -6,7 +6,8 @@ use tidegate_driver::core::{BootstrapFailure, Failure, Frame, Notice, Phase};
 
 use crate::entry::Entry;
 
-/// The core's [`Event`](tidegate_driver::core::Event)s, frames by their kind.
+/// The core's [`Event`](tidegate_driver::core::Event)s, frames by their kind. `Heard` is not among them: simulated frames arrive
+/// whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "each is the core's event, or frame, of that name")]
 pub enum EventKind {
@@ -17,6 +18,7 @@ pub enum EventKind {
     Ping,
     Pong,
     Close,
+    ProtocolError,
     Flushed,
     Lost,
     Tick,
@@ -26,7 +28,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Start,
         Self::Connected,
         Self::ConnectFailed,
@@ -34,6 +36,7 @@ impl EventKind {
         Self::Ping,
         Self::Pong,
         Self::Close,
+        Self::ProtocolError,
         Self::Flushed,
         Self::Lost,
         Self::Tick,
@@ -52,6 +55,7 @@ impl EventKind {
             Self::Ping => "ping",
             Self::Pong => "pong",
             Self::Close => "close",
+            Self::ProtocolError => "protocol_error",
             Self::Flushed => "flushed",
             Self::Lost => "lost",
             Self::Tick => "tick",
@@ -162,6 +166,9 @@ impl Mirror {
             // The first that is due; the machine sends none of its own accord but then.
             Entry::Sent { frame: Frame::Ping(_), .. } => self.event(EventKind::Tick, coverage),
             Entry::Flushed { .. } => self.event(EventKind::Flushed, coverage),
+            Entry::Broke { failure: Failure::Protocol { .. }, .. } => {
+                self.event(EventKind::ProtocolError, coverage);
+            }
             Entry::Broke { .. } => {
                 self.broke = true;
                 self.event(EventKind::Lost, coverage);
@@ -179,6 +186,7 @@ impl Mirror {
                 self.is(*phase);
             }
             Entry::Gone { .. }
+            | Entry::Arrived { .. }
             | Entry::Sent { .. }
             | Entry::Ordered { .. }
             | Entry::Consumed(_)

@@ -36,6 +36,10 @@ pub(crate) enum Entry {
     Flushed {
         id: u64,
     },
+    /// Something is in the feed's socket, whether or not its runtime has looked.
+    Arrived {
+        id: u64,
+    },
     /// The feed took a frame from the transport.
     Read {
         id: u64,
@@ -122,6 +126,7 @@ impl fmt::Display for Entry {
             Self::Gone { id } => write!(f, "{id} dropped by the feed"),
             Self::Sent { id, frame } => write!(f, "{id} sent {frame:?}"),
             Self::Flushed { id } => write!(f, "{id} flushed"),
+            Self::Arrived { id } => write!(f, "{id} something arrived"),
             Self::Read { id, frame } => write!(f, "{id} read {frame:?}"),
             Self::Broke { id, failure } => write!(f, "{id} broke: {failure}"),
             Self::Notice(notice) => write!(f, "notice {notice:?}"),

@@ -67,12 +67,21 @@ impl State {
                     waker.wake();
                 }
             }
-            Happening::ToClient(line) | Happening::Writable(line) => self.wake_client(line),
+            Happening::ToClient(line) => self.arrived(line),
+            Happening::Seen(line) => {
+                let now = self.now;
+                if let Some(wire) = self.wire(line) {
+                    wire.seen = now;
+                }
+                self.wake_client(line);
+            }
+            Happening::Writable(line) => self.wake_client(line),
             Happening::Broken(line) => {
                 if let Some(wire) = self.wire(line) {
                     wire.broken = true;
                 }
                 self.wake_client(line);
+                self.arrived(line);
             }
             Happening::ToServer(line) => self.server_reads(line),
             Happening::Tick(line, rhythm) => self.tick(line, rhythm),
@@ -89,6 +98,16 @@ impl State {
             Happening::Outage(span) => self.outage(span),
             Happening::Heal(bound) => self.heal(bound),
         }
+    }
+
+    /// Something is in the socket; the runtime sees it at once, or a little later.
+    fn arrived(&mut self, line: Line) {
+        let now = self.now;
+        if !self.wire(line).is_some_and(|wire| wire.to_client.has_arrived(now)) {
+            return;
+        }
+        self.record(line.feed, &Entry::Arrived { id: line.id });
+        self.plan_in(self.network.readiness_delay, Happening::Seen(line));
     }
 
     fn wake_client(&mut self, line: Line) {
@@ -216,16 +235,17 @@ impl State {
 
     fn inject(&mut self, line: Line, fault: Planned) {
         let Planned { kind, mut rng, .. } = fault;
-        let until = self.now.saturating_add(span(&mut rng, PASSING.0, PASSING.1));
+        let now = self.now;
+        let until = now.saturating_add(span(&mut rng, PASSING.0, PASSING.1));
         let Some(wire) = self.wire(line) else { return };
         match kind {
             FaultKind::Reset => self.carry_out(line, false, Order::Reset),
             FaultKind::Fin => self.carry_out(line, false, Order::Fin),
-            FaultKind::HalfOpen => wire.hold(NEVER),
-            FaultKind::HalfOpenInbound => wire.to_client.hold(NEVER),
-            FaultKind::HalfOpenOutbound => wire.to_server.hold(NEVER),
+            FaultKind::HalfOpen => wire.hold(now, NEVER),
+            FaultKind::HalfOpenInbound => wire.to_client.hold(now, NEVER),
+            FaultKind::HalfOpenOutbound => wire.to_server.hold(now, NEVER),
             FaultKind::Stall => {
-                wire.hold(until);
+                wire.hold(now, until);
                 self.plan(until, Happening::ToClient(line));
                 self.plan(until, Happening::ToServer(line));
             }
@@ -239,7 +259,8 @@ impl State {
                 self.carry_out(line, false, Order::Close(close_code(&mut rng)));
             }
             FaultKind::Protocol => {
-                wire.server_gone = true;
+                // It reads the Close that answers it, or does not.
+                wire.server_gone = rng.bool();
                 self.push(line, Unit::Invalid);
             }
             FaultKind::Flood => self.flood(line, rng.usize(50..600)),

@@ -49,12 +49,20 @@ impl Stream for SimTransport {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.with(|state, line| {
-            let now = state.now;
             let Some(wire) = state.wire(line) else { return Poll::Ready(None) };
-            let Some(unit) = wire.to_client.pop(now) else {
-                wire.reader = Some(cx.waker().clone());
-                return Poll::Pending;
+            let unit = loop {
+                match wire.to_client.pop(wire.seen) {
+                    // Behind what broke the protocol nothing is a frame any more.
+                    Some(Unit::Frame(_) | Unit::Invalid) if wire.violated => {}
+                    Some(Unit::Reset | Unit::Fin) if wire.violated => return Poll::Ready(None),
+                    Some(unit) => break unit,
+                    None => {
+                        wire.reader = Some(cx.waker().clone());
+                        return Poll::Pending;
+                    }
+                }
             };
+            wire.violated |= matches!(unit, Unit::Invalid);
             let failure = match unit {
                 Unit::Frame(frame) => {
                     state.record(line.feed, &Entry::Read { id: line.id, frame: frame.clone() });
@@ -62,7 +70,7 @@ impl Stream for SimTransport {
                 }
                 Unit::Reset => io("reset by peer"),
                 Unit::Fin => io("end of stream without a Close frame"),
-                Unit::Invalid => Failure::Protocol { detail: "by the simulation".to_owned() },
+                Unit::Invalid => Failure::Protocol { code: 1002, detail: "by the simulation".to_owned() },
                 Unit::End => {
                     state.record(line.feed, &Entry::Broke { id: line.id, failure: io("closed") });
                     return Poll::Ready(None);
@@ -71,6 +79,13 @@ impl Stream for SimTransport {
             state.record(line.feed, &Entry::Broke { id: line.id, failure: failure.clone() });
             Poll::Ready(Some(Err(failure)))
         })
+    }
+}
+
+/// Frames arrive whole.
+impl tidegate_driver::Transport for SimTransport {
+    fn bytes_read(&self) -> u64 {
+        0
     }
 }
 

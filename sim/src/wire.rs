@@ -68,21 +68,29 @@ impl Pipe {
         });
         self.carried = self.carried.max(now).saturating_add(span);
         self.last = self.last.max(self.carried.saturating_add(latency));
-        self.queue.push_back((self.last, unit));
-        self.last.max(self.held_until)
+        let arrival = self.last.max(self.held_until);
+        self.queue.push_back((arrival, unit));
+        arrival
     }
 
     /// The next thing that has arrived.
     pub(crate) fn pop(&mut self, now: Timestamp) -> Option<Unit> {
-        let (arrival, _) = self.queue.front()?;
-        if (*arrival).max(self.held_until) > now {
+        if !self.has_arrived(now) {
             return None;
         }
         self.queue.pop_front().map(|(_, unit)| unit)
     }
 
-    pub(crate) fn hold(&mut self, until: Timestamp) {
+    pub(crate) fn has_arrived(&self, now: Timestamp) -> bool {
+        self.queue.front().is_some_and(|(arrival, _)| *arrival <= now)
+    }
+
+    /// Nothing more arrives until then; what has arrived is there.
+    pub(crate) fn hold(&mut self, now: Timestamp, until: Timestamp) {
         self.held_until = self.held_until.max(until);
+        for (arrival, _) in self.queue.iter_mut().filter(|(arrival, _)| *arrival > now) {
+            *arrival = (*arrival).max(until);
+        }
     }
 }
 
@@ -91,6 +99,8 @@ pub(crate) struct Wire {
     pub(crate) id: u64,
     pub(crate) to_client: Pipe,
     pub(crate) to_server: Pipe,
+    /// When the feed's runtime last looked at the socket.
+    pub(crate) seen: Timestamp,
     /// Given to the sink, not flushed.
     pub(crate) unflushed: Vec<Frame>,
     pub(crate) reader: Option<Waker>,
@@ -99,6 +109,8 @@ pub(crate) struct Wire {
     pub(crate) blocked_until: Timestamp,
     /// The reset has reached the feed's side.
     pub(crate) broken: bool,
+    /// The server has broken the protocol, and the feed knows.
+    pub(crate) violated: bool,
     pub(crate) client_closed: bool,
     pub(crate) server_closed: bool,
     /// Nothing follows from the server.
@@ -121,11 +133,13 @@ impl Wire {
             id,
             to_client: Pipe::default(),
             to_server: Pipe::default(),
+            seen: Timestamp::ZERO,
             unflushed: Vec::new(),
             reader: None,
             writer: None,
             blocked_until: Timestamp::ZERO,
             broken: false,
+            violated: false,
             client_closed: false,
             server_closed: false,
             server_gone: false,
@@ -145,9 +159,9 @@ impl Wire {
     }
 
     /// Nothing arrives on either side until then.
-    pub(crate) fn hold(&mut self, until: Timestamp) {
-        self.to_client.hold(until);
-        self.to_server.hold(until);
+    pub(crate) fn hold(&mut self, now: Timestamp, until: Timestamp) {
+        self.to_client.hold(now, until);
+        self.to_server.hold(now, until);
     }
 
     /// Bytes a second now, if there is a limit.

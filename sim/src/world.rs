@@ -88,12 +88,15 @@ pub struct Network {
     pub jitter: Duration,
     /// Bytes a second that a connection carries in each direction, or any number.
     pub bandwidth: Option<u64>,
+    /// How long the feed's runtime takes to see that something has arrived, below a millisecond. Until then it answers from
+    /// what it saw last, as tokio does: a deadline may come meanwhile (L2).
+    pub readiness_delay: Duration,
 }
 
 impl Network {
     /// The longest way from one side to the other.
     pub(crate) fn longest(self) -> Duration {
-        self.latency + self.jitter
+        self.latency + self.jitter + self.readiness_delay
     }
 }
 
@@ -109,6 +112,8 @@ pub(crate) enum Happening {
     Wake(Waker),
     Ring(usize),
     ToClient(Line),
+    /// The feed's runtime sees what has arrived.
+    Seen(Line),
     /// A reset reaches the feed's side.
     Broken(Line),
     Writable(Line),

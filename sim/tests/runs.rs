@@ -109,13 +109,13 @@ fn socket_is_gone_within_the_close_timeout() {
     assert!(report.faults[&FaultKind::CloseKeepsOpen] > 3, "{:?}", report.faults);
 }
 
-/// L2.
+/// L2: with a second look at the socket, which takes a millisecond.
 #[test]
 fn silence_is_found_to_the_nanosecond() {
     let settings = Settings { idle_timeout: Some(7 * SECOND), ..settings() };
     let report = once(|peer| peer.send("more")).settings(settings).run();
-    let idle = "12.000000000 notice Timeout { id: ConnectionId(1), failure: IdleTimeout }";
-    happened(&report, &["5.000000000 1 read Text(4 bytes)", idle, "12.300000000 2 connect"]);
+    let idle = "12.001000000 notice Timeout { id: ConnectionId(1), failure: IdleTimeout }";
+    happened(&report, &["5.000000000 1 read Text(4 bytes)", idle, "12.301000000 2 connect"]);
 }
 
 struct Refusing;
@@ -133,7 +133,7 @@ impl Server for Refusing {
 #[test]
 fn attempts_are_bounded_and_retry_after_is_heeded() {
     let report = Simulation::builder().settings(settings()).server(Refusing).trace(true).run();
-    happened(&report, &["10.300000000 2 connect", "17.300000000 3 connect", "17.300000000 3 opened"]);
+    happened(&report, &["10.301000000 2 connect", "17.301000000 3 connect", "17.301000000 3 opened"]);
 }
 
 /// P3: to the byte.

@@ -81,6 +81,15 @@ impl<H: FrameHandler> Feed<H> {
     pub(super) fn on_linked(&mut self, event: Event) {
         match event {
             Event::Frame { id, frame } => self.on_frame(id, frame),
+            Event::Heard { at, .. } => {
+                if let Some(link) = self.state.link_mut() {
+                    link.liveness.heard(at.min(self.now));
+                }
+            }
+            Event::ProtocolError { id, code, detail } => {
+                let failure = self.of_link(Failure::Protocol { code, detail });
+                self.close(id, Some(CloseFrame::new(code)), Then::Retry(failure));
+            }
             Event::Flushed { .. } => self.on_flushed(),
             Event::Lost { failure, .. } => self.on_lost(failure),
             Event::Tick => self.on_tick(),
@@ -168,13 +177,17 @@ impl<H: FrameHandler> Feed<H> {
         if bug!(DropBypassesRetry) {
             return self.redial(&failure);
         }
-        let owes_frames =
-            matches!(&self.state, State::Bootstrapping { bootstrap, .. } if bootstrap.owes_frames());
-        self.fail(if owes_frames {
+        let failure = self.of_link(failure);
+        self.fail(failure);
+    }
+
+    /// What ends the connection while its bootstrap frames are still owed has kept them from being sent (B4).
+    fn of_link(&self, failure: Failure) -> Failure {
+        if matches!(&self.state, State::Bootstrapping { bootstrap, .. } if bootstrap.owes_frames()) {
             Failure::Bootstrap(BootstrapFailure::Lost(alloc::boxed::Box::new(failure)))
         } else {
             failure
-        });
+        }
     }
 
     fn on_tick(&mut self) {

@@ -108,6 +108,10 @@ impl<H: FrameHandler> Bench<H> {
         self.frame(text(payload))
     }
 
+    pub(crate) fn heard(&mut self, at_millis: u64) -> Vec<Action> {
+        self.hand_in(Event::Heard { id: self.id(), at: at(at_millis) })
+    }
+
     pub(crate) fn flushed(&mut self) -> Vec<Action> {
         self.hand_in(Event::Flushed { id: self.id() })
     }
@@ -322,9 +326,9 @@ impl FrameHandler for Puppet {
         self.readiness
     }
 
-    /// The item's length.
+    /// A hundred times the item's length, so that it is more than an item's own size.
     fn weight(item: &String) -> usize {
-        item.len()
+        100 * item.len()
     }
 }
 

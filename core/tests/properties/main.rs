@@ -85,6 +85,13 @@ impl Run {
                 self.event(Event::ConnectFailed { id: self.id(*who), failure: failure(*kind) })
             }
             Op::Frame(who, frame) => self.frame(*who, *frame),
+            Op::Heard(who, ago) => {
+                let at = self.now.as_nanos().saturating_sub(ago * 1_000_000);
+                self.event(Event::Heard { id: self.id(*who), at: Timestamp::from_nanos(at) })
+            }
+            Op::ProtocolError(who) => {
+                self.event(Event::ProtocolError { id: self.id(*who), code: 1002, detail: "x".to_owned() })
+            }
             Op::Flushed(who) => self.event(Event::Flushed { id: self.id(*who) }),
             Op::Lost(who) => self.event(Event::Lost { id: self.id(*who), failure: broken() }),
             Op::Tick => self.event(Event::Tick),

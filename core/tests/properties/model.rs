@@ -72,6 +72,8 @@ pub(crate) fn named(event: &Event) -> Option<ConnectionId> {
         Event::Connected { id }
         | Event::ConnectFailed { id, .. }
         | Event::Frame { id, .. }
+        | Event::Heard { id, .. }
+        | Event::ProtocolError { id, .. }
         | Event::Flushed { id }
         | Event::Lost { id, .. } => Some(*id),
         Event::Start | Event::Tick | Event::Shutdown | Event::HandlerPanicked => None,
@@ -245,6 +247,9 @@ impl Model {
                     self.messages += 1;
                     self.ready |= script[2] == Then::Ready as u8;
                 }
+            }
+            (Event::Heard { id, at }, Socket::Open(open)) if *id == open => {
+                self.heard = self.heard.max(*at);
             }
             (Event::Flushed { id }, Socket::Open(open)) if *id == open => {
                 self.outgoing.unflushed = 0;

@@ -108,7 +108,7 @@ pub(crate) fn setups() -> impl Strategy<Value = Setup> {
         1 => Just(Overflow::DropNewest),
         1 => Just(Overflow::Disconnect),
     ];
-    let sizes = (1..=6_usize, 1..=64_usize, 1..=3_usize);
+    let sizes = (1..=6_usize, 1..=160_usize, 1..=3_usize);
     (any::<u64>(), sizes, overflow, clocks(), spans(), retries(), handlers()).prop_map(
         |(seed, (buffer, buffer_bytes, send_buffer), overflow, clocks, spans, retry, handler)| Setup {
             seed,
@@ -214,7 +214,8 @@ impl Script {
 }
 
 /// The heaviest an item can be.
-pub(crate) const MAX_WEIGHT: u64 = 20;
+const MAX_MORE: u8 = 20;
+pub(crate) const MAX_WEIGHT: u64 = size_of::<Item>() as u64 + MAX_MORE as u64;
 /// The most items a message can emit.
 pub(crate) const MAX_EMIT: u64 = 3;
 
@@ -228,11 +229,7 @@ fn scripts() -> impl Strategy<Value = Script> {
         2 => Just(Then::Fault),
         1 => Just(Then::Fatal),
     ];
-    (0..=MAX_EMIT as u8, 0..=MAX_WEIGHT as u8, then).prop_map(|(emit, weight, then)| Script {
-        emit,
-        weight,
-        then,
-    })
+    (0..=MAX_EMIT as u8, 0..=MAX_MORE, then).prop_map(|(emit, weight, then)| Script { emit, weight, then })
 }
 
 impl FrameHandler for Numbers {
@@ -287,7 +284,7 @@ impl FrameHandler for Numbers {
     }
 
     fn weight(item: &Item) -> usize {
-        item.weight.into()
+        size_of::<Item>() + usize::from(item.weight)
     }
 }
 
@@ -300,6 +297,9 @@ pub(crate) enum Op {
     Connected(Who),
     ConnectFailed(Who, u8),
     Frame(Who, FrameOp),
+    /// Bytes arrived so long ago.
+    Heard(Who, Millis),
+    ProtocolError(Who),
     Flushed(Who),
     Lost(Who),
     Tick,
@@ -360,6 +360,8 @@ fn op() -> impl Strategy<Value = Op> {
         4 => who().prop_map(Op::Connected),
         2 => (who(), 0..8_u8).prop_map(|(who, kind)| Op::ConnectFailed(who, kind)),
         24 => (who(), frame_ops()).prop_map(|(who, frame)| Op::Frame(who, frame)),
+        2 => (who(), 0..10_u64).prop_map(|(who, ago)| Op::Heard(who, ago)),
+        1 => who().prop_map(Op::ProtocolError),
         6 => who().prop_map(Op::Flushed),
         3 => who().prop_map(Op::Lost),
         4 => Just(Op::Tick),

@@ -7,7 +7,7 @@ pub(crate) mod tls;
 
 use std::io;
 
-use tidegate_core::{Failure, ProxyProblem};
+use tidegate_core::{CloseFrame, Failure, ProxyProblem};
 use tungstenite::Error;
 use tungstenite::error::{CapacityError, ProtocolError};
 
@@ -56,11 +56,9 @@ pub(crate) fn of_exchange(error: &io::Error) -> Failure {
 
 /// Why an open connection failed.
 pub(crate) fn of_connection(error: Error) -> Failure {
-    let detail = match error {
+    let (code, detail) = match error {
         Error::Io(error) => return of_io(&error),
-        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
-            return Failure::Io { detail: BROKEN_OFF.to_owned() };
-        }
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => return without_close(),
         Error::ConnectionClosed | Error::AlreadyClosed => {
             return Failure::Io { detail: "the connection is closed".to_owned() };
         }
@@ -71,22 +69,35 @@ pub(crate) fn of_connection(error: Error) -> Failure {
             let detail = format!(
                 "a frame or message of {size} bytes is over the limit of {max_size} (max_frame_size, max_message_size)"
             );
-            return Failure::TooLong { detail };
+            (CloseFrame::TOO_BIG, detail)
         }
-        Error::Capacity(error @ CapacityError::TooManyHeaders) => error.to_string(),
-        Error::Protocol(error) => error.to_string(),
-        Error::Utf8(_) => "a text message or a close reason is not UTF-8".to_owned(),
-        Error::Tls(_) => "TLS failed below it".to_owned(),
+        Error::Capacity(error @ CapacityError::TooManyHeaders) => {
+            (CloseFrame::PROTOCOL_ERROR, error.to_string())
+        }
+        Error::Protocol(error) => (CloseFrame::PROTOCOL_ERROR, error.to_string()),
+        Error::Utf8(_) => return not_utf8(),
+        Error::Tls(_) => (CloseFrame::PROTOCOL_ERROR, "TLS failed below it".to_owned()),
         Error::Http(_) | Error::HttpFormat(_) | Error::Url(_) | Error::AttackAttempt => {
-            "HTTP on an open connection".to_owned()
+            (CloseFrame::PROTOCOL_ERROR, "HTTP on an open connection".to_owned())
         }
     };
-    Failure::Protocol { detail }
+    Failure::Protocol { code, detail }
 }
 
-fn of_io(error: &io::Error) -> Failure {
+/// The connection ended without a Close frame.
+pub(crate) fn without_close() -> Failure {
+    Failure::Io { detail: BROKEN_OFF.to_owned() }
+}
+
+/// The text is not quoted (T3).
+pub(crate) fn not_utf8() -> Failure {
+    Failure::Protocol { code: CloseFrame::INVALID_DATA, detail: "a text message is not UTF-8".to_owned() }
+}
+
+/// Why a read or write failed.
+pub(crate) fn of_io(error: &io::Error) -> Failure {
     if broken_off(error) {
-        return Failure::Io { detail: BROKEN_OFF.to_owned() };
+        return without_close();
     }
     tls::in_io(error).unwrap_or_else(|| Failure::Io { detail: error.to_string() })
 }

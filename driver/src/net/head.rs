@@ -67,7 +67,7 @@ pub(crate) async fn read_head<S: AsyncRead + Unpin>(
         if let Some(len) = find_head(&bytes, from, limit)? {
             let mut head = Bytes::from(bytes);
             let prefix = Bytes::copy_from_slice(&head.split_off(len));
-            return Ok((head, Prefixed { prefix, stream }));
+            return Ok((head, Prefixed::new(prefix, stream)));
         }
     }
 }
@@ -109,11 +109,18 @@ fn find_head(bytes: &[u8], from: usize, limit: usize) -> Result<Option<usize>, H
 pub(crate) struct Prefixed<S> {
     prefix: Bytes,
     stream: S,
+    /// Bytes that the stream gave.
+    read: u64,
 }
 
 impl<S> Prefixed<S> {
     pub(crate) const fn new(prefix: Bytes, stream: S) -> Self {
-        Self { prefix, stream }
+        Self { prefix, stream, read: 0 }
+    }
+
+    /// Bytes that the stream has given so far.
+    pub(crate) const fn bytes_read(&self) -> u64 {
+        self.read
     }
 
     /// What comes before the stream's own bytes, and the stream.
@@ -125,7 +132,9 @@ impl<S> Prefixed<S> {
 impl<S: AsyncRead + Unpin> AsyncRead for Prefixed<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         if self.prefix.is_empty() {
-            return Pin::new(&mut self.stream).poll_read(cx, buf);
+            let read = ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+            self.read += read as u64;
+            return Poll::Ready(Ok(read));
         }
         let part = self.prefix.len().min(buf.len());
         buf[..part].copy_from_slice(&self.prefix.split_to(part));

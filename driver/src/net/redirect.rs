@@ -61,7 +61,6 @@ pub(crate) fn met_at(mut failure: Failure, url: &str) -> Failure {
         | Failure::Bootstrap(_)
         | Failure::Closed(_)
         | Failure::Protocol { .. }
-        | Failure::TooLong { .. }
         | Failure::IdleTimeout
         | Failure::PongTimeout
         | Failure::Stale

@@ -7,11 +7,23 @@ use std::task::{Context, Poll};
 use futures_io::{AsyncRead, AsyncWrite};
 use futures_rustls::client::TlsStream;
 
+use super::head::Prefixed;
+
 /// One open socket.
 pub(crate) enum Socket<S> {
     Plain(S),
     /// Boxed: the state of TLS is over a kilobyte, which a plain connection need not carry.
     Tls(Box<TlsStream<S>>),
+}
+
+impl<S> Socket<Prefixed<S>> {
+    /// Bytes that came from the network, under TLS if there is TLS.
+    pub(crate) fn bytes_read(&self) -> u64 {
+        match self {
+            Self::Plain(stream) => stream.bytes_read(),
+            Self::Tls(stream) => stream.get_ref().0.bytes_read(),
+        }
+    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Socket<S> {

@@ -9,8 +9,7 @@ use futures_core::Stream;
 use futures_io::{AsyncRead, AsyncWrite};
 use futures_sink::Sink;
 use std::io::ErrorKind;
-use tidegate_core::{Failure, Frame};
-use tungstenite::error::ProtocolError;
+use tidegate_core::{CloseFrame, Failure, Frame};
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Error, Message};
 
@@ -18,10 +17,10 @@ use super::blocking::{Nowhere, Polled, poll};
 use super::buffer::{ReadBuffer, STRAIGHT};
 use super::failure;
 use super::head::Prefixed;
-use super::header::{Between, Header, Kind};
+use super::header::{Between, Control, Header, Kind};
 use super::limits::Limits;
 use super::memory::{self, Memory};
-use super::message::{received, sent};
+use super::message::{close_frame, sent};
 use super::shared::SHARES;
 use super::socket::Socket;
 
@@ -37,8 +36,8 @@ const TUNGSTENITE: usize = 1024;
 /// One open WebSocket connection, over TCP or TLS. Made by [`connect_once`](super::connect_once), or by a feed.
 ///
 /// Frames come out of the [`Stream`] and go into the [`Sink`]; what that promises is said at
-/// [`Transport`](trait@crate::Transport). One task polls both: reading may have to write, a pong for instance, and the task
-/// that polled last is the one that is woken. Text that is sent is taken to be UTF-8 and not checked again; a frame of more
+/// [`Transport`](trait@crate::Transport). One task polls both: a poll of the stream writes the pongs that wait, too, and the
+/// task that polled last is the one that is woken. Of pongs that cannot be written the newest is kept. Text that is sent is taken to be UTF-8 and not checked again; a frame of more
 /// than 64 MiB is not sent ([`Failure::Io`]). Dropping it drops the socket.
 pub struct Transport<S> {
     frames: Frames<Socket<Prefixed<S>>>,
@@ -64,6 +63,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
 impl<S> fmt::Debug for Transport<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Transport").field("close", &self.frames.close).finish_non_exhaustive()
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> crate::Transport for Transport<S> {
+    fn bytes_read(&self) -> u64 {
+        self.frames.socket.bytes_read()
     }
 }
 
@@ -124,10 +129,21 @@ struct Frames<S> {
     /// The longest message that is read here, in bytes.
     largest: usize,
     reading: Reading,
+    writing: Writing,
+    /// The answer to the newest ping, until all before it has been written (O2).
+    pong: Option<Bytes>,
     close: Close,
-    /// All that waits goes out before the next frame: the pong of a ping, which tungstenite does not count but which takes
-    /// room from the frame, or the rest of the last one.
-    flush_first: bool,
+}
+
+/// What tungstenite has buffered of frames that go out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Writing {
+    /// Nothing.
+    Flushed,
+    /// Something, and there is room for another frame.
+    Unflushed,
+    /// Enough: all of it goes out before the next frame.
+    Full,
 }
 
 /// How far reading is.
@@ -141,6 +157,9 @@ enum Reading {
         left: u64,
         after: Between,
     },
+    /// Behind the peer's Close, or behind what broke the protocol: to the end of the stream, so that TCP does not reset
+    /// before our own Close has arrived.
+    Discarding,
     Ended,
 }
 
@@ -159,12 +178,13 @@ impl Payload {
         buffer: &mut ReadBuffer,
         socket: &mut S,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Bytes, Error>> {
+    ) -> Poll<Result<Bytes, Failure>> {
         while self.filled < self.len {
             let bytes = self.memory.bytes(self.len).expect("nobody else has it yet");
-            match ready!(buffer.poll_read(socket, cx, &mut bytes[self.filled..self.len]))? {
-                0 => return Poll::Ready(Err(ProtocolError::ResetWithoutClosingHandshake.into())),
-                read => self.filled += read,
+            match ready!(buffer.poll_read(socket, cx, &mut bytes[self.filled..self.len])) {
+                Ok(0) => return Poll::Ready(Err(failure::without_close())),
+                Ok(read) => self.filled += read,
+                Err(error) => return Poll::Ready(Err(failure::of_io(&error))),
             }
         }
         // Shorter ones are cheap to take anew.
@@ -182,12 +202,12 @@ enum Close {
     None,
     /// Our Close is sent, or waits to be.
     Sent,
-    /// The peer's Close is here, and answered if it came first. Nothing that goes wrong from now on matters.
+    /// The peer's Close is here, and the answer waits if it came first. Nothing that goes wrong from now on matters.
     Received,
 }
 
 /// What one step of reading gives: a frame, or nothing yet.
-type Step = Result<Option<Frame>, Error>;
+type Step = Result<Option<Frame>, Failure>;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
     fn new(socket: S, prefix: Bytes, framing: Framing) -> Self {
@@ -197,19 +217,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
             context: WebSocketContext::new(Role::Client, Some(framing.config())),
             largest: framing.limits.frame.min(framing.limits.message),
             reading: Reading::Before(Between::Messages),
+            writing: Writing::Flushed,
+            pong: None,
             close: Close::None,
-            flush_first: false,
         }
     }
 
     #[inline]
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Failure>>> {
-        if self.flush_first
-            && !matches!(self.reading, Reading::Ended)
-            && let Poll::Ready(Err(failure)) = self.poll_flush(cx)
-        {
-            self.reading = Reading::Ended;
-            return Poll::Ready(Some(Err(failure)));
+        if self.pong.is_some() || self.writing != Writing::Flushed {
+            // Reading never depends on it: the sink is where a failure to write is reported.
+            let _ = self.poll_flush(cx);
         }
         for _ in 0..STEPS {
             let step = match &mut self.reading {
@@ -220,14 +238,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
                             // Each frame is made where it goes to: a move of what has just been written stalls.
                             let payload = self.buffer.take(header, len);
                             return Poll::Ready(match kind {
-                                Kind::Text if !is_utf8(&payload) => self.ended(not_utf8()),
+                                Kind::Text if !is_utf8(&payload) => {
+                                    Some(Err(self.failed(failure::not_utf8())))
+                                }
                                 Kind::Text => Some(Ok(Frame::Text(payload))),
                                 Kind::Binary => Some(Ok(Frame::Binary(payload))),
                             });
                         }
-                        header @ (Header::Partial | Header::Message { .. } | Header::Other { .. }) => {
-                            ready!(self.poll_begin(header, cx))
-                        }
+                        header @ (Header::Partial
+                        | Header::Message { .. }
+                        | Header::Control { .. }
+                        | Header::LongControl
+                        | Header::Other { .. }) => ready!(self.poll_begin(header, cx)),
                     }
                 }
                 Reading::Payload(payload) => {
@@ -237,19 +259,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
                     complete.and_then(|payload| whole(kind, payload))
                 }
                 &mut Reading::Tungstenite { left, after } => ready!(self.poll_tungstenite(left, after, cx)),
+                Reading::Discarding => return self.poll_discard(cx).map(|()| None),
                 Reading::Ended => return Poll::Ready(None),
             };
             match step {
                 Ok(None) => {}
                 Ok(Some(frame)) => return Poll::Ready(Some(Ok(frame))),
-                Err(error) => return Poll::Ready(self.ended(error)),
+                Err(failure) => return Poll::Ready(Some(Err(self.failed(failure)))),
             }
         }
         cx.waker().wake_by_ref();
         Poll::Pending
     }
 
-    /// Goes on with what is no whole message.
+    /// Continues with all but a whole message.
     #[cold]
     fn poll_begin(&mut self, header: Header, cx: &mut Context<'_>) -> Poll<Step> {
         match header {
@@ -258,14 +281,65 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
                 let (memory, filled) = self.buffer.begin(len);
                 self.reading = Reading::Payload(Payload { kind, memory, filled, len });
             }
-            Header::Partial | Header::Message { .. } => {
-                if ready!(self.buffer.poll_more(&mut self.socket, cx))? == 0 {
-                    return Poll::Ready(Err(ProtocolError::ResetWithoutClosingHandshake.into()));
+            Header::Control { kind, len } if self.buffer.held().len() >= 2 + len => {
+                let payload = self.buffer.take(2, len);
+                return Poll::Ready(self.control(kind, payload).map(Some));
+            }
+            Header::Partial | Header::Message { .. } | Header::Control { .. } => {
+                match ready!(self.buffer.poll_more(&mut self.socket, cx)) {
+                    Ok(0) => return Poll::Ready(Err(failure::without_close())),
+                    Ok(_) => {}
+                    Err(error) => return Poll::Ready(Err(failure::of_io(&error))),
                 }
+            }
+            Header::LongControl => {
+                let detail = "a control frame is longer than 125 bytes".to_owned();
+                return Poll::Ready(Err(Failure::Protocol { code: CloseFrame::PROTOCOL_ERROR, detail }));
             }
             Header::Other { len, after } => self.reading = Reading::Tungstenite { left: len, after },
         }
         Poll::Ready(Ok(None))
+    }
+
+    /// A whole control frame. What it calls for waits for the writer.
+    fn control(&mut self, kind: Control, payload: Bytes) -> Result<Frame, Failure> {
+        Ok(match kind {
+            Control::Ping => {
+                if let Close::None = self.close {
+                    self.pong = Some(payload.clone());
+                }
+                Frame::Ping(payload)
+            }
+            Control::Pong => Frame::Pong(payload),
+            Control::Close => {
+                let frame = close_frame(&payload)?;
+                if let Close::None = self.close {
+                    // With the code alone (RFC 6455 §5.5.1). A full buffer has no room for it, and no reader.
+                    let answer = frame.as_ref().map(|frame| CloseFrame::new(frame.code));
+                    let _ = self.buffer_frame(Frame::Close(answer));
+                }
+                self.close = Close::Received;
+                self.reading = Reading::Discarding;
+                Frame::Close(frame)
+            }
+        })
+    }
+
+    /// Ready at the end of the stream, however that comes.
+    #[cold]
+    fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.buffer.skip(self.buffer.held().len());
+        match ready!(self.buffer.poll_more(&mut self.socket, cx)) {
+            Ok(1..) => {
+                // One read a poll: there may be no end to them.
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Ok(0) | Err(_) => {
+                self.reading = Reading::Ended;
+                Poll::Ready(())
+            }
+        }
     }
 
     /// Reads one frame with tungstenite.
@@ -281,41 +355,34 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
         let frame = match read {
             Ok(Message::Text(text)) => Frame::Text(text.into()),
             Ok(Message::Binary(payload)) => Frame::Binary(payload),
-            Ok(Message::Ping(payload)) => {
-                self.flush_first = true;
-                Frame::Ping(payload)
+            // It is given no valid control frame, and a read never gives a raw one.
+            Ok(Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_)) => {
+                return Poll::Ready(Ok(None));
             }
-            Ok(Message::Pong(payload)) => Frame::Pong(payload),
-            Ok(Message::Close(frame)) => {
-                self.close = Close::Received;
-                // What comes after it is tungstenite's to read.
-                self.reading = Reading::Tungstenite { left: u64::MAX, after };
-                Frame::Close(frame.map(received))
-            }
-            // For sending only; a read never gives one.
-            Ok(Message::Frame(_)) => return Poll::Ready(Ok(None)),
             // It has all of its frame, which was a fragment.
             Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock && left == 0 => {
                 return Poll::Ready(Ok(None));
             }
             Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => return Poll::Pending,
-            Err(error) => return Poll::Ready(Err(error)),
+            Err(error) => return Poll::Ready(Err(failure::of_connection(error))),
         };
         Poll::Ready(Ok(Some(frame)))
     }
 
+    /// No frame comes after this.
     #[cold]
-    fn ended(&mut self, error: Error) -> Option<Result<Frame, Failure>> {
-        self.reading = Reading::Ended;
-        match (self.close, error) {
-            // After Close the peer may be gone in any way: a reset, or TLS cut off, is then just the end.
-            (Close::Received, _) | (_, Error::ConnectionClosed | Error::AlreadyClosed) => None,
-            (Close::None | Close::Sent, error) => Some(Err(failure::of_connection(error))),
-        }
+    fn failed(&mut self, failure: Failure) -> Failure {
+        // A peer that broke the protocol is still there, to be sent a Close.
+        let violation = matches!(failure, Failure::Protocol { .. });
+        self.reading = if violation { Reading::Discarding } else { Reading::Ended };
+        failure
     }
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        if self.flush_first { self.poll_flush(cx) } else { Poll::Ready(Ok(())) }
+        match self.writing {
+            Writing::Flushed | Writing::Unflushed => Poll::Ready(Ok(())),
+            Writing::Full => self.poll_flush(cx),
+        }
     }
 
     fn start_send(&mut self, frame: Frame) -> Result<(), Failure> {
@@ -323,37 +390,44 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
         match self.close {
             Close::None if is_close => self.close = Close::Sent,
             Close::None => {}
-            // Tungstenite has queued the answer, or ours has gone out: flushing is all that is left to do.
+            // The answer is queued, or ours has gone out: flushing is all that is left to do.
             Close::Sent | Close::Received if is_close => return Ok(()),
             Close::Sent | Close::Received => {
                 let detail = "a frame was sent after Close".to_owned();
                 return Err(Failure::Io { detail });
             }
         }
-        match poll(self.context.write(&mut Nowhere, sent(frame))) {
-            Poll::Ready(result) => result.map_err(failure::of_connection),
-            // It is queued, and a good deal with it.
-            Poll::Pending => {
-                self.flush_first = true;
-                Ok(())
-            }
-        }
+        self.buffer_frame(frame)
+    }
+
+    /// Queues a frame behind those before it.
+    fn buffer_frame(&mut self, frame: Frame) -> Result<(), Failure> {
+        self.writing = match poll(self.context.write(&mut Nowhere, sent(frame))) {
+            Poll::Ready(result) => result.map(|()| Writing::Unflushed).map_err(failure::of_connection)?,
+            // It is queued, and the buffer is large by now.
+            Poll::Pending => Writing::Full,
+        };
+        Ok(())
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        let mut socket = Polled { socket: &mut self.socket, buffer: &mut self.buffer, cx, left: 0 };
-        let flushed = ready!(poll(self.context.flush(&mut socket)));
-        self.flush_first = false;
-        Poll::Ready(self.written(flushed))
+        loop {
+            let mut socket = Polled { socket: &mut self.socket, buffer: &mut self.buffer, cx, left: 0 };
+            let flushed = ready!(poll(self.context.flush(&mut socket)));
+            self.writing = Writing::Flushed;
+            let pong = self.pong.take();
+            self.written(flushed)?;
+            // Only now, so that one pong waits at most, however many pings come (O2).
+            let Some(pong) = pong.filter(|_| self.close == Close::None) else { return Poll::Ready(Ok(())) };
+            self.buffer_frame(Frame::Pong(pong))?;
+        }
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         if self.close == Close::None {
-            self.close = Close::Sent;
+            self.start_send(Frame::Close(None))?;
         }
-        let mut socket = Polled { socket: &mut self.socket, buffer: &mut self.buffer, cx, left: 0 };
-        let closed = ready!(poll(self.context.close(&mut socket, None)));
-        Poll::Ready(self.written(closed))
+        self.poll_flush(cx)
     }
 
     /// Once the peer has sent Close it need not wait for our answer: that it cannot be written is no failure.
@@ -368,7 +442,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
 /// A long message.
 fn whole(kind: Kind, payload: Bytes) -> Step {
     match kind {
-        Kind::Text if !is_utf8(&payload) => Err(not_utf8()),
+        Kind::Text if !is_utf8(&payload) => Err(failure::not_utf8()),
         Kind::Text => Ok(Some(Frame::Text(payload))),
         Kind::Binary => Ok(Some(Frame::Binary(payload))),
     }
@@ -377,11 +451,6 @@ fn whole(kind: Kind, payload: Bytes) -> Step {
 #[inline]
 fn is_utf8(payload: &[u8]) -> bool {
     simdutf8::basic::from_utf8(payload).is_ok()
-}
-
-/// The text is not quoted (T3).
-fn not_utf8() -> Error {
-    Error::Utf8(String::new())
 }
 
 #[cfg(test)]

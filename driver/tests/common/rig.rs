@@ -116,9 +116,16 @@ impl<S: Source<Item = Message>> Rig<S> {
         }
     }
 
-    /// Moves the clock, and lets the feed do what is due.
+    /// Moves the clock, lets the feed do what is due, and then what it does after a second look.
     pub(crate) fn advance(&mut self, span: Duration) {
         self.world.advance(span);
+        self.settle();
+        self.look_again();
+    }
+
+    /// Lets the time pass that a verdict waits for a second look at the socket (L2).
+    pub(crate) fn look_again(&mut self) {
+        self.world.advance(Duration::from_millis(1));
         self.settle();
     }
 

@@ -14,6 +14,9 @@ use super::world::World;
 #[derive(Default)]
 pub(crate) struct Wire {
     inbound: VecDeque<Result<Frame, Failure>>,
+    /// In the socket, though the runtime has not looked.
+    unseen: VecDeque<Result<Frame, Failure>>,
+    bytes_read: u64,
     ended: bool,
     shut: Option<Gate>,
     broken: Option<Failure>,
@@ -51,6 +54,21 @@ impl Peer {
 
     pub(crate) fn send(&self, frame: Frame) {
         self.change(|wire| wire.inbound.push_back(Ok(frame)));
+    }
+
+    /// A frame arrives, and the runtime does not know yet: it answers from what it knew of the socket.
+    pub(crate) fn send_unseen(&self, frame: Frame) {
+        self.world.shared().wires[self.index].unseen.push_back(Ok(frame));
+    }
+
+    /// The runtime looks at the socket, as it does before it lets a timer ring.
+    pub(crate) fn look_at_socket(&self) {
+        self.change(|wire| wire.inbound.append(&mut wire.unseen));
+    }
+
+    /// Bytes of a frame that is not whole.
+    pub(crate) fn send_bytes(&self, bytes: u64) {
+        self.change(|wire| wire.bytes_read += bytes);
     }
 
     /// Text messages, `item 0` and so on.
@@ -190,6 +208,12 @@ impl Stream for MockTransport {
                 }
             }
         })
+    }
+}
+
+impl tidegate_driver::Transport for MockTransport {
+    fn bytes_read(&self) -> u64 {
+        self.with(|wire| wire.bytes_read)
     }
 }
 

@@ -130,11 +130,12 @@ impl<'a> Draw<'a> {
     }
 
     pub(super) fn network(&mut self) -> Network {
+        let readiness_delay = Duration::from_micros(if self.rng.bool() { 0 } else { 500 });
         if self.rng.u32(0..5) == 0 {
-            return Network::default();
+            return Network { readiness_delay, ..Network::default() };
         }
         let bandwidth = (self.rng.u32(0..3) == 0).then(|| self.rng.u64(4_000..100_000));
-        Network { latency: self.millis(0..200), jitter: self.millis(0..150), bandwidth }
+        Network { latency: self.millis(0..200), jitter: self.millis(0..150), bandwidth, readiness_delay }
     }
 
     pub(super) fn pace(&mut self) -> Pace {

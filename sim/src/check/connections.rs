@@ -83,6 +83,7 @@ impl Connections {
                 self.ordered.insert(*number, self.live);
             }
             Entry::Broke { .. }
+            | Entry::Arrived { .. }
             | Entry::Consumed(_)
             | Entry::Ended { .. }
             | Entry::Shutdown

@@ -46,6 +46,7 @@ impl Ending {
             | Entry::Gone { .. }
             | Entry::Sent { .. }
             | Entry::Flushed { .. }
+            | Entry::Arrived { .. }
             | Entry::Read { .. }
             | Entry::Broke { .. }
             | Entry::Notice(_)

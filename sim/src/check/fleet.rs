@@ -68,6 +68,7 @@ impl Fleet {
             | Entry::Gone { .. }
             | Entry::Sent { .. }
             | Entry::Flushed { .. }
+            | Entry::Arrived { .. }
             | Entry::Read { .. }
             | Entry::Broke { .. }
             | Entry::Notice(_)

@@ -53,6 +53,7 @@ impl Retries {
             | Entry::Gone { .. }
             | Entry::Sent { .. }
             | Entry::Flushed { .. }
+            | Entry::Arrived { .. }
             | Entry::Read { .. }
             | Entry::Broke { .. }
             | Entry::Ordered { .. }
@@ -179,7 +180,6 @@ fn is_fatal(failure: &Failure) -> bool {
         | Failure::Closed(_)
         | Failure::Io { .. }
         | Failure::Protocol { .. }
-        | Failure::TooLong { .. }
         | Failure::IdleTimeout
         | Failure::PongTimeout
         | Failure::Stale

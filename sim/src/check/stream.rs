@@ -64,6 +64,7 @@ impl Stream {
             | Entry::Gone { .. }
             | Entry::Sent { .. }
             | Entry::Flushed { .. }
+            | Entry::Arrived { .. }
             | Entry::Read { .. }
             | Entry::Broke { .. }
             | Entry::Notice(_)

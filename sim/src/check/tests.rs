@@ -133,7 +133,7 @@ fn connections() {
     breaks("C1", open(), 1, Entry::Connect { id: 2 });
     breaks("C1", dialling(), 1, Entry::Opened { id: 2 });
     breaks("C2", lost(), 6, Entry::Connect { id: 1 });
-    breaks("C3", dialling(), 10, quiet(Phase::Connecting));
+    breaks("C3", dialling(), 11, quiet(Phase::Connecting));
     let early = Notice::Failure { id: ID, failure: Failure::ConnectTimeout };
     breaks("L2, C3", dialling(), 9, Entry::Notice(early));
     let few = Rules { max_attempts: Some(0), ..rules() };
@@ -289,11 +289,12 @@ fn clocks() {
     let timeout = || Entry::Notice(Notice::Timeout { id: ID, failure: Failure::IdleTimeout });
     breaks("L2", live(), 3, timeout());
     breaks("L2", live(), 5, timeout());
-    breaks("L2", live(), 4, quiet(Phase::Live));
+    breaks("L2", live(), 5, quiet(Phase::Live));
+    breaks("L2", [live(), vec![(1, Entry::Arrived { id: 1 })]].concat(), 4, timeout());
     let ping = (1, Entry::Sent { id: 1, frame: Frame::Ping(Default::default()) });
     let heard = (2, read("data 0"));
-    breaks("L3", [live(), vec![ping, heard.clone()]].concat(), 3, quiet(Phase::Live));
-    breaks("L4", [live(), vec![heard]].concat(), 3, quiet(Phase::Live));
+    breaks("L3", [live(), vec![ping]].concat(), 4, quiet(Phase::Live));
+    breaks("L4", [live(), vec![heard]].concat(), 4, quiet(Phase::Live));
     breaks(
         "P1",
         live(),
@@ -301,14 +302,14 @@ fn clocks() {
         Entry::Quiet { phase: Phase::Live, stats: Stats::default(), alarm: None, waits: false },
     );
     let paused = [live(), vec![(1, Entry::Notice(Notice::Paused { id: ID }))]].concat();
-    breaks("L5", paused.clone(), 9, quiet(Phase::Live));
+    breaks("L5", paused.clone(), 10, quiet(Phase::Live));
     breaks("D4", [paused, vec![(2, read("data 0"))]].concat(), 2, quiet(Phase::Live));
     let shutdown = [lost(), vec![(2, Entry::Shutdown)]].concat();
     breaks("S1", shutdown, 3, quiet(Phase::Waiting));
     let bound = Duration::from_secs(2);
     breaks("recovery", [lost(), vec![(1, Entry::Healed { bound })]].concat(), 4, quiet(Phase::Waiting));
     let bootstrapping = [open(), vec![(0, quiet(Phase::Bootstrapping)), (9, read("data 0"))]].concat();
-    breaks("B3", bootstrapping.clone(), 10, quiet(Phase::Bootstrapping));
+    breaks("B3", bootstrapping.clone(), 11, quiet(Phase::Bootstrapping));
     let failure = Failure::Bootstrap(BootstrapFailure::Timeout);
     breaks("B3", bootstrapping, 9, Entry::Notice(Notice::Failure { id: ID, failure }));
 }

@@ -35,6 +35,7 @@ impl Told {
             | Entry::Gone { .. }
             | Entry::Sent { .. }
             | Entry::Flushed { .. }
+            | Entry::Arrived { .. }
             | Entry::Read { .. }
             | Entry::Broke { .. }
             | Entry::Ordered { .. }

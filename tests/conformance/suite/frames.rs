@@ -172,7 +172,7 @@ async fn the_limits_are_those_of_the_connector<A: Adapter>() {
         let mut client = request::<A>(asked, connector.clone()).await.unwrap();
         assert_eq!(next::<A>(&mut client).await, Some(Ok(Frame::Binary("0123456789".into()))));
         let failure = next::<A>(&mut client).await.unwrap().unwrap_err();
-        assert_eq!(failure, Failure::TooLong { detail: expected.to_owned() });
+        assert_eq!(failure, Failure::Protocol { code: 1009, detail: expected.to_owned() });
     }
 }
 

@@ -1,4 +1,5 @@
-//! What is read past tungstenite is read as tungstenite would.
+//! What is read past tungstenite is read as tungstenite would, but for control frames that break the protocol: tungstenite
+//! takes a length in too long a form, and reports a code that must not be sent as another one.
 
 use std::io;
 
@@ -109,7 +110,10 @@ fn with_tungstenite(bytes: &[u8]) -> Outcome {
             Ok(Message::Binary(payload)) => frames.push(Frame::Binary(payload)),
             Ok(Message::Ping(payload)) => frames.push(Frame::Ping(payload)),
             Ok(Message::Pong(payload)) => frames.push(Frame::Pong(payload)),
-            Ok(Message::Close(close)) => frames.push(Frame::Close(close.map(received))),
+            Ok(Message::Close(close)) => frames.push(Frame::Close(close.map(|frame| CloseFrame {
+                code: frame.code.into(),
+                reason: frame.reason.as_str().to_owned(),
+            }))),
             Ok(Message::Frame(frame)) => panic!("{frame}"),
             Err(_) if closed => return (frames, None),
             Err(error) => return (frames, Some(failure::of_connection(error))),
@@ -224,6 +228,12 @@ proptest! {
         prefix in select(vec![0, 0, 1, 5, 700, 5000]),
         pieces in vec(select(vec![1, 2, 3, 10, 500, 1024, 4096]), 1..6),
     ) {
-        prop_assert_eq!(with_transport(&bytes, prefix, pieces), with_tungstenite(&bytes));
+        let (ours, theirs) = (with_transport(&bytes, prefix, pieces), with_tungstenite(&bytes));
+        match &ours.1 {
+            Some(Failure::Protocol { detail, .. }) if detail.contains("Close frame") || detail.contains("control frame") => {
+                prop_assert!(theirs.0.starts_with(&ours.0), "{:?} {:?}", ours, theirs);
+            }
+            Some(_) | None => prop_assert_eq!(ours, theirs),
+        }
     }
 }
