@@ -74,6 +74,7 @@ const fn on_refusal(status: u16) -> &'static str {
         408 | 425 | 429 => "The server asks for fewer attempts: --retry sets a longer delay.",
         426 => "The server wants another protocol: check the URL.",
         400..=499 => "Check the URL, --header and --subprotocol, or ask the server's operator.",
+        501 => "The server does not know WebSocket: check host, port and path of the URL.",
         _ => "The server has a problem: try again later, or ask its operator.",
     }
 }

@@ -189,8 +189,8 @@ pub(crate) struct RetryArgs {
     #[arg(long, value_name = "N", default_value = "unlimited")]
     pub(crate) max_retries: MaxRetries,
 
-    /// Retry these HTTP statuses too, with commas between; may be repeated. By default a 4xx other than 408, 425 and 429
-    /// stops the feed. Example: --retry-on 403,404
+    /// Retry these HTTP statuses too, with commas between; may be repeated. By default 501 and a 4xx other than 408, 425
+    /// and 429 stop the feed. Example: --retry-on 403,404
     #[arg(long, value_name = "STATUS,…", value_delimiter = ',', value_parser = values::code(300..=599))]
     pub(crate) retry_on: Vec<u16>,
 

@@ -138,9 +138,9 @@ pub enum Class {
 /// Which failures are fatal (R6).
 #[derive(Default)]
 pub enum Classification {
-    /// HTTP 4xx other than 408, 425 and 429, a redirect to another origin, a request with a wrong header, a certificate from an
-    /// unknown issuer or for another host, a proxy that forbids the host or refuses the credentials, and a handler's fatal
-    /// fault. The default.
+    /// HTTP 501 and 4xx other than 408, 425 and 429, a redirect to another origin, a request with a wrong header, a certificate
+    /// from an unknown issuer or for another host, a proxy that forbids the host or refuses the credentials, and a handler's
+    /// fatal fault. The default.
     #[default]
     Standard,
     /// Any HTTP status of 400 or above, as in the reference, and all else that is fatal by default.
@@ -175,8 +175,11 @@ impl fmt::Debug for Classification {
 
 fn is_fatal(failure: &Failure) -> bool {
     match failure {
-        // 408 Request Timeout, 425 Too Early and 429 Too Many Requests ask for another try.
-        Failure::Rejected { status, .. } => matches!(status, 400..=499) && !matches!(status, 408 | 425 | 429),
+        // 408 Request Timeout, 425 Too Early and 429 Too Many Requests ask for another try. 501 Not Implemented is about what
+        // the server is, not about how it is.
+        Failure::Rejected { status, .. } => {
+            matches!(status, 400..=499 | 501) && !matches!(status, 408 | 425 | 429)
+        }
         Failure::Fault(fault) | Failure::Bootstrap(BootstrapFailure::Fault(fault)) => {
             fault.severity() == Severity::Fatal
         }

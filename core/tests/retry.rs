@@ -365,11 +365,11 @@ fn is_fatal(classification: Classification, failure: Failure) -> bool {
 }
 
 #[test]
-fn r6_fatal_by_default_are_4xx_but_three_and_fatal_faults() {
+fn r6_fatal_by_default_are_4xx_but_three_501_and_fatal_faults() {
     for status in [301, 399, 408, 425, 429, 500, 502, 503, 504, 599] {
         assert!(!is_fatal(Classification::Standard, rejected(status, None)), "{status}");
     }
-    for status in [400, 401, 403, 404, 407, 409, 410, 426, 428, 451, 499] {
+    for status in [400, 401, 403, 404, 407, 409, 410, 426, 428, 451, 499, 501] {
         assert!(is_fatal(Classification::Standard, rejected(status, None)), "{status}");
     }
     let fatal = Fault::fatal("wrong key");

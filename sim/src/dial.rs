@@ -124,12 +124,14 @@ fn failed_dial(fault: &mut Planned) -> Option<(Dial, u32)> {
 /// Any status there is but 101, of those that end the feed or of those that do not (R6).
 fn rejection(rng: &mut Rng, fatal: bool) -> Dial {
     let common: &[u16] =
-        if fatal { &[400, 401, 403, 404, 410] } else { &[302, 408, 425, 429, 500, 502, 503] };
+        if fatal { &[400, 401, 403, 404, 410, 501] } else { &[302, 408, 425, 429, 500, 502, 503] };
     let status = if rng.bool() {
         common[rng.usize(0..common.len())]
     } else {
         let any: Vec<u16> = (200..600)
-            .filter(|status| ((400..500).contains(status) && ![408, 425, 429].contains(status)) == fatal)
+            .filter(|status| {
+                (matches!(status, 400..=499 | 501) && ![408, 425, 429].contains(status)) == fatal
+            })
             .collect();
         any[rng.usize(0..any.len())]
     };

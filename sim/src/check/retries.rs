@@ -155,7 +155,9 @@ impl Retries {
 fn is_fatal(failure: &Failure) -> bool {
     match failure {
         Failure::Request { .. } | Failure::Redirected { .. } => true,
-        Failure::Rejected { status, .. } => (400..500).contains(status) && ![408, 425, 429].contains(status),
+        Failure::Rejected { status, .. } => {
+            matches!(status, 400..=499 | 501) && ![408, 425, 429].contains(status)
+        }
         Failure::Fault(fault) | Failure::Bootstrap(BootstrapFailure::Fault(fault)) => {
             fault.severity() == Severity::Fatal
         }
