@@ -29,7 +29,7 @@ impl Observer {
     }
 }
 
-/// A failure's text holds no header value, query or payload: core and adapters see to it.
+/// A failure's text holds no header value, query or payload of ours (T3): core, driver and adapters see to it.
 fn trace(feed: &str, notice: &Notice) {
     let event = notice.name();
     match notice {
@@ -43,9 +43,17 @@ fn trace(feed: &str, notice: &Notice) {
                 "attempt failed: {failure}"
             );
         }
-        Notice::Disconnected { id, failure } => {
-            let reason = failure.as_ref().map_or("shutdown", Failure::kind);
-            tracing::warn!(feed, event, connection = id.get(), reason, "disconnected");
+        Notice::Disconnected { id, failure: Some(failure) } => {
+            tracing::warn!(
+                feed,
+                event,
+                connection = id.get(),
+                reason = failure.kind(),
+                "disconnected: {failure}"
+            );
+        }
+        Notice::Disconnected { id, failure: None } => {
+            tracing::warn!(feed, event, connection = id.get(), reason = "shutdown", "disconnected");
         }
         Notice::Timeout { id, failure } => {
             tracing::warn!(

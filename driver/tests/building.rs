@@ -34,7 +34,7 @@ fn character(found: char, offset: usize) -> UrlError {
 }
 
 fn error_of(url: &str) -> BuildError {
-    FeedBuilder::new(World::default(), url).spawn().unwrap_err()
+    FeedBuilder::new(World::default(), url).spawn().expect_err(url)
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn a_bad_url_is_named_by_its_fault() {
         ("wss://feed.example/v1?token=hush\n", character('\n', 32)),
         ("\u{feff}wss://feed.example/", character('\u{feff}', 0)),
         ("wss://b\u{fc}cher.example/\u{e9}/<hush>", character('<', 25)),
-        ("wss://feed.example/hush?a=`b", character('`', 26)),
+        ("wss://feed.example/hush?a=<b", character('<', 26)),
         ("wss://feed%41.example/", character('%', 10)),
         ("wss://feed.example/\u{202e}hush", character('\u{202e}', 19)),
         ("", UrlError::Empty),
