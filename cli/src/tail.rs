@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use http::header::AUTHORIZATION;
 use tidegate::tokio::{Connector, Limits, Proxy, Runtime, TlsOptions};
-use tidegate::{BuildError, Config, ConfigBuilder, Feed, FeedBuilder, FeedHandle, Phase, Spawned};
+use tidegate::{
+    BuildError, Config, ConfigBuilder, ConnectRequest, Feed, FeedBuilder, FeedHandle, Phase, Spawned,
+};
 use tokio::time::timeout;
 
 use crate::args::{ConnectTo, HeaderArg, NetworkArgs, TailArgs, TlsArgs, frame};
@@ -72,6 +74,9 @@ fn start(args: &TailArgs, reporter: &Reporter) -> Result<Feed<Spawned<Entry>>, S
         .fold(builder, |builder, header| builder.header(header.name.as_str(), header.value));
     builder = args.network.subprotocol.iter().fold(builder, |builder, name| builder.subprotocol(name));
     if let Some(host) = &args.network.host {
+        // The builder would not say which of the two is wrong.
+        let request = ConnectRequest::new(&args.url).map_err(|error| error.to_string())?;
+        request.with_host(host).map_err(|error| format!("--host: {error}"))?;
         builder = builder.host(host);
     }
     if let Some(origin) = &args.network.origin {

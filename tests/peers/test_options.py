@@ -147,6 +147,8 @@ def test_a_message_over_the_limit_names_the_option(peers, tail, figure):
         (["ws://127.0.0.1:1/", "--user", f"me:{SECRET}"], "visible"),
         (["ws://127.0.0.1:1/", "--user", "me:@/dev/null", "--header", f"Authorization: {SECRET}"], "--user"),
         (["wss://127.0.0.1:1/", "--key", f"{SECRET}\n", "--cert", "x"], "--key"),
+        (["ws://127.0.0.1:1/", "--host", f"{SECRET} x"], "--host"),
+        (["ws://127.0.0.1:1/", "--connect-to", SECRET], "--connect-to"),
         (["ws://127.0.0.1:1/", "--retry-on", SECRET], "--retry-on"),
         (["ws://127.0.0.1:1/", "--stop-on-close", SECRET], "--stop-on-close"),
         (["ws://127.0.0.1:1/", f"--{SECRET}"], "dash"),
