@@ -22,7 +22,7 @@ use crate::output::{End, Output};
 use crate::report::{Reporter, Verbosity};
 use crate::server::{self, FeedServer, Schedule, ServerEvent};
 use crate::signals::Signals;
-use crate::status::{self, BAD, StatusLine};
+use crate::status::{self, StatusLine};
 
 /// How long the last trades may take to arrive: a flood may be before them.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -221,13 +221,10 @@ impl Watch {
     }
 
     async fn hear(&mut self, event: &ServerEvent) {
-        if let ServerEvent::FaultInjected { fault, .. } = event {
-            self.reporter.line(format!("{:>11} {BAD}{event}{BAD:#}", "server:"));
-            if let server::Fault::Flood { .. } = fault {
-                tokio::time::sleep(SLOWNESS).await;
-            }
-        } else {
-            self.reporter.line(format!("{:>11} {event}", "server:"));
+        let style = event.style();
+        self.reporter.line(format!("{:>11} {style}{event}{style:#}", "server:"));
+        if let ServerEvent::FaultInjected { fault: server::Fault::Flood { .. }, .. } = event {
+            tokio::time::sleep(SLOWNESS).await;
         }
     }
 

@@ -33,7 +33,8 @@ pub(crate) async fn run(args: ServeArgs, signals: &mut Signals) -> Exit {
     let work = async {
         let telling = async {
             while let Some(event) = events.recv().await {
-                reporter.line(event.to_string());
+                let style = event.style();
+                reporter.line(format!("{style}{event}{style:#}"));
             }
         };
         // The events end with the server.

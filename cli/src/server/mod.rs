@@ -27,10 +27,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anstyle::Style;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use crate::status::BAD;
 pub(crate) use faults::{Fault, Schedule};
 use hub::Hub;
 pub(crate) use ledger::{Injected, Ledger, SessionRecord};
@@ -113,6 +115,20 @@ pub(crate) enum ServerEvent {
         /// The HTTP status.
         status: u16,
     },
+}
+
+impl ServerEvent {
+    /// A fault stands out among the other events.
+    pub(crate) const fn style(&self) -> Style {
+        match self {
+            Self::FaultInjected { .. } => BAD,
+            Self::Listening { .. }
+            | Self::SessionOpened { .. }
+            | Self::Subscribed { .. }
+            | Self::SessionClosed(_)
+            | Self::Refused { .. } => Style::new(),
+        }
+    }
 }
 
 impl fmt::Display for ServerEvent {
