@@ -166,6 +166,7 @@ impl ConnectRequest {
     }
 
     /// A request for another URL of the same origin, which takes all that was set along.
+    #[cfg(feature = "net")]
     pub(crate) fn with_headers_of(self, other: &Self) -> Self {
         Self { host_header: other.host_header.clone(), headers: other.headers.clone(), ..self }
     }
