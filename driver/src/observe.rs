@@ -1,6 +1,6 @@
 //! Notices for people and machines: `tracing` events, `metrics` if wanted, and the application's own observer (T3).
 
-use tidegate_core::{Failure, Notice, Timestamp};
+use tidegate_core::{Notice, Timestamp};
 
 pub(crate) type NoticeFn = Box<dyn FnMut(&Notice, Timestamp) + Send>;
 
@@ -94,7 +94,7 @@ fn measure(feed: &str, notice: &Notice) {
             metrics::counter!(name, "reason" => failure.kind()).increment(1);
         }
         Notice::Disconnected { failure, .. } => {
-            let reason = failure.as_ref().map_or("shutdown", Failure::kind);
+            let reason = failure.as_ref().map_or("shutdown", |failure| failure.kind());
             metrics::counter!(name, "reason" => reason).increment(1);
         }
         Notice::Stopped { reason } => metrics::counter!(name, "reason" => reason.kind()).increment(1),
