@@ -134,8 +134,8 @@ pub(crate) struct TailArgs {
     #[arg(long, value_name = "BYTES", default_value_t = 16 << 20, value_parser = values::at_least(1_usize))]
     pub(crate) max_frame: usize,
 
-    /// The largest message to accept, all of its frames together, in bytes [default: 67108864, or --max-frame if that is
-    /// more]
+    /// The largest message to accept, all of its frames together, in bytes, such as --max-message 1000000
+    /// [default: 67108864, or --max-frame if that is more]
     #[arg(long, value_name = "BYTES", value_parser = values::at_least(1_usize))]
     pub(crate) max_message: Option<usize>,
 

@@ -12,7 +12,7 @@ mod cli {
 use libfuzzer_sys::fuzz_target;
 use tidegate_driver::net::{Connector, Proxy};
 
-use cli::args::{Cli, Command, HeaderArg, Refused, TailArgs, frame};
+use cli::args::{Cli, Command, ConnectTo, HeaderArg, Refused, TailArgs, frame};
 
 /// Credentials, wherever the input has them.
 const SECRET: &str = "hunter2";
@@ -33,6 +33,7 @@ fn tail(args: &TailArgs) {
     assert!(args.count != Some(0));
     let _ = args.retrying.retry.policy(args.retrying.max_retries);
     assert!(args.retrying.stop_on_close.iter().all(|code| (1000..5000).contains(code)));
+    assert!(args.network.connect_to.iter().all(|ConnectTo { from, to }| from.1 > 0 && to.1 > 0));
     // Files are not read: the input would name devices.
     for text in args.send.iter().filter(|text| !text.starts_with('@')) {
         assert!(!frame(text).is_err_and(|why| why.contains(SECRET)));
