@@ -117,7 +117,10 @@ fn check(failure: &Failure, says: &[u8]) {
     if let Failure::Rejected { refusal, .. } = failure {
         assert!(text.chars().count() <= LONGEST_QUOTE, "a long refusal: {text}");
         for quoted in [refusal.reason().as_raw(), refusal.body().as_raw()] {
-            assert!(quoted.len() <= Refusal::MAX_LEN && !quoted.contains(SECRET), "it repeats a secret: {quoted}");
+            assert!(
+                quoted.len() <= Refusal::MAX_LEN && !quoted.contains(SECRET),
+                "it repeats a secret: {quoted}"
+            );
         }
         return;
     }
