@@ -35,8 +35,8 @@ pub enum Event {
         /// The frame.
         frame: Frame,
     },
-    /// Bytes arrived, whether or not they complete a frame: the idle and pong clocks start anew from then (L1, L3). A frame
-    /// counts by itself, so this is only needed before a [`Tick`](Self::Tick), and only if bytes arrived after the last frame.
+    /// Bytes arrived that do not complete a frame: the idle and pong clocks start anew from then (L1, L3). Only needed before a
+    /// [`Tick`](Self::Tick); a frame counts by itself.
     Heard {
         /// On which connection.
         id: ConnectionId,

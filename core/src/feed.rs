@@ -312,7 +312,9 @@ impl<H: FrameHandler> Feed<H> {
         let State::Closing { id, deadline, then } = &mut self.state else { return };
         match event {
             Event::Lost { .. } => self.closed(),
-            Event::Tick if *deadline <= self.now => {
+            Event::Tick if *deadline > self.now => {}
+            // Out of time, or out of words: no Close of the peer is to be had.
+            Event::Tick | Event::ProtocolError { .. } => {
                 let id = *id;
                 self.drop_socket(id);
                 self.closed();
@@ -321,9 +323,7 @@ impl<H: FrameHandler> Feed<H> {
             // Whatever still comes stands before the peer's Close, or is it.
             Event::Frame { .. }
             | Event::Heard { .. }
-            | Event::ProtocolError { .. }
             | Event::Flushed { .. }
-            | Event::Tick
             | Event::Start
             | Event::HandlerPanicked => {}
             Event::Connected { .. } | Event::ConnectFailed { .. } => self.count_stale(),

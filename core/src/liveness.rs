@@ -34,7 +34,7 @@ pub(crate) struct Liveness {
 enum Pings {
     Off,
     Due { at: Timestamp, number: u64, every: Duration, timeout: Duration },
-    Awaiting { number: u64, sent: Timestamp, every: Duration, timeout: Duration },
+    Awaiting { number: u64, sent: Timestamp, since: Timestamp, every: Duration, timeout: Duration },
 }
 
 /// Since when no item has come; a connection that is not Live yet owes none.
@@ -61,9 +61,17 @@ impl Liveness {
         Self { config, last_heard: now, pings, emission: Emission::NotYetLive, reading: Reading::On }
     }
 
-    /// Any inbound frame, or any bytes (L1).
-    pub(crate) fn heard(&mut self, at: Timestamp) {
+    /// Any inbound frame (L1).
+    pub(crate) fn heard(&mut self, now: Timestamp) {
+        self.last_heard = now;
+    }
+
+    /// Bytes of a frame that is not whole yet. A pong may wait behind it (L3).
+    pub(crate) fn heard_part(&mut self, at: Timestamp) {
         self.last_heard = self.last_heard.max(at);
+        if let Pings::Awaiting { since, .. } = &mut self.pings {
+            *since = (*since).max(at);
+        }
     }
 
     /// The connection turned Live: from now on it owes items (L4).
@@ -100,8 +108,10 @@ impl Liveness {
         self.reading = Reading::On;
         self.last_heard = now;
         self.emitted(now);
-        if let Pings::Due { at, every, .. } = &mut self.pings {
-            *at = now.saturating_add(*every);
+        match &mut self.pings {
+            Pings::Off => {}
+            Pings::Due { at, every, .. } => *at = now.saturating_add(*every),
+            Pings::Awaiting { since, .. } => *since = now,
         }
         Some(now.saturating_since(since))
     }
@@ -142,7 +152,7 @@ impl Liveness {
             Pings::Off => Pulse::Alive,
             Pings::Awaiting { .. } => Pulse::Dead(Failure::PongTimeout),
             Pings::Due { number, every, timeout, .. } => {
-                self.pings = Pings::Awaiting { number, sent: now, every, timeout };
+                self.pings = Pings::Awaiting { number, sent: now, since: now, every, timeout };
                 Pulse::Ping(number.to_be_bytes())
             }
         }
@@ -161,13 +171,10 @@ impl Liveness {
         }
     }
 
-    /// A peer that sends is alive, and its pong may wait behind what it sends (L3).
     fn pong_deadline(&self) -> Deadline {
         match self.pings {
             Pings::Awaiting { .. } if bug!(PongTimeoutForgotten) => Deadline::Never,
-            Pings::Awaiting { sent, timeout, .. } => {
-                Deadline::At(sent.max(self.last_heard).saturating_add(timeout))
-            }
+            Pings::Awaiting { since, timeout, .. } => Deadline::At(since.saturating_add(timeout)),
             Pings::Off | Pings::Due { .. } => Deadline::Never,
         }
     }

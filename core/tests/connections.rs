@@ -257,6 +257,15 @@ fn c6_a_peer_that_breaks_the_protocol_is_closed_with_the_code() {
 }
 
 #[test]
+fn c6_a_peer_that_breaks_the_protocol_while_closing_is_waited_for_no_longer() {
+    let mut bench = Bench::plain(patient());
+    bench.connect();
+    bench.frame(Frame::Close(None));
+    let garbage = Event::ProtocolError { id: id(1), code: 1002, detail: "x".to_owned() };
+    assert_eq!(names(&bench.hand_in(garbage)), ["Abort", "retry"]);
+}
+
+#[test]
 fn p1_every_phase_but_idle_stopped_and_an_unwatched_live_has_a_deadline() {
     for bench in in_each_phase() {
         let never = matches!(bench.feed.phase(), Phase::Idle | Phase::Stopped);

@@ -266,7 +266,7 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
                 }
                 Poll::Pending => {
                     turn.readable = false;
-                    line.read_dry(turn.now);
+                    line.read_dry(moved, turn.now);
                     break;
                 }
             }

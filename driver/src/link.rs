@@ -149,17 +149,17 @@ impl<T: Transport> Line<T> {
         }
     }
 
-    /// Nothing more has arrived by `now`: takes note of whether bytes came that are no whole frame yet. Once a poll, not once
-    /// a frame (L6).
-    pub(crate) fn read_dry(&mut self, now: Timestamp) {
+    /// Nothing more has arrived by `now`, after frames or without one: bytes that came without a frame are part of a longer
+    /// one. Looked at once a poll, not once a frame (L6).
+    pub(crate) fn read_dry(&mut self, frames: bool, now: Timestamp) {
         let bytes = self.transport.bytes_read();
-        if bytes != self.bytes_read {
-            self.bytes_read = bytes;
+        if bytes != self.bytes_read && !frames {
             self.heard = now;
         }
+        self.bytes_read = bytes;
     }
 
-    /// When bytes were last read.
+    /// When bytes of a frame that was not whole were last read.
     pub(crate) const fn heard(&self) -> Timestamp {
         self.heard
     }

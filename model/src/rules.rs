@@ -273,6 +273,9 @@ impl Rules {
             }
             (Op::Data(_) | Op::Ping | Op::Pong(_) | Op::Heard | Op::PeerClose, Socket::Open(_)) => {
                 self.ages.heard = 0;
+                if *op == Op::Heard {
+                    self.ages.ping = 0;
+                }
                 self.outgoing.ready |= matches!(op, Op::Data(crate::Script::Ready)) && before.wants_frames;
                 if matches!(op, Op::Data(crate::Script::Wake)) && before.wants_frames {
                     self.outgoing.wake = Some(WAKE);

@@ -83,7 +83,7 @@ impl<H: FrameHandler> Feed<H> {
             Event::Frame { id, frame } => self.on_frame(id, frame),
             Event::Heard { at, .. } => {
                 if let Some(link) = self.state.link_mut() {
-                    link.liveness.heard(at.min(self.now));
+                    link.liveness.heard_part(at.min(self.now));
                 }
             }
             Event::ProtocolError { id, code, detail } => {

@@ -66,7 +66,7 @@ impl Rules {
         self.due_within(after, self.outgoing.wake, 0, Rule::H4);
         self.due_within(after, clocks.idle, ages.heard, Rule::L2);
         if let (Some((_, timeout)), Some(_)) = (clocks.ping, self.outgoing.ping) {
-            self.due_within(after, Some(timeout), ages.ping.min(ages.heard), Rule::L3);
+            self.due_within(after, Some(timeout), ages.ping, Rule::L3);
         }
         if after.phase == Phase::Live {
             self.due_within(after, clocks.stale, ages.emitted, Rule::L4);

@@ -249,7 +249,7 @@ impl Clocks {
                 None => {
                     looked("L2", self.heard, settings.idle_timeout)?;
                     if let Some(sent) = self.ping {
-                        looked("L3", sent.max(self.heard), Some(settings.pong_timeout))?;
+                        looked("L3", sent, Some(settings.pong_timeout))?;
                     }
                     if phase == Phase::Live {
                         looked("L4", self.emitted, settings.stale_after)?;
