@@ -29,6 +29,9 @@ fn what_waits_in_the_socket_is_read_before_a_verdict<M: Mode>() {
         let world = World::default();
         let mut rig = Rig::new::<M, _>(&world, builder(&world).config(clock(config())));
         rig.advance(SECOND);
+        if let Some(Frame::Ping(payload)) = rig.peer(1).received().pop() {
+            rig.peer(1).send_unseen(Frame::Pong(payload));
+        }
         rig.peer(1).send_unseen(text("it was there"));
         world.advance(60 * SECOND);
         rig.settle();
