@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use tidegate::{Config, RetryPolicy};
 use tidegate_tests::prelude::*;
-use tidegate_tests::server::{Fact, Server, TEXT, frame};
+use tidegate_tests::server::{Server, TEXT, frame};
 
 cases! {
     both: [
