@@ -1,4 +1,4 @@
-//! What a user of the command can do about a failure.
+//! Advice to a user of the command about a failure.
 
 use tidegate::{BootstrapFailure, CloseFrame, Failure, Notice, ProxyProblem, StopReason, TlsProblem};
 
@@ -8,7 +8,7 @@ use crate::classify::close_code;
 const DEFECT: &str =
     concat!("This is a defect of tidegate: please report it at ", env!("CARGO_PKG_REPOSITORY"), "/issues.");
 
-/// What to do about a feed that stopped.
+/// Advice about a feed that stopped.
 pub(crate) fn on_stop(reason: &StopReason) -> String {
     match reason {
         StopReason::Shutdown => String::new(),
@@ -23,7 +23,7 @@ pub(crate) fn on_stop(reason: &StopReason) -> String {
     }
 }
 
-/// What to do about `failure`: sentences that name the options that help.
+/// Advice about `failure`: sentences that name the options that help.
 fn advice(failure: &Failure) -> &'static str {
     match failure {
         Failure::Rejected { status, .. } => on_refusal(*status),

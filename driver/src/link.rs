@@ -78,8 +78,9 @@ pub(crate) struct Line<T> {
     outgoing: VecDeque<Frame>,
     written: Written,
     secrets: Secrets,
-    /// What the transport had read when it was last looked at, in bytes, and when that was.
+    /// Bytes that the transport had read at the last look.
     bytes_read: u64,
+    /// When bytes of an unfinished frame last arrived.
     heard: Timestamp,
 }
 

@@ -135,7 +135,7 @@ struct Frames<S> {
     close: Close,
 }
 
-/// What tungstenite has buffered of frames that go out.
+/// State of the frames that tungstenite has buffered for writing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Writing {
     /// Nothing.
