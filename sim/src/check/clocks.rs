@@ -57,13 +57,13 @@ impl Clocks {
             Entry::Opened { .. } => {
                 self.bootstrap_since = now;
                 self.heard = now;
-                self.unread = None;
                 self.ping = None;
                 self.paused = None;
                 self.read_while_paused = false;
             }
             Entry::Arrived { .. } => {
-                self.unread.get_or_insert(now);
+                let (from, to) = self.jump;
+                self.unread.get_or_insert(if now == to { from } else { now });
             }
             Entry::Read { frame, .. } => {
                 self.heard = now;
@@ -73,6 +73,7 @@ impl Clocks {
                     self.ping = None;
                 }
             }
+            Entry::Gone { .. } => self.unread = None,
             Entry::Sent { frame: Frame::Ping(_), .. } => self.ping = Some(now),
             Entry::Notice(notice) => return self.notice(now, notice),
             Entry::Shutdown | Entry::Abandoned => {
@@ -83,7 +84,6 @@ impl Clocks {
             Entry::Quiet { phase, stats, alarm, waits: _ } => return self.quiet(now, *phase, stats, *alarm),
             Entry::Connect { .. }
             | Entry::DialFailed { .. }
-            | Entry::Gone { .. }
             | Entry::Sent { .. }
             | Entry::Flushed { .. }
             | Entry::Broke { .. }
@@ -136,12 +136,13 @@ impl Clocks {
             let due = spent.is_some_and(|(since, most)| now >= since.saturating_add(most));
             hold!(due, "D4, L5: {failure}, though reading may be held back");
         }
-        if matches!(failure, Failure::IdleTimeout | Failure::PongTimeout) {
-            let looked = self.unread.is_none_or(|since| since >= now);
-            hold!(looked, "L2: {failure}, though something had arrived");
-        }
         let due = match failure {
             Failure::IdleTimeout => settings.idle_timeout.map(|idle| self.heard.saturating_add(idle)),
+            Failure::PongTimeout => {
+                // Its deadline is not known here: a ping may have waited to be sent.
+                let before = now.saturating_since(Timestamp::ZERO).saturating_sub(SECOND_LOOK);
+                return self.looked(Timestamp::ZERO.saturating_add(before), failure);
+            }
             Failure::ConnectTimeout => Some(self.phase_since.saturating_add(settings.connect_timeout)),
             Failure::Bootstrap(BootstrapFailure::Timeout) => {
                 return self.bootstrap_on_time(now);
@@ -159,7 +160,6 @@ impl Clocks {
             | Failure::Closed(_)
             | Failure::Io { .. }
             | Failure::Protocol { .. }
-            | Failure::PongTimeout
             | Failure::Stale
             | Failure::Fault(_)
             | Failure::Reconnect
@@ -167,8 +167,17 @@ impl Clocks {
         };
         let Some(due) = due else { return Ok(()) };
         hold!(now >= due, "L2, C3: {failure} {:?} early", due.saturating_since(now));
-        let late = now.saturating_since(self.seen(due));
+        let seen = self.seen(due);
+        self.looked(seen, failure)?;
+        let late = now.saturating_since(seen);
         hold!(!self.rules.prompt || late <= SECOND_LOOK, "L2, C3: {failure} {late:?} late");
+        Ok(())
+    }
+
+    /// L2: what had arrived when the deadline was seen has been read.
+    fn looked(&self, seen: Timestamp, failure: &Failure) -> Verdict {
+        let all_read = self.unread.is_none_or(|since| since >= seen);
+        hold!(all_read, "L2: {failure}, though something had arrived");
         Ok(())
     }
 
