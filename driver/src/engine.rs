@@ -3,7 +3,6 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use tidegate_core::{
     Action, ConnectionId, Deadline, Event, Failure, Feed, Frame, FrameHandler, Phase, StopReason, Timestamp,
@@ -17,9 +16,7 @@ use crate::resolve::Target;
 use crate::runtime::{Alarm, Runtime};
 use crate::turn::{Budget, Running, Turn};
 
-/// How long the runtime has to look at the socket before a verdict. One turn of its loop is enough; a runtime's timer may
-/// take a millisecond more.
-const SECOND_LOOK: Duration = Duration::from_millis(1);
+mod due;
 
 /// Drives one machine over one runtime.
 pub(crate) struct Engine<R: Runtime, H: FrameHandler> {
@@ -283,55 +280,6 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
         self.take_down();
         self.tell(Event::Lost { id, failure }, now);
         true
-    }
-
-    /// Acts on what is due.
-    fn time(&mut self, now: Timestamp) -> bool {
-        if !self.feed.deadline().is_due(now) && self.broken_line().is_none() {
-            self.verdict = Deadline::Never;
-            return false;
-        }
-        self.judge(now)
-    }
-
-    /// No verdict without a second look (L2): a runtime may have answered from what it knew of the socket before the process
-    /// was stopped, or before the thread was kept busy.
-    #[cold]
-    fn judge(&mut self, now: Timestamp) -> bool {
-        if let Link::Up { id, line } = &self.link {
-            // Bytes that are no whole frame yet count too (L1).
-            let (id, at) = (*id, line.heard());
-            self.tell(Event::Heard { id, at }, now);
-        }
-        let broken = self.broken_line();
-        if broken.is_some() || self.feed.failure_deadline().is_due(now) {
-            if self.verdict == Deadline::Never {
-                let look = bug!(VerdictWithoutLook: Duration::ZERO, not SECOND_LOOK);
-                self.verdict = Deadline::At(now.saturating_add(look));
-            }
-            if !self.verdict.is_due(now) {
-                return false;
-            }
-        }
-        self.verdict = Deadline::Never;
-        if let Some((id, failure)) = broken {
-            return self.lost(id, failure, now);
-        }
-        let due = self.feed.deadline().is_due(now);
-        if due {
-            self.tell(Event::Tick, now);
-        }
-        due
-    }
-
-    /// The connection that cannot be written to any more, and why. While reading is held back, what has arrived must wait.
-    fn broken_line(&self) -> Option<(ConnectionId, Failure)> {
-        match &self.link {
-            Link::Up { id, line } if self.feed.wants_frames() => {
-                line.failed().map(|failure| (*id, failure.clone()))
-            }
-            Link::Up { .. } | Link::Down | Link::Resolving { .. } | Link::Connecting { .. } => None,
-        }
     }
 
     fn actions(&mut self, now: Timestamp) -> bool {
