@@ -8,15 +8,38 @@ use crate::classify::close_code;
 const DEFECT: &str =
     concat!("This is a defect of tidegate: please report it at ", env!("CARGO_PKG_REPOSITORY"), "/issues.");
 
+/// The library's options, and what they are called here.
+const OPTIONS: [(&str, &str); 14] = [
+    ("connect_timeout", "--connect-timeout"),
+    ("bootstrap_timeout", "--bootstrap-timeout"),
+    ("idle_timeout", "--idle-timeout"),
+    ("stale_after", "--stale-after"),
+    ("ping_interval", "--ping-interval"),
+    ("pong_timeout", "--pong-timeout"),
+    ("client_certificate_files", "--cert and --key"),
+    ("ca_file", "--ca"),
+    ("max_frame_size", "--max-frame"),
+    ("max_message_size", "--max-message"),
+    ("retry base", "the base of --retry"),
+    ("retry cap", "the cap of --retry"),
+    ("the option host", "--host"),
+    ("host is not valid", "--host is not valid"),
+];
+
+/// A text of the library, with the options of this command.
+pub(crate) fn in_options(text: &str) -> String {
+    OPTIONS.iter().fold(text.to_owned(), |text, (library, command)| text.replace(library, command))
+}
+
 /// Advice about a feed that stopped.
 pub(crate) fn on_stop(reason: &StopReason) -> String {
     match reason {
         StopReason::Shutdown => String::new(),
         StopReason::RetriesExhausted { last } => {
-            format!("{} --max-retries allows more retries.", advice(last))
+            format!("{} To allow more retries: --max-retries.", advice(last))
         }
         StopReason::Fatal { failure: failure @ Failure::Rejected { status, .. } } => {
-            format!("{} --retry-on {status} retries it.", advice(failure))
+            format!("{} To retry this status: --retry-on {status}.", advice(failure))
         }
         StopReason::Fatal { failure } => advice(failure).to_owned(),
         StopReason::HandlerPanicked => DEFECT.to_owned(),
@@ -32,25 +55,23 @@ fn advice(failure: &Failure) -> &'static str {
         Failure::Bootstrap(BootstrapFailure::Timeout) => {
             "--bootstrap-timeout allows more time for the frames of --send."
         }
-        Failure::Redirected { .. } => {
-            "--send-after-redirect follows it, and sends the frames of --send there."
-        }
+        Failure::Redirected { .. } => "--send-after-redirect does so, and sends the frames of --send there.",
         Failure::Request { .. } => "Correct --header, --origin or --subprotocol.",
         Failure::Lookup { .. } => "Check the host's name in the URL, and this machine's network.",
-        Failure::Tcp { .. } => "Check host and port in the URL, and that the server is up.",
+        Failure::Tcp { .. } => {
+            "Check host and port in the URL, --bind if it is given, and that the server is up."
+        }
         Failure::ConnectTimeout => {
             "Check host and port in the URL, and that the server is up; --connect-timeout allows more time."
         }
         Failure::Tls { problem, .. } => on_tls(*problem),
         Failure::Proxy { problem, .. } => on_proxy(*problem),
-        Failure::Upgrade { .. } => {
-            "Check that the URL is that of a WebSocket endpoint, and that the server knows the --subprotocol."
-        }
+        Failure::Upgrade { .. } => "Check that the URL is that of a WebSocket endpoint.",
         Failure::Io { .. } => {
-            "Check the network and the server; --ping-interval keeps a quiet connection in use."
+            "Check the network and the server; --ping-interval keeps a quiet connection open."
         }
         Failure::Protocol { code: CloseFrame::TOO_BIG, .. } => {
-            "--max-frame allows longer frames, --max-message longer messages of several frames."
+            "Raise --max-message, and --max-frame too if one frame may be that long."
         }
         Failure::Protocol { .. } => "Ask the server's operator.",
         Failure::IdleTimeout => "Check what --send subscribes to; --idle-timeout allows more silence.",
@@ -67,11 +88,12 @@ fn advice(failure: &Failure) -> &'static str {
 
 const fn on_refusal(status: u16) -> &'static str {
     match status {
-        200..=299 => "The URL is that of a web page, not of a WebSocket endpoint: check its path.",
-        300..=399 => "The redirect was not followed: give the URL that it leads to.",
+        200..=299 => "The URL is probably that of a web page, not of a WebSocket endpoint: check its path.",
+        300..=399 => "The server answered with a redirect that cannot be followed: check the URL.",
         401 | 403 => "Check the credentials: --header sends a token, --user a name and a password.",
         404 | 410 => "Check the path of the URL.",
-        408 | 425 | 429 => "The server asks for fewer attempts: --retry sets a longer delay.",
+        408 | 425 => "The server asks to try again later: --retry sets a longer delay.",
+        429 => "The server asks for fewer attempts: --retry sets a longer delay.",
         426 => "The server wants another protocol: check the URL.",
         400..=499 => "Check the URL, --header and --subprotocol, or ask the server's operator.",
         501 => "The server does not know WebSocket: check host, port and path of the URL.",
@@ -85,7 +107,7 @@ const fn on_close(code: u16) -> &'static str {
         1008 => {
             "The server's rules forbid the connection: check the credentials (--header, --user) and --send."
         }
-        1009 => "The server does not accept a frame as long as one of --send.",
+        1009 => "A frame of --send is longer than the server accepts.",
         1010 => "The server expects an extension that tidegate does not offer.",
         1011..=1014 => "The server has a problem or restarts: --retry sets a longer delay.",
         4000..=4999 => "The code is the server's own: look it up in its documentation, and check --send.",
@@ -110,7 +132,7 @@ const fn on_proxy(problem: ProxyProblem) -> &'static str {
 const fn on_tls(problem: TlsProblem) -> &'static str {
     match problem {
         TlsProblem::UnknownIssuer | TlsProblem::BadSignature | TlsProblem::NoRoots => {
-            "With this command ca_file is --ca."
+            "Check the machine's CA certificates, or give one with --ca."
         }
         TlsProblem::Misconfigured if cfg!(not(any(feature = "ring", feature = "aws-lc-rs"))) => {
             "This command was built without cryptography: build it with one of these features."
@@ -120,7 +142,7 @@ const fn on_tls(problem: TlsProblem) -> &'static str {
         TlsProblem::BadCertificate | TlsProblem::Expired | TlsProblem::Revoked => {
             "Ask the server's operator."
         }
-        TlsProblem::ClientCertificate => "With this command client_certificate_files are --cert and --key.",
+        TlsProblem::ClientCertificate => "Give a client certificate with --cert and --key.",
         TlsProblem::NoCommonProtocol | TlsProblem::Protocol | TlsProblem::Other => {
             "Check host and port in the URL, or ask the server's operator."
         }
@@ -151,9 +173,9 @@ impl Streak {
         let count = self.count;
         let due = count.is_multiple_of(5) && (count / 5).is_power_of_two();
         let failure = self.last.as_ref().filter(|_| due)?;
-        let stop = close_code(failure).map(|code| format!(" --stop-on-close {code} stops there."));
+        let stop = close_code(failure).map(|code| format!(" To stop on this code: --stop-on-close {code}."));
         Some(format!(
-            "failed {count} times in a row like this. {}{} --max-retries sets a limit.",
+            "{count} failures of this kind in a row. {}{} To limit the retries: --max-retries.",
             advice(failure),
             stop.unwrap_or_default()
         ))

@@ -21,7 +21,7 @@ pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
 
-    /// When to use color, such as --color never; auto is on a terminal, unless NO_COLOR is set
+    /// When to use color; auto uses it on a terminal unless NO_COLOR is set. Example: --color never
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = ColorChoice::Auto, global = true)]
     pub(crate) color: ColorChoice,
 }
@@ -64,7 +64,7 @@ pub(crate) enum Command {
 /// line on standard error says why and what to do), 2 wrong usage.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Durations are such as 500ms, 15s, 2m. Plain output is text as it arrived, with a line break if it has \
+    after_help = "Durations look like 500ms, 15s or 2m. Plain output is text as it arrived, with a line break if it has \
                   none at its end, and a line of base64 for a binary item: tidegate tail URL | jq .price\n\
                   On a terminal, control characters are escaped."
 )]
@@ -74,18 +74,19 @@ pub(crate) struct TailArgs {
 
     /// Send this text frame after every upgrade, before the feed counts as live; may be repeated. @FILE and env:NAME send
     /// the text of a file (without a line break at its end) or of an environment variable, base64:DATA sends a binary
-    /// frame, text:… is literal. Example: --send @subscribe.json
+    /// frame, text:TEXT sends TEXT as it is, even if it begins with @ or env:. Example: --send @subscribe.json
     #[arg(long, value_name = "FRAME")]
     // Read later on, as --header and --user are: files are read when the command starts, not while it parses.
     pub(crate) send: Vec<String>,
 
-    /// Follow a redirect to another origin although --send sends frames, which that origin then reads. By default such a
-    /// redirect stops the feed, because frames may hold credentials. Example: --send @subscribe.json --send-after-redirect
+    /// Follow redirects to another origin and send the frames of --send there as well. By default such a redirect stops the
+    /// feed, because frames may hold credentials; without --send it is followed, and no credentials go along. Example:
+    /// --send @subscribe.json --send-after-redirect
     #[arg(long, requires = "send")]
     pub(crate) send_after_redirect: bool,
 
-    /// Send this header with the upgrade; may be repeated. A value @FILE is read from a file, env:NAME from the
-    /// environment. Example: --header 'Authorization: env:TOKEN'
+    /// Send this header with the upgrade; may be repeated. @FILE or env:NAME in place of the value reads all of it from a
+    /// file or an environment variable. Example: --header 'X-Api-Key: env:API_KEY'
     #[arg(long, value_name = "NAME: VALUE")]
     pub(crate) header: Vec<String>,
 
@@ -112,7 +113,7 @@ pub(crate) struct TailArgs {
     #[arg(long, value_name = "N", value_parser = values::at_least(1_u64))]
     pub(crate) count: Option<u64>,
 
-    /// Write one JSON object a line, with marks where the feed was live, interrupted, or had items dropped
+    /// Write one JSON object a line, with a line each time the feed goes live, is interrupted, or drops items
     #[arg(long)]
     pub(crate) json: bool,
 
@@ -120,7 +121,7 @@ pub(crate) struct TailArgs {
     #[arg(long, conflicts_with = "json")]
     pub(crate) compact: bool,
 
-    /// Write what happens as JSON lines to this file; - is standard error
+    /// Append what happens to this file, as JSON lines; - is standard error
     #[arg(long, value_name = "FILE", value_parser = values::file_name())]
     pub(crate) telemetry: Option<PathBuf>,
 
@@ -139,7 +140,7 @@ pub(crate) struct TailArgs {
     #[arg(long, value_name = "BYTES", value_parser = values::at_least(1_usize))]
     pub(crate) max_message: Option<usize>,
 
-    /// Say nothing on standard error but why it stopped
+    /// Print only the reason for stopping on standard error
     #[arg(short, long, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
 
@@ -150,19 +151,19 @@ pub(crate) struct TailArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct TimingArgs {
-    /// From name lookup to the end of the upgrade [default: 10s]
+    /// Maximum time from name lookup to the end of the upgrade [default: 10s]
     #[arg(long, value_name = "DURATION", value_parser = values::duration)]
     pub(crate) connect_timeout: Option<Duration>,
 
-    /// From the upgrade until all --send frames are out [default: 10s]
+    /// Maximum time to send all --send frames after the upgrade [default: 10s]
     #[arg(long, value_name = "DURATION", value_parser = values::duration)]
     pub(crate) bootstrap_timeout: Option<Duration>,
 
-    /// Reconnect when nothing was heard for this long [default: off]
+    /// Reconnect when nothing arrives for this long [default: off]
     #[arg(long, value_name = "DURATION", value_parser = values::duration)]
     pub(crate) idle_timeout: Option<Duration>,
 
-    /// Reconnect when no item came for this long, pings or not [default: off]
+    /// Reconnect when no item arrives for this long, even if pings are answered [default: off]
     #[arg(long, value_name = "DURATION", value_parser = values::duration)]
     pub(crate) stale_after: Option<Duration>,
 
@@ -174,7 +175,7 @@ pub(crate) struct TimingArgs {
     #[arg(long, value_name = "DURATION", value_parser = values::duration)]
     pub(crate) pong_timeout: Option<Duration>,
 
-    /// How long a connection must be live for the retries to start anew [default: 10s]
+    /// A connection that is live for this long resets the retry count and delay [default: 10s]
     #[arg(long, value_name = "DURATION", value_parser = values::duration)]
     pub(crate) stable_after: Option<Duration>,
 }
@@ -191,12 +192,12 @@ pub(crate) struct RetryArgs {
 
     /// Retry these HTTP statuses too, with commas between; may be repeated. By default 501 and a 4xx other than 408, 425
     /// and 429 stop the feed. Example: --retry-on 403,404
-    #[arg(long, value_name = "STATUS,…", value_delimiter = ',', value_parser = values::code(300..=599))]
+    #[arg(long, value_name = "STATUS,…", value_delimiter = ',', value_parser = values::status(300..=599))]
     pub(crate) retry_on: Vec<u16>,
 
     /// Stop when the server closes with one of these codes, with commas between; may be repeated. By default every Close
     /// is followed by a retry; 1005 is a Close without a code. Example: --stop-on-close 1008,4001
-    #[arg(long, value_name = "CODE,…", value_delimiter = ',', value_parser = values::code(1000..=4999))]
+    #[arg(long, value_name = "CODE,…", value_delimiter = ',', value_parser = values::close_code)]
     pub(crate) stop_on_close: Vec<u16>,
 }
 
@@ -207,12 +208,12 @@ pub(crate) struct NetworkArgs {
     #[arg(long, value_name = "URL")]
     pub(crate) proxy: Option<String>,
 
-    /// Send this Host header in place of the URL's host and port; TLS still asks for a certificate of the URL's host.
+    /// Send this Host header instead of the URL's host and port; TLS still checks the certificate against the URL's host.
     /// Example: tail ws://10.0.0.7:8080/ws --host feed.example
     #[arg(long, value_name = "HOST")]
     pub(crate) host: Option<String>,
 
-    /// Connect to another host and port than those of the URL; Host and TLS still follow the URL. IPv6 addresses stand in
+    /// Connect to another host and port than those of the URL; Host and TLS still follow the URL. Write IPv6 addresses in
     /// brackets; may be repeated. Example: --connect-to feed.example:443:10.0.0.7:8443
     #[arg(long, value_name = "HOST1:PORT1:HOST2:PORT2")]
     pub(crate) connect_to: Vec<ConnectTo>,
@@ -229,7 +230,7 @@ pub(crate) struct NetworkArgs {
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) bind: Option<std::net::IpAddr>,
 
-    /// Have the system probe a silent connection this often [default: off]
+    /// Have the system probe a silent connection this often, in whole seconds [default: off]
     #[arg(long, value_name = "DURATION", value_parser = values::duration)]
     pub(crate) tcp_keepalive: Option<Duration>,
 }
@@ -248,7 +249,7 @@ pub(crate) struct TlsArgs {
     #[arg(long, value_name = "FILE", requires = "cert", value_parser = values::file_name())]
     pub(crate) key: Option<PathBuf>,
 
-    /// Accept whatever certificate the server shows: anybody in between can read and change everything
+    /// Disable certificate verification: anyone on the path can read and change everything
     #[arg(long)]
     pub(crate) dangerously_accept_any_certificate: bool,
 }

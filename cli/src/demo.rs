@@ -44,7 +44,7 @@ pub(crate) async fn run(args: DemoArgs, signals: &mut Signals) -> Exit {
     let status = StatusLine::new(true);
     let output = match Output::start(status.clone()) {
         Ok(output) => output,
-        Err(error) => return Exit::failed(format!("no thread for standard output: {error}")),
+        Err(error) => return Exit::failed(format!("cannot start the thread for standard output: {error}")),
     };
     let reporter = match Reporter::start(status, Verbosity::Verbose, None) {
         Ok(reporter) => reporter,

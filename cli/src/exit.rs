@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use tidegate::StopReason;
 
-use crate::advice;
+use crate::advice::{in_options, on_stop};
 
 /// The end of a command.
 pub(crate) enum Exit {
@@ -31,7 +31,7 @@ impl Exit {
         match reason {
             StopReason::Shutdown => Self::Finished,
             StopReason::RetriesExhausted { .. } | StopReason::Fatal { .. } | StopReason::HandlerPanicked => {
-                Self::Failed(format!("{reason}. {}", advice::on_stop(reason)))
+                Self::Failed(format!("{}. {}", in_options(&reason.to_string()), on_stop(reason)))
             }
         }
     }

@@ -141,8 +141,9 @@ fn escape(start: usize, out: &mut Vec<u8>) {
         return;
     }
     let mut escaped = String::with_capacity(text.len() * 2);
-    for c in text.chars() {
-        if acts(c) {
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        if acts(c) && !(c == '\r' && chars.peek() == Some(&'\n')) {
             for unit in c.encode_utf16(&mut [0; 2]) {
                 write!(escaped, "\\u{unit:04x}").expect("writing to memory does not fail");
             }

@@ -13,7 +13,7 @@ use anstyle::Style;
 use tidegate::{Failure, FeedHandle, Notice, Timestamp};
 use tokio::sync::oneshot;
 
-use crate::advice::Streak;
+use crate::advice::{Streak, in_options};
 use crate::status::{self, BAD, CHANGING, GOOD, Live, StatusLine, human};
 use crate::telemetry;
 
@@ -59,9 +59,10 @@ impl Reporter {
             None => None,
             Some(path) if path == Path::new("-") => Some(Box::new(io::stderr())),
             Some(path) => {
-                let file = File::create(path).map_err(|error| {
-                    format!("the telemetry file {} cannot be made: {error}", path.display())
-                })?;
+                let file =
+                    File::options().append(true).create(true).open(path).map_err(|error| {
+                        format!("cannot open the telemetry file {}: {error}", path.display())
+                    })?;
                 Some(Box::new(LineWriter::new(file)))
             }
         };
@@ -83,7 +84,7 @@ impl Reporter {
             let _ = finished.send(());
         };
         let thread = std::thread::Builder::new().name("report".to_owned()).spawn(work);
-        thread.map_err(|error| format!("no thread for reports: {error}"))?;
+        thread.map_err(|error| format!("cannot start the thread for reports: {error}"))?;
         Ok(Self { entries, missed, done })
     }
 
@@ -174,7 +175,7 @@ impl Desk {
             return self.tell_drops();
         }
         if let Some(text) = line(notice, self.verbosity) {
-            self.status.line(&format!("[{:>9.3}] {text}", seconds(at)));
+            self.status.line(&format!("[{:>9.3}] {}", seconds(at), in_options(&text)));
         }
         if let Some(text) = self.streak.advice(notice) {
             self.status.line(&format!("[{:>9.3}] {text}", seconds(at)));
@@ -222,11 +223,9 @@ fn line(notice: &Notice, verbosity: Verbosity) -> Option<String> {
         Notice::Pong { id, round_trip } => {
             verbose.then(|| format!("pong: connection {id}, round trip {}", status::millis(*round_trip)))
         }
-        Notice::Paused { id } => {
-            verbose.then(|| format!("reading held back: connection {id}: the queue is full"))
-        }
+        Notice::Paused { id } => verbose.then(|| format!("paused: connection {id}: the queue is full")),
         Notice::Resumed { id, paused_for } => {
-            verbose.then(|| format!("reading again: connection {id}, after {}", human(*paused_for)))
+            verbose.then(|| format!("resumed: connection {id}, after {}", human(*paused_for)))
         }
         Notice::Status { .. } | Notice::Dropped { .. } => None,
     }

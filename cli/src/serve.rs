@@ -16,7 +16,7 @@ pub(crate) async fn run(args: ServeArgs, signals: &mut Signals) -> Exit {
     };
     let (server, mut events) = match FeedServer::bind(args.listen, options).await {
         Ok(bound) => bound,
-        Err(error) => return Exit::failed(format!("{} cannot be listened on: {error}", args.listen)),
+        Err(error) => return Exit::failed(format!("cannot listen on {}: {error}", args.listen)),
     };
     let status = StatusLine::new(false);
     let reporter = match Reporter::start(status, Verbosity::Normal, None) {

@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use http::header::AUTHORIZATION;
 use tidegate::tokio::{Connector, Limits, Proxy, Runtime, TlsOptions};
-use tidegate::{
-    BuildError, Config, ConfigBuilder, ConnectRequest, Feed, FeedBuilder, FeedHandle, Phase, Spawned,
-};
+use tidegate::{BuildError, Config, ConfigBuilder, Feed, FeedBuilder, FeedHandle, Phase, Spawned};
 use tokio::time::timeout;
 
+use crate::advice::in_options;
 use crate::args::{ConnectTo, HeaderArg, NetworkArgs, TailArgs, TlsArgs, frame};
 use crate::classify::classification;
 use crate::exit::Exit;
@@ -53,7 +52,7 @@ impl Tail {
             (false, false) => Verbosity::Normal,
         };
         let output = Output::start(status.clone())
-            .map_err(|error| Exit::failed(format!("no thread for standard output: {error}")))?;
+            .map_err(|error| Exit::failed(format!("cannot start the thread for standard output: {error}")))?;
         let reporter = Reporter::start(status, verbosity, args.telemetry.as_deref()).map_err(Exit::usage)?;
         let feed = start(args, &reporter).map_err(Exit::Usage)?;
         let handle = feed.handle();
@@ -74,16 +73,13 @@ fn start(args: &TailArgs, reporter: &Reporter) -> Result<Feed<Spawned<Entry>>, S
         .fold(builder, |builder, header| builder.header(header.name.as_str(), header.value));
     builder = args.network.subprotocol.iter().fold(builder, |builder, name| builder.subprotocol(name));
     if let Some(host) = &args.network.host {
-        // The builder would not say which of the two is wrong.
-        let request = ConnectRequest::new(&args.url).map_err(|error| error.to_string())?;
-        request.with_host(host).map_err(|error| format!("--host: {error}"))?;
         builder = builder.host(host);
     }
     if let Some(origin) = &args.network.origin {
         builder = builder.origin(origin);
     }
     let feed = builder.config(config(args)).handler(handler).on_notice(reporter.observer()).spawn();
-    feed.map_err(|error: BuildError| error.to_string())
+    feed.map_err(|error: BuildError| in_options(&error.to_string()))
 }
 
 /// The headers of the upgrade, credentials included.

@@ -215,7 +215,8 @@ impl ConfigBuilder {
         self
     }
 
-    /// The queue's bound in bytes, as the handler weighs its items (D3); each counts for its own size at least. Default 1 MiB.
+    /// Maximum size of the queue, in bytes (D3). Each item counts for its weight, and at least for its own size. Default
+    /// 1 MiB.
     #[must_use]
     pub fn buffer_bytes(mut self, bytes: usize) -> Self {
         self.queue.bytes = bytes;

@@ -35,8 +35,8 @@ pub enum Event {
         /// The frame.
         frame: Frame,
     },
-    /// Bytes arrived that do not complete a frame: the idle and pong clocks start anew from then (L1, L3). Only needed before a
-    /// [`Tick`](Self::Tick); a frame counts by itself.
+    /// Bytes of an unfinished frame arrived: the idle and pong clocks restart from `at` (L1, L3). Needed only before a
+    /// [`Tick`](Self::Tick).
     Heard {
         /// On which connection.
         id: ConnectionId,

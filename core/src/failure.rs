@@ -64,7 +64,7 @@ pub enum Failure {
         status: u16,
         /// `Retry-After`, already turned into a span from now (RFC 9110 §10.2.3).
         retry_after: Option<Duration>,
-        /// What the server said besides.
+        /// Reason, body and redirect of the answer.
         refusal: Box<Refusal>,
     },
     /// The server redirected to another origin, which the connector does not allow. Fatal by default.
@@ -112,13 +112,13 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// A refusal of which no more is known than this.
+    /// A refusal with only a status and a `Retry-After`.
     #[must_use]
     pub fn rejected(status: u16, retry_after: Option<Duration>) -> Self {
         Self::Rejected { status, retry_after, refusal: Box::default() }
     }
 
-    /// The server's lower bound for the next delay, where it counts: with the statuses 429 and 503 (R5).
+    /// The `Retry-After` of a 429 or 503: the least delay before the next attempt (R5).
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {
         if let Self::Rejected { status: 429 | 503, retry_after, .. } = self { *retry_after } else { None }
@@ -178,7 +178,7 @@ impl fmt::Display for Failure {
                 shown(to)
             ),
             Self::Upgrade { detail } => write!(f, "the answer to the upgrade is not valid: {detail}"),
-            Self::ConnectTimeout => f.write_str("no connection within the connect timeout"),
+            Self::ConnectTimeout => f.write_str("no connection within connect_timeout"),
             Self::Bootstrap(failure) => failure.fmt(f),
             Self::Closed(None) => f.write_str("the server closed the connection"),
             Self::Closed(Some(frame)) => {
@@ -187,13 +187,13 @@ impl fmt::Display for Failure {
             }
             Self::Io { detail } => write!(f, "the connection broke: {detail}"),
             Self::Protocol { code: CloseFrame::TOO_BIG, detail } => {
-                write!(f, "the server sent too much at once: {detail}")
+                write!(f, "the server sent a frame or message that is too long: {detail}")
             }
             Self::Protocol { detail, .. } => write!(f, "the server broke the protocol: {detail}"),
-            Self::IdleTimeout => f.write_str("nothing was heard for the idle timeout"),
-            Self::PongTimeout => f.write_str("a ping was not answered within the pong timeout"),
-            Self::Stale => f.write_str("no item came for the stale time"),
-            Self::Fault(fault) => write!(f, "the handler found fault: {fault}"),
+            Self::IdleTimeout => f.write_str("nothing arrived within idle_timeout"),
+            Self::PongTimeout => f.write_str("a ping was not answered within pong_timeout"),
+            Self::Stale => f.write_str("no item arrived within stale_after"),
+            Self::Fault(fault) => write!(f, "the handler rejected a message: {fault}"),
             Self::Reconnect => f.write_str("the handler asked for a new connection"),
             Self::Overflow => f.write_str("the consumer was too slow"),
         }
@@ -245,7 +245,7 @@ impl fmt::Display for BootstrapFailure {
         match self {
             Self::Fault(fault) => write!(f, "the bootstrap was refused: {fault}"),
             Self::Lost(failure) => write!(f, "the bootstrap frames could not be sent: {failure}"),
-            Self::Timeout => f.write_str("not live within the bootstrap timeout"),
+            Self::Timeout => f.write_str("the connection did not become live within bootstrap_timeout"),
         }
     }
 }
@@ -344,7 +344,7 @@ impl fmt::Display for StopReason {
         match self {
             Self::Shutdown => f.write_str("the feed was shut down"),
             Self::RetriesExhausted { last } => write!(f, "no retries left; last failure: {last}"),
-            Self::Fatal { failure } => write!(f, "no retry can mend this: {failure}"),
+            Self::Fatal { failure } => write!(f, "not retried: {failure}"),
             Self::HandlerPanicked => f.write_str("the frame handler panicked"),
         }
     }

@@ -138,9 +138,9 @@ pub enum Class {
 /// Which failures are fatal (R6).
 #[derive(Default)]
 pub enum Classification {
-    /// HTTP 501 and 4xx other than 408, 425 and 429, a redirect to another origin, a request with a wrong header, a certificate
-    /// from an unknown issuer or for another host, a proxy that forbids the host or refuses the credentials, and a handler's
-    /// fatal fault. The default.
+    /// HTTP 501 and 4xx other than 408, 425 and 429; a redirect to another origin; a request with an invalid header; the TLS
+    /// and proxy problems that [`TlsProblem`](crate::TlsProblem) and [`ProxyProblem`](crate::ProxyProblem) call fatal; a
+    /// handler's fatal fault. The default.
     #[default]
     Standard,
     /// Any HTTP status of 400 or above, as in the reference, and all else that is fatal by default.

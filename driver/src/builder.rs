@@ -56,17 +56,16 @@ impl<R: Runtime, H: FrameHandler> FeedBuilder<R, H> {
 
     /// Another `Host` header than the URL's host and port. See [`ConnectRequest::with_host`].
     pub fn host(self, host: &str) -> Self {
-        self.change_request(|request| request.with_host(host).map_err(BuildError::Url))
+        self.change_request(|request| request.with_host(host).map_err(|_| BuildError::Host))
     }
 
     /// A header of the upgrade; may be given several times. Mark secrets with [`HeaderValue::set_sensitive`] if you log
     /// requests yourself; tidegate shows no values. Some are refused: see [`ConnectRequest::with_header`].
     pub fn header(self, name: &str, value: impl TryInto<HeaderValue>) -> Self {
         self.change_request(|request| {
-            let bad = || BuildError::Header { name: name.to_owned() };
-            let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad())?;
-            let value = value.try_into().map_err(|_| bad())?;
-            let request = request.with_header(parsed, value);
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| BuildError::HeaderName)?;
+            let Ok(value) = value.try_into() else { return Err(BuildError::HeaderValue { name }) };
+            let request = request.with_header(name, value);
             request.check().map(|()| request).map_err(BuildError::Request)
         })
     }
@@ -216,14 +215,18 @@ struct Parts<R: Runtime, H: FrameHandler> {
 /// Why a feed cannot be built.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BuildError {
-    /// The URL, the path, or the host.
+    /// The URL, or the path.
     Url(UrlError),
+    /// The value of [`host`](FeedBuilder::host).
+    Host,
     /// A header that has no place in the request.
     Request(RequestError),
-    /// A header's name or value.
-    Header {
-        /// Its name; its value may be a secret.
-        name: String,
+    /// A header's name. It is not repeated: it may be a whole header, with its secret.
+    HeaderName,
+    /// A header's value.
+    HeaderValue {
+        /// The header's name.
+        name: HeaderName,
     },
     /// An option of the machine.
     Config(ConfigError),
@@ -239,10 +242,18 @@ impl Display for BuildError {
         match self {
             Self::Url(error) => error.fmt(f),
             Self::Request(error) => error.fmt(f),
-            Self::Header { name } => write!(
-                f,
-                "the header {name:?} is not valid: a name is made of letters, digits and dashes, a value of one line"
+            Self::Host => f.write_str(
+                "host is not valid: give a host name or address, and a port if needed: feed.example:8443",
             ),
+            Self::HeaderName => {
+                f.write_str("a header's name is not valid: give letters, digits and dashes, without a colon")
+            }
+            Self::HeaderValue { name } => {
+                write!(
+                    f,
+                    "the value of the header {name} is not valid: it must be one line, without control characters"
+                )
+            }
             Self::Config(error) => error.fmt(f),
             Self::Network { detail } => f.write_str(detail),
         }
@@ -254,7 +265,7 @@ impl std::error::Error for BuildError {
         match self {
             Self::Url(error) => Some(error),
             Self::Request(error) => Some(error),
-            Self::Header { .. } | Self::Network { .. } => None,
+            Self::Host | Self::HeaderName | Self::HeaderValue { .. } | Self::Network { .. } => None,
             Self::Config(error) => Some(error),
         }
     }

@@ -10,7 +10,7 @@ use tidegate_core::{
 
 use crate::bugs::bug;
 use crate::control::Control;
-use crate::link::{Dialled, Link};
+use crate::link::{Dialed, Link};
 use crate::observe::Observer;
 use crate::resolve::Target;
 use crate::runtime::{Alarm, Runtime};
@@ -31,7 +31,7 @@ pub(crate) struct Engine<R: Runtime, H: FrameHandler> {
     alarm: R::Alarm,
     /// When the alarm rings next.
     rings: Deadline,
-    /// When a connection that has failed by the clock, or cannot be written to, is given up; never while none has.
+    /// When the second look ends; never while none is under way.
     verdict: Deadline,
     #[cfg(tidegate_bugs)]
     leftovers: crate::bugs::Leftovers,
@@ -102,7 +102,7 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
         }
         loop {
             let mut moved = self.network(cx, &mut turn);
-            moved |= self.time(turn.now);
+            moved |= self.time(&turn);
             // An action carried out counts: a future that was just made has not been polled yet.
             moved |= self.actions(turn.now);
             // Before the hand-over: whoever has been told that the feed is Live may send.
@@ -157,11 +157,11 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
     }
 
     fn network(&mut self, cx: &mut Context<'_>, turn: &mut Turn) -> bool {
-        let dialled = match &self.link {
+        let dialed = match &self.link {
             Link::Down => return false,
             Link::Resolving { .. } | Link::Connecting { .. } => {
                 match guarded(|| self.link.poll_dial(&self.runtime, cx)) {
-                    Some(Poll::Ready(dialled)) => dialled,
+                    Some(Poll::Ready(dialed)) => dialed,
                     Some(Poll::Pending) => return false,
                     None => {
                         self.link = Link::Down;
@@ -178,9 +178,9 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
         };
         turn.readable = true;
         self.tell(
-            match dialled {
-                Dialled::Connected(id) => Event::Connected { id },
-                Dialled::Failed(id, failure) => Event::ConnectFailed { id, failure },
+            match dialed {
+                Dialed::Connected(id) => Event::Connected { id },
+                Dialed::Failed(id, failure) => Event::ConnectFailed { id, failure },
             },
             turn.now,
         );
@@ -252,8 +252,9 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
                     turn.running = Running::Transport;
                 }
                 Poll::Ready(Some(Err(Failure::Protocol { code, detail }))) => {
-                    turn.budget.spend(0);
-                    self.feed.handle(Event::ProtocolError { id, code, detail }, turn.now);
+                    self.tell(Event::ProtocolError { id, code, detail }, turn.now);
+                    // The Close goes out before anything more is read: the peer's end of the stream, say.
+                    return true;
                 }
                 Poll::Ready(Some(Err(failure))) => return self.lost(id, failure, turn.now),
                 // Whether that was due, the machine knows.
@@ -263,14 +264,19 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
                 }
                 Poll::Pending => {
                     turn.readable = false;
-                    line.read_dry(moved, turn.now);
+                    if !moved {
+                        line.read_dry(turn.now);
+                    }
                     break;
                 }
             }
             moved = true;
         }
-        if moved && line.failed().is_some() {
-            self.verdict = Deadline::Never;
+        if moved {
+            line.frames_read();
+            if line.failed().is_some() {
+                self.verdict = Deadline::Never;
+            }
         }
         moved
     }

@@ -1,4 +1,4 @@
-//! The one attempt or connection there is: dialling, writing, flushing, reading.
+//! The one attempt or connection there is: dialing, writing, flushing, reading.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -30,7 +30,7 @@ impl<T: Transport> Link<T> {
     }
 
     /// Drives an attempt. Ready when it has come to an end, good or bad.
-    pub(crate) fn poll_dial<R>(&mut self, runtime: &R, cx: &mut Context<'_>) -> Poll<Dialled>
+    pub(crate) fn poll_dial<R>(&mut self, runtime: &R, cx: &mut Context<'_>) -> Poll<Dialed>
     where
         R: Runtime<Transport = T>,
     {
@@ -42,7 +42,7 @@ impl<T: Transport> Link<T> {
                     let secrets = Secrets::of(&request);
                     *self = Self::Connecting { id, secrets, transport: Box::pin(runtime.connect(request)) };
                 }
-                Err(failure) => return Poll::Ready(self.dialling_failed(id, failure)),
+                Err(failure) => return Poll::Ready(self.dialing_failed(id, failure)),
             }
         }
         let Self::Connecting { id, secrets, transport } = self else { return Poll::Pending };
@@ -50,26 +50,26 @@ impl<T: Transport> Link<T> {
         Poll::Ready(match ready!(transport.as_mut().poll(cx)) {
             Ok(transport) => {
                 *self = Self::Up { id, line: Line::new(transport, std::mem::take(secrets)) };
-                Dialled::Connected(id)
+                Dialed::Connected(id)
             }
-            Err(failure) => self.dialling_failed(id, failure),
+            Err(failure) => self.dialing_failed(id, failure),
         })
     }
 
-    fn dialling_failed(&mut self, id: ConnectionId, failure: Failure) -> Dialled {
+    fn dialing_failed(&mut self, id: ConnectionId, failure: Failure) -> Dialed {
         *self = Self::Down;
-        Dialled::Failed(id, failure)
+        Dialed::Failed(id, failure)
     }
 }
 
 /// How an attempt ended.
-pub(crate) enum Dialled {
+pub(crate) enum Dialed {
     Connected(ConnectionId),
     Failed(ConnectionId, Failure),
 }
 
 fn announce(id: ConnectionId, request: &ConnectRequest) {
-    tracing::debug!(connection = id.get(), url = request.redacted(), "dialling");
+    tracing::debug!(connection = id.get(), url = request.redacted(), "dialing");
 }
 
 /// An open connection, with what is still to be written to it.
@@ -150,11 +150,15 @@ impl<T: Transport> Line<T> {
         }
     }
 
-    /// Nothing more has arrived by `now`, after frames or without one: bytes that came without a frame are part of a longer
-    /// one. Looked at once a poll, not once a frame (L6).
-    pub(crate) fn read_dry(&mut self, frames: bool, now: Timestamp) {
+    /// All bytes so far belong to frames that were read, or came with them. Called once for many frames (L6).
+    pub(crate) fn frames_read(&mut self) {
+        self.bytes_read = self.transport.bytes_read();
+    }
+
+    /// No frame has arrived by `now`: bytes that have are part of a longer one.
+    pub(crate) fn read_dry(&mut self, now: Timestamp) {
         let bytes = self.transport.bytes_read();
-        if bytes != self.bytes_read && !frames {
+        if bytes != self.bytes_read {
             self.heard = now;
         }
         self.bytes_read = bytes;
@@ -198,8 +202,7 @@ impl<T: Transport> Line<T> {
         Pin::new(&mut self.transport).poll_next(cx)
     }
 
-    /// After a failed write, what has arrived comes first, then that failure. That nothing has is for the loop to say: a
-    /// runtime may not have looked.
+    /// After a failed write: the frames that have arrived, then that failure. The engine decides when nothing more arrives.
     #[cold]
     fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Failure>>> {
         let read = ready!(Pin::new(&mut self.transport).poll_next(cx));

@@ -67,8 +67,8 @@ pub struct ConnectRequest {
 }
 
 impl ConnectRequest {
-    /// Parses `url`. Characters beyond ASCII may stand in it as they are: those of the host are encoded by IDNA (UTS 46), those
-    /// of path and query in percent. What is percent-encoded already stays byte for byte; a fragment is left out.
+    /// Parses `url`. Characters beyond ASCII are allowed: the host is encoded by IDNA (UTS 46), path and query are
+    /// percent-encoded. Text that is percent-encoded already stays unchanged. A fragment is removed.
     ///
     /// # Errors
     /// If it is not a URL, has another scheme than `ws` or `wss`, no host, or user information (RFC 3986 §3.2.1:
@@ -101,10 +101,9 @@ impl ConnectRequest {
         Ok(self)
     }
 
-    /// Adds a header to the upgrade; a name may come more than once.
+    /// Adds a header. A name may be given more than once.
     ///
-    /// A request is refused before anything is sent, as a [`RequestError`], if it has one of these: the headers of the
-    /// handshake itself (`Host`, `Connection`, `Upgrade` and all `Sec-WebSocket-` but `Sec-WebSocket-Protocol`),
+    /// Sending the request fails with a [`RequestError`] if it has one of these: the headers of the handshake itself (`Host`, `Connection`, `Upgrade` and all `Sec-WebSocket-` but `Sec-WebSocket-Protocol`),
     /// `Content-Length`, `Transfer-Encoding`; or a `Sec-WebSocket-Protocol` that is not a list of tokens, each of them once
     /// (RFC 6455 §4.1).
     #[must_use]
@@ -231,13 +230,13 @@ impl fmt::Display for RequestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Reserved { name } if *name == HOST => {
-                f.write_str("the header host is set by the handshake: remove it, and use the option host instead")
+                f.write_str("the header host cannot be added: set it with the option host")
             }
             Self::Reserved { name } => {
-                write!(f, "the header {name} is set by the handshake or has no place in it: remove it")
+                write!(f, "the header {name} cannot be set: the handshake sends it itself or does not allow it; remove it")
             }
             Self::Subprotocol => f.write_str(
-                "a subprotocol is offered twice, or is not made of letters, digits and !#$%&'*+-.^_`|~ alone (RFC 6455 §4.1)",
+                "each subprotocol may be offered once, and may contain only letters, digits and !#$%&'*+-.^_`|~ (RFC 6455 §4.1)",
             ),
         }
     }

@@ -58,7 +58,7 @@ pub trait Alarm: Send + Unpin {
 pub trait Transport:
     Stream<Item = Result<Frame, Failure>> + Sink<Frame, Error = Failure> + Send + Unpin
 {
-    /// How many bytes have come from the network so far, whether or not they make a whole frame: a peer that is in the midst
-    /// of a long frame is not silent (L1). A transport that cannot tell returns 0, and only frames count.
+    /// Bytes received from the network so far, parts of frames included: a peer in the middle of a long frame is not silent
+    /// (L1). Returns 0 if the transport cannot tell; then only frames count.
     fn bytes_read(&self) -> u64;
 }

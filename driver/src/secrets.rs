@@ -39,8 +39,11 @@ impl Secrets {
         for pair in request.uri().query().unwrap_or_default().split('&') {
             // A pair without a name may be a token.
             let value = pair.split_once('=').map_or(pair, |(_, value)| value);
-            self.value(&percent_decode_str(value).decode_utf8_lossy());
             self.value(value);
+            // As forms have it, a plus sign may be a space.
+            for value in [value, &value.replace('+', " ")] {
+                self.value(&percent_decode_str(value).decode_utf8_lossy());
+            }
         }
     }
 
@@ -90,11 +93,17 @@ impl Secrets {
     }
 }
 
-/// How much of `secret` stands at the start of `text`, in bytes, if that is enough to be hidden.
+/// How many bytes at the start of `text` to hide: `secret`, or a word that begins like it.
 fn shared(secret: &str, text: &str) -> Option<usize> {
     let same = secret.chars().zip(text.chars()).take_while(|(ours, theirs)| ours == theirs);
     let len = same.map(|(character, _)| character.len_utf8()).sum();
-    (len == secret.len() || len >= BEGINNING).then_some(len)
+    if len == secret.len() {
+        return Some(len);
+    }
+    // The rest may be the secret's too, written in another way.
+    let rest = &text[len..];
+    let ends = |character: char| character.is_whitespace() || "\"'<,;".contains(character);
+    (len >= BEGINNING).then(|| len + rest.find(ends).unwrap_or(rest.len()))
 }
 
 /// Shows how many there are.
@@ -135,7 +144,8 @@ mod tests {
             ("abc 1 n=1", "abc 1 n=1"),
             ("c%20d1 or c d1 or hunter2", "*** or *** or ***"),
             ("v1.json or bearer-0123456789abcdef", "*** or ***"),
-            ("cut: bearer-01234… and bearer-0123", "cut: ***… and bearer-0123"),
+            ("cut: bearer-01234… and bearer-0123", "cut: *** and bearer-0123"),
+            ("json: \"bearer-012345\\/89ab\"", "json: \"***\""),
         ];
         for (text, shown) in table {
             assert_eq!(secrets.hidden_in(text), shown);

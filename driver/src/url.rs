@@ -23,8 +23,9 @@ pub(crate) fn parse(text: &str) -> Result<(Scheme, Uri), UrlError> {
         // In any case of letters (RFC 3986 §3.1).
         _ if scheme.eq_ignore_ascii_case("ws") => Scheme::Ws,
         _ if scheme.eq_ignore_ascii_case("wss") => Scheme::Wss,
-        "" => return Err(UrlError::NoScheme),
-        other => return Err(UrlError::Scheme { found: other.to_owned() }),
+        other if is_scheme(other) => return Err(UrlError::Scheme { found: other.to_owned() }),
+        // The `://` of something else, such as a URL in the query.
+        _ => return Err(UrlError::NoScheme),
     };
     let (authority, tail) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     let at = text.len() - rest.len();
@@ -33,6 +34,12 @@ pub(crate) fn parse(text: &str) -> Result<(Scheme, Uri), UrlError> {
     // All but its length has been checked.
     let uri = Uri::try_from(format!("{}://{host}{port}{tail}", scheme.as_str()));
     uri.map(|uri| (scheme, uri)).map_err(|_| UrlError::TooLong)
+}
+
+/// RFC 3986 §3.1.
+fn is_scheme(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphabetic())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
 }
 
 /// Parses a path with its query, as [`parse`] does those of a URL.
@@ -150,7 +157,7 @@ impl fmt::Display for UrlError {
             }
             Self::NoHost => f.write_str("the URL has no host: expected something like wss://host:port/path"),
             Self::Host => f.write_str(
-                "the URL's host is neither a valid name nor an address: an IPv6 address stands in brackets, as in ws://[::1]/",
+                "the URL's host is not a valid name or address; write an IPv6 address in brackets, without a zone, as in ws://[::1]/",
             ),
             Self::UserInfo => {
                 f.write_str("the URL has a user name or password in it: send an Authorization header instead")

@@ -14,6 +14,8 @@ in_both_modes!(
     an_acknowledgement_that_waits_in_the_socket_is_in_time,
     silence_is_still_a_verdict,
     a_ping_needs_no_second_look,
+    a_backlog_is_read_before_a_verdict,
+    frames_of_many_polls_do_not_answer_a_ping,
     bytes_that_are_no_whole_frame_count_from_when_they_came,
     a_violation_is_answered_with_close_before_the_connection_goes,
 );
@@ -92,6 +94,38 @@ fn a_ping_needs_no_second_look<M: Mode>() {
     world.advance(SECOND);
     rig.settle();
     assert!(matches!(rig.peer(1).received()[..], [Frame::Ping(_)]));
+}
+
+/// L2: more than is read in one poll.
+fn a_backlog_is_read_before_a_verdict<M: Mode>() {
+    let world = World::default();
+    let config = config().ping_interval(SECOND).pong_timeout(SECOND).buffer(20_000);
+    let mut rig = Rig::new::<M, _>(&world, builder(&world).config(config));
+    rig.advance(SECOND);
+    let Some(Frame::Ping(payload)) = rig.peer(1).received().pop() else { panic!("no ping") };
+    (0..10_000).for_each(|_| rig.peer(1).send_unseen(text("x")));
+    rig.peer(1).send_unseen(Frame::Pong(payload));
+    world.advance(60 * SECOND);
+    rig.settle();
+    rig.peer(1).look_at_socket();
+    rig.look_again();
+    assert_eq!(rig.phase(), Phase::Live);
+}
+
+/// L3: whole frames are none of a ping's answer, however a poll ends that reads them.
+fn frames_of_many_polls_do_not_answer_a_ping<M: Mode>() {
+    let world = World::default();
+    let config = config().ping_interval(SECOND).pong_timeout(2 * SECOND);
+    let mut rig = Rig::new::<M, _>(&world, builder(&world).config(config));
+    let long = "x".repeat(300 * 1024);
+    for _ in 0..6 {
+        rig.peer(1).send(text(&long));
+        rig.peer(1).send_bytes(long.len() as u64);
+        rig.settle();
+        rig.drain();
+        rig.advance(SECOND / 2);
+    }
+    assert_eq!(rig.drain(), ["interrupted 1 pong_timeout"]);
 }
 
 /// L1, L3: the clocks are as exact as for a frame.

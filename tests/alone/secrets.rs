@@ -154,7 +154,7 @@ fn builders<M: Mode>(output: &mut Output) {
     }
     output.show_error(&M::feed("ws://host").path("no slash hunter2").inline().unwrap_err());
     let bad = M::feed("ws://host").header("authorization", "hunter2\n").inline().unwrap_err();
-    assert_eq!(bad, BuildError::Header { name: "authorization".to_owned() });
+    assert_eq!(bad, BuildError::HeaderValue { name: http::header::AUTHORIZATION });
     output.show_error(&bad);
     output.show_error(&M::feed("ws://host").header("host", "hunter2").inline().unwrap_err());
     output.show_error(&M::feed("ws://host").host("hunter2/").inline().unwrap_err());

@@ -25,7 +25,7 @@ fn resolve(text: &str) -> Result<Cow<'_, str>, String> {
     let Some(variable) = text.strip_prefix("env:") else { return Ok(text.into()) };
     std::env::var(variable).map(Cow::from).map_err(|error| match error {
         VarError::NotPresent => {
-            "the environment variable named after env: is not set; its name is given without a dollar sign"
+            "the environment variable named after env: is not set (write env:TOKEN, not env:$TOKEN)"
                 .to_owned()
         }
         VarError::NotUnicode(_) => "the environment variable named after env: is not UTF-8".to_owned(),
@@ -58,7 +58,9 @@ pub(crate) struct HeaderArg {
 impl HeaderArg {
     fn new(name: HeaderName, value: &str) -> Result<Self, String> {
         let Ok(mut value) = HeaderValue::from_str(value.trim()) else {
-            return Err(format!("{name}: the value holds a character that a header must not hold"));
+            return Err(format!(
+                "{name}: the value holds a line break or a control character, which no header value may contain"
+            ));
         };
         value.set_sensitive(true);
         Ok(Self { name, value })
@@ -73,7 +75,11 @@ impl HeaderArg {
                 "a password on the command line is visible to every user of this machine: {expected}"
             ));
         }
-        let credentials = format!("{name}:{}", resolve(password)?);
+        let password = resolve(password)?;
+        if password.is_empty() {
+            return Err("the file or environment variable of the password is empty".to_owned());
+        }
+        let credentials = format!("{name}:{password}");
         if credentials.chars().any(char::is_control) {
             return Err("the name or the password holds a control character".to_owned());
         }
@@ -88,13 +94,16 @@ impl FromStr for HeaderArg {
     fn from_str(text: &str) -> Result<Self, String> {
         let (name, value) = text.split_once(':').ok_or("expected 'Name: VALUE' in quotes")?;
         let name: HeaderName =
-            name.trim().parse().map_err(|_| "expected 'Name: VALUE': the name is not one of a header")?;
+            name.trim().parse().map_err(|_| "expected 'Name: VALUE': the header name is not valid")?;
         if value.trim().is_empty() {
             return Err(format!(
                 "{name}: the value is missing: put name and value in quotes, such as 'Name: VALUE'"
             ));
         }
         let value = resolve(value.trim()).map_err(|why| format!("{name}: {why}"))?;
+        if value.trim().is_empty() {
+            return Err(format!("{name}: the file or environment variable is empty"));
+        }
         Self::new(name, &value)
     }
 }
@@ -172,6 +181,7 @@ mod tests {
     #[test]
     fn what_is_wrong_is_described_without_the_value() {
         let control = File::new("control", "hunter2\u{7f}");
+        let empty = File::new("empty", "\n");
         let header = |text: &str| text.parse::<HeaderArg>().map(|_| ()).unwrap_err();
         let user = |text: &str| HeaderArg::user(text).map(|_| ()).unwrap_err();
         let send = |text: &str| frame(text).map(|_| ()).unwrap_err();
@@ -180,13 +190,15 @@ mod tests {
             (header("bad name: hunter2"), "name"),
             (header("X-Key: hunter2\u{7f}"), "x-key"),
             (header("X-Key: @hunter2"), "x-key"),
-            (header("X-Key: env:hunter2"), "dollar"),
+            (header("X-Key: env:hunter2"), "env:$TOKEN"),
             (header("Authorization:"), "in quotes"),
             (user("hunter2"), "NAME:@FILE"),
             (user("me:hunter2"), "visible"),
             (user("me:@hunter2"), "file"),
-            (user("me:env:hunter2"), "dollar"),
+            (user("me:env:hunter2"), "env:$TOKEN"),
             (user(&control.after("me:")), "control"),
+            (header(&empty.after("X-Key: ")), "x-key: the file or environment variable is empty"),
+            (user(&empty.after("me:")), "is empty"),
             (send("@hunter2"), "text:"),
             (send("env:hunter2"), "text:"),
             (send("base64:hunter2"), "RFC 4648"),

@@ -27,12 +27,25 @@ where
     }
 }
 
-/// A number that a peer gives as its reason: a status, or the code of a Close.
-pub(super) fn code(range: RangeInclusive<u16>) -> impl Fn(&str) -> Result<u16, String> + Clone {
+/// An HTTP status.
+pub(super) fn status(range: RangeInclusive<u16>) -> impl Fn(&str) -> Result<u16, String> + Clone {
     move |text| match text.parse() {
         Ok(number) if range.contains(&number) => Ok(number),
         Ok(_) | Err(_) => {
             Err(format!("expected numbers from {} to {} with commas between", range.start(), range.end()))
+        }
+    }
+}
+
+/// A code that a Close may have (RFC 6455, section 7.4), or 1005 for one without a code.
+pub(super) fn close_code(text: &str) -> Result<u16, String> {
+    match text.parse() {
+        Ok(code @ (1000..=1003 | 1005 | 1007..=1014 | 3000..=4999)) => Ok(code),
+        Ok(1006 | 1015) => {
+            Err("no server sends 1006 or 1015: a broken connection is always retried".to_owned())
+        }
+        Ok(_) | Err(_) => {
+            Err("expected codes of Close frames with commas between, such as 1008,4001".to_owned())
         }
     }
 }

@@ -2,31 +2,37 @@
 
 use std::time::Duration;
 
-use tidegate_core::{ConnectionId, Deadline, Event, Failure, FrameHandler, Timestamp};
+use tidegate_core::{ConnectionId, Deadline, Event, Failure, FrameHandler};
 
 use super::Engine;
 use crate::bugs::bug;
 use crate::link::Link;
 use crate::runtime::Runtime;
+use crate::turn::Turn;
 
 /// How long the runtime has to look at the socket before a verdict. One turn of its loop is enough; a runtime's timer may
 /// take a millisecond more.
 const SECOND_LOOK: Duration = Duration::from_millis(1);
 
+/// How long reading may go on after it: what had arrived may be much, and is read first. A flood has no end.
+const BACKLOG: Duration = Duration::from_secs(1);
+
 impl<R: Runtime, H: FrameHandler> Engine<R, H> {
     /// Acts on what is due.
-    pub(super) fn time(&mut self, now: Timestamp) -> bool {
+    pub(super) fn time(&mut self, turn: &Turn) -> bool {
+        let now = turn.now;
         if !self.feed.deadline().is_due(now) && self.broken_line().is_none() {
             self.verdict = Deadline::Never;
             return false;
         }
-        self.judge(now)
+        self.judge(turn)
     }
 
     /// No verdict without a second look (L2): a runtime may have answered from what it knew of the socket before the process
     /// was stopped, or before the thread was kept busy.
     #[cold]
-    fn judge(&mut self, now: Timestamp) -> bool {
+    fn judge(&mut self, turn: &Turn) -> bool {
+        let now = turn.now;
         if let Link::Up { id, line } = &self.link {
             // Bytes that are no whole frame yet count too (L1).
             let (id, at) = (*id, line.heard());
@@ -35,10 +41,12 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
         let due = self.feed.deadline().is_due(now);
         let broken = self.broken_line();
         let is_verdict = self.feed.failure_deadline().is_due(now) || (broken.is_some() && !due);
-        if is_verdict && !self.has_looked(now) {
+        if is_verdict && !self.has_looked(turn) {
             return false;
         }
-        self.verdict = Deadline::Never;
+        if is_verdict || broken.is_none() {
+            self.verdict = Deadline::Never;
+        }
         match broken {
             Some((id, failure)) if is_verdict => return self.lost(id, failure, now),
             // The end of a closing handshake waits for nothing.
@@ -48,13 +56,17 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
         due
     }
 
-    /// Whether the runtime had the time for a second look; it begins when this is asked first.
-    fn has_looked(&mut self, now: Timestamp) -> bool {
-        if self.verdict == Deadline::Never {
-            let look = bug!(VerdictWithoutLook: Duration::ZERO, not SECOND_LOOK);
-            self.verdict = Deadline::At(now.saturating_add(look));
-        }
-        self.verdict.is_due(now)
+    /// Whether the second look is over. The first call starts it.
+    fn has_looked(&mut self, turn: &Turn) -> bool {
+        let look = bug!(VerdictWithoutLook: Duration::ZERO, not SECOND_LOOK);
+        let Deadline::At(end) = self.verdict else {
+            // The turn may have begun long ago.
+            self.verdict = Deadline::At(self.runtime.now().saturating_add(look));
+            return look.is_zero();
+        };
+        let still_reading = turn.readable && self.feed.wants_frames();
+        let end = if still_reading { end.saturating_add(BACKLOG) } else { end };
+        turn.now >= end
     }
 
     /// The connection that cannot be written to any more, and why. While reading is held back, what has arrived must wait.

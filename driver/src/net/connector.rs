@@ -85,8 +85,8 @@ impl Connector {
         Self { limits, ..self }
     }
 
-    /// How much is read from a socket at a time at most, in bytes; 256 KiB by default, which a busy connection works its way up
-    /// to from 64 KiB. Larger reads save system calls, and waiting.
+    /// Maximum size of one read, in bytes; 256 KiB by default. A connection starts with 64 KiB, and reads more at a time while
+    /// it is busy. Larger reads save system calls.
     ///
     /// The memory for it belongs to the thread, which keeps up to 4 MiB of it, and 2 MiB more for short messages, so that
     /// messages need not take theirs anew. A connection takes it along only while it holds something that was read and
@@ -120,19 +120,17 @@ impl Connector {
         self
     }
 
-    /// Connects to `to`, a name or an address with its port, in place of `from`, the host and port of a URL, as curl's
-    /// `--connect-to` does: to reach one server among several, or one that the name does not lead to yet. The certificate,
-    /// `Host` and redirects are still about `from`; whether to go through a proxy is decided by `to`. An IPv6 address stands
-    /// without brackets.
+    /// Connects to `to` instead of `from`, the host and port of a URL, as curl's `--connect-to` does. The certificate, `Host`
+    /// and redirects still follow `from`; the choice of a proxy follows `to`. IPv6 addresses are given without brackets.
     #[must_use]
     pub fn connect_to(mut self, from: (&str, u16), to: (&str, u16)) -> Self {
         self.hosts.insert_target(from, to);
         self
     }
 
-    /// Whether to follow redirects to another origin, that is another scheme, host or port (RFC 6454 §4). Off by default:
-    /// an attempt that is redirected there fails as [`Failure::Redirected`], which names the new URL, because what a feed
-    /// sends once it is connected may hold credentials, and goes wherever the connection leads.
+    /// Follows redirects to another origin: another scheme, host or port (RFC 6454 §4). Off by default, because what a feed
+    /// sends after the upgrade may hold credentials: such a redirect then fails as [`Failure::Redirected`], which names the
+    /// new URL.
     ///
     /// Of the headers only `Accept-Language`, `Origin`, `Sec-WebSocket-Protocol` and `User-Agent` go to another origin, and
     /// no value that is marked as sensitive.
@@ -141,8 +139,9 @@ impl Connector {
         Self { other_origins: follow, ..self }
     }
 
-    /// Lets the system probe a connection that has been silent for this long, and again as often (whole seconds; off by
-    /// default). It finds a peer that is gone, not one that hangs: `idle_timeout` and `ping_interval` find both.
+    /// Lets the system probe a connection that has been silent for this long, and again as often; off by default. The span
+    /// is cut to whole seconds, and brought to at least 1 s and at most 32,767 s (9 hours). It finds a peer that is gone, not
+    /// one that hangs: `idle_timeout` and `ping_interval` find both.
     #[must_use]
     pub fn tcp_keepalive(mut self, after: Duration) -> Self {
         self.tcp.keepalive = Some(after);

@@ -19,8 +19,9 @@ use super::{eyeballs, failure, redirect};
 use crate::request::{ConnectRequest, RequestError, Scheme};
 use crate::secrets::Secrets;
 
-/// How long the body of a refusal is waited for. It is for people to read, and the next attempt waits for it.
-const BODY_PATIENCE: Duration = Duration::from_millis(500);
+/// How long the body of a refusal is waited for. It is for people to read, and the status must not be lost to the connect
+/// timeout.
+const BODY_PATIENCE: Duration = Duration::from_millis(200);
 
 /// One connection, however long it takes: the caller has the clock (C3).
 pub(crate) async fn dial<N: Net>(
@@ -38,7 +39,7 @@ pub(crate) async fn dial<N: Net>(
         };
         match asked.map_err(met_at)? {
             Led::Upgraded(socket, subprotocol) => {
-                return Ok(Transport::new(socket, connector.framing(), subprotocol));
+                return Ok(Transport::new(socket, connector.framing(), subprotocol, secrets));
             }
             Led::Redirect(location) => {
                 let next = redirect::follow(&request, &location)?;

@@ -38,7 +38,7 @@ pub(crate) fn of_head(fault: &HeadFault) -> Failure {
             Failure::Upgrade { detail: fault.to_string() }
         }
         HeadFault::Ended => {
-            let detail = "the server closed the connection before it had answered the upgrade".to_owned();
+            let detail = "the server closed the connection before it answered the upgrade".to_owned();
             Failure::Io { detail }
         }
         HeadFault::Io(error) => of_exchange(error),
@@ -66,9 +66,8 @@ pub(crate) fn of_connection(error: Error) -> Failure {
             return Failure::Io { detail: "too much is waiting to be written".to_owned() };
         }
         Error::Capacity(CapacityError::MessageTooLong { size, max_size }) => {
-            let detail = format!(
-                "a frame or message of {size} bytes is over the limit of {max_size} (max_frame_size, max_message_size)"
-            );
+            let detail =
+                format!("{size} bytes, over the limit of {max_size} (max_frame_size, max_message_size)");
             (CloseFrame::TOO_BIG, detail)
         }
         Error::Capacity(error @ CapacityError::TooManyHeaders) => {

@@ -30,7 +30,7 @@ pub enum Led<S> {
 /// A connection that has been upgraded: all that `stream` gives are frames.
 pub fn open<S: AsyncRead + AsyncWrite + Unpin>(connector: &Connector, stream: S) -> Transport<S> {
     let socket = Prefixed::new(Bytes::new(), Socket::Plain(Prefixed::new(Bytes::new(), stream)));
-    Transport::new(socket, connector.framing(), None)
+    Transport::new(socket, connector.framing(), None, Secrets::default())
 }
 
 /// One round of an attempt, as it goes once TCP is connected: through the proxy if there is one, then the upgrade.
@@ -50,7 +50,7 @@ pub async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
     let (secrets, patience) = (Secrets::of(request), std::future::pending());
     match handshake::upgrade(request, &secrets, Socket::Plain(stream), patience).await? {
         handshake::Led::Upgraded(socket, subprotocol) => {
-            Ok(Led::Open(Transport::new(socket, connector.framing(), subprotocol)))
+            Ok(Led::Open(Transport::new(socket, connector.framing(), subprotocol, secrets)))
         }
         handshake::Led::Redirect(location) => redirect::follow(request, &location).map(Led::Elsewhere),
     }

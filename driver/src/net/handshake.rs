@@ -103,7 +103,9 @@ async fn final_answer<S: AsyncRead + Unpin>(stream: &mut S) -> Result<(Answer, B
             return Ok((answer, rest));
         }
     }
-    Err(NoAnswer::Invalid(format!("it was announced more than {MAX_INTERIM} times, and did not come")))
+    Err(NoAnswer::Invalid(format!(
+        "more than {MAX_INTERIM} interim answers (HTTP 1xx) arrived, and no final one"
+    )))
 }
 
 /// The request's head as it goes out.

@@ -39,10 +39,8 @@ pub(crate) enum HeadFault {
 impl fmt::Display for HeadFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotHttp => f.write_str("what came back is not HTTP/1.1"),
-            Self::Tls => {
-                f.write_str("the port speaks TLS, and the connection does not: use wss in place of ws")
-            }
+            Self::NotHttp => f.write_str("the answer is not HTTP/1.1: check host and port"),
+            Self::Tls => f.write_str("the port speaks TLS: begin the URL with wss:// instead of ws://"),
             Self::TooLong(limit) => write!(f, "the head of the answer is longer than {limit} bytes"),
             Self::Ended => f.write_str("the connection was closed before the answer was complete"),
             Self::Io(error) => error.fmt(f),

@@ -5,8 +5,9 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
 use super::eyeballs::Unreachable;
 use super::platform::Net;
+use crate::url;
 
-/// What the application said of hosts, by name in small letters.
+/// What the application said of hosts, by their [normal] names.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Hosts {
     addresses: HashMap<String, Vec<IpAddr>>,
@@ -15,35 +16,44 @@ pub(crate) struct Hosts {
 
 impl Hosts {
     pub(crate) fn insert(&mut self, host: &str, addresses: impl IntoIterator<Item = IpAddr>) {
-        self.addresses.insert(host.to_ascii_lowercase(), addresses.into_iter().collect());
+        self.addresses.insert(normal(host), addresses.into_iter().collect());
     }
 
     pub(crate) fn insert_target(&mut self, from: (&str, u16), to: (&str, u16)) {
-        self.targets.insert((from.0.to_ascii_lowercase(), from.1), (to.0.to_owned(), to.1));
+        self.targets.insert((normal(from.0), from.1), (normal(to.0), to.1));
     }
 
     /// The host and port to connect to for those of a URL.
     pub(crate) fn target<'a>(&'a self, host: &'a str, port: u16) -> (&'a str, u16) {
-        let target = self.targets.get(&(host.to_ascii_lowercase(), port));
+        let target = self.targets.get(&(normal(host), port));
         target.map_or((host, port), |(host, port)| (host, *port))
     }
 
     /// The addresses of `host`, in the order of preference. There is at least one.
     pub(crate) async fn lookup<N: Net>(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Unreachable> {
         let with_port = |ip| SocketAddr::new(ip, port);
-        let addresses: Vec<_> = if let Some(given) = self.addresses.get(&host.to_ascii_lowercase()) {
+        let addresses: Vec<_> = if let Some(given) = self.addresses.get(&normal(host)) {
             given.iter().copied().map(with_port).collect()
         } else if let Ok(address) = host.parse() {
             vec![with_port(address)]
         } else {
-            let host = host.to_owned();
-            N::unblock(move || (host, port).to_socket_addrs().map(Vec::from_iter))
+            let name = host.to_owned();
+            N::unblock(move || (name, port).to_socket_addrs().map(Vec::from_iter))
                 .await
-                .map_err(|error| Unreachable::Lookup(error.to_string()))?
+                .map_err(|error| Unreachable::Lookup(format!("{host}: {error}")))?
         };
         if addresses.is_empty() {
-            return Err(Unreachable::Lookup("the name has no addresses".to_owned()));
+            return Err(Unreachable::Lookup(format!("{host}: the name has no addresses")));
         }
         Ok(addresses)
     }
+}
+
+/// One text for all ways to write a name or an address.
+fn normal(host: &str) -> String {
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return address.to_string();
+    }
+    let host = url::parse_authority(host, 0).map_or_else(|_| host.to_owned(), |(ascii, _)| ascii);
+    host.to_ascii_lowercase()
 }

@@ -21,10 +21,11 @@ pub(crate) const fn is_redirect(status: u16) -> bool {
 
 /// The request that `location` asks for in place of `request`.
 pub(crate) fn follow(request: &ConnectRequest, location: &HeaderValue) -> Result<ConnectRequest, Failure> {
-    let url = resolve(request, location).ok_or_else(|| failure("its Location is not a valid URL"))?;
+    let url = resolve(request, location)
+        .ok_or_else(|| failure("the Location of the redirect is not a valid URL"))?;
     let target = ConnectRequest::new(url).map_err(|error| unusable(&error))?;
     if request.scheme() == Scheme::Wss && target.scheme() == Scheme::Ws {
-        return Err(failure("it leads from wss to ws, which would give up TLS"));
+        return Err(failure("the server redirected from wss to ws, which would give up TLS"));
     }
     if same_origin(request, &target) {
         return Ok(target.with_headers_of(request));
@@ -91,20 +92,20 @@ fn resolve(request: &ConnectRequest, location: &HeaderValue) -> Option<String> {
 }
 
 fn failure(why: &str) -> Failure {
-    Failure::Upgrade { detail: format!("the server redirects, and {why}") }
+    Failure::Upgrade { detail: why.to_owned() }
 }
 
 /// Why the new URL cannot be connected to, without the peer's own words (T3).
 fn unusable(error: &UrlError) -> Failure {
     if let UrlError::Scheme { .. } = error {
-        return failure("its Location has another scheme than http, https, ws and wss");
+        return failure("the Location of the redirect is neither http, https, ws nor wss");
     }
-    failure(&format!("its Location cannot be connected to: {error}"))
+    failure(&format!("the Location of the redirect cannot be connected to: {error}"))
 }
 
 /// A redirect after the last that is followed.
 pub(crate) fn too_many() -> Failure {
-    failure(&format!("has done so {MOST} times already"))
+    failure(&format!("the server redirected more than {MOST} times"))
 }
 
 #[cfg(test)]
@@ -143,8 +144,8 @@ mod tests {
         let table = [
             ("wss://a.test/", "ws://a.test/", "would give up TLS"),
             ("wss://a.test/", "http://a.test/", "would give up TLS"),
-            ("ws://a.test/", "ftp://hunter2.test/", "another scheme"),
-            ("ws://a.test/", "hunter2://a.test/", "another scheme"),
+            ("ws://a.test/", "ftp://hunter2.test/", "neither http"),
+            ("ws://a.test/", "hunter2://a.test/", "neither http"),
             ("ws://a.test/", "http://user:hunter2@a.test/", "user name or password"),
             ("ws://a.test/", "http://a.test/hunter2 x", "not a valid URL"),
             ("ws://a.test/", "http://", "cannot be connected to"),

@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
+/// What every system takes. Linux and macOS count whole seconds.
+const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(32_767));
+
 /// What may be set of a socket.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct TcpOptions {
@@ -26,6 +29,7 @@ impl TcpOptions {
         // A feed's frames are small and wanted now: no waiting for a full segment.
         socket.set_tcp_nodelay(true)?;
         if let Some(after) = self.keepalive {
+            let after = after.clamp(KEEPALIVE.0, KEEPALIVE.1);
             socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(after).with_interval(after))?;
         }
         if let Some(local) = self.bind {
@@ -64,14 +68,16 @@ mod tests {
     #[test]
     fn what_is_set_is_set() {
         let (_listener, address) = listen();
-        let options =
-            TcpOptions { bind: Some("127.0.0.2".parse().unwrap()), keepalive: Some(Duration::from_secs(42)) };
-        let stream = options.connect(&address).unwrap();
-        let socket = SockRef::from(&stream);
-        assert!(socket.tcp_nodelay().unwrap());
-        assert!(socket.keepalive().unwrap());
-        assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(42));
-        assert_eq!(stream.local_addr().unwrap().ip(), options.bind.unwrap());
+        for (given, seconds) in [(42_000, 42), (1, 1), (u64::MAX, 32_767)] {
+            let keepalive = Some(Duration::from_millis(given));
+            let options = TcpOptions { bind: Some("127.0.0.2".parse().unwrap()), keepalive };
+            let stream = options.connect(&address).unwrap();
+            let socket = SockRef::from(&stream);
+            assert!(socket.tcp_nodelay().unwrap());
+            assert!(socket.keepalive().unwrap());
+            assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(seconds));
+            assert_eq!(stream.local_addr().unwrap().ip(), options.bind.unwrap());
+        }
     }
 
     #[test]

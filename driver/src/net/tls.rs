@@ -29,8 +29,8 @@ pub(crate) enum Pem {
 impl TlsOptions {
     /// Trusts the certificate authorities in this PEM file as well as the platform's. May be given more than once.
     ///
-    /// A server's self-signed certificate does too, unless it is an authority's (`basicConstraints` `CA:TRUE`, which
-    /// `openssl req -x509` sets by default): no server can use such a one.
+    /// The file may also hold a server's self-signed certificate, unless that is a CA certificate (`basicConstraints`
+    /// `CA:TRUE`, the default of `openssl req -x509`), which no server can use.
     #[must_use]
     pub fn ca_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.authorities.push(Pem::File(file.into()));

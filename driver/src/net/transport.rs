@@ -13,16 +13,20 @@ use tidegate_core::{CloseFrame, Failure, Frame};
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Error, Message};
 
-use super::blocking::{Nowhere, Polled, poll};
+use super::blocking::Polled;
 use super::buffer::{ReadBuffer, STRAIGHT};
 use super::failure;
 use super::head::Prefixed;
 use super::header::{Between, Control, Header, Kind};
 use super::limits::Limits;
 use super::memory::{self, Memory};
-use super::message::{close_frame, sent};
+use super::message::close_frame;
 use super::shared::SHARES;
 use super::socket::Socket;
+use crate::secrets::Secrets;
+
+mod writing;
+use writing::Writing;
 
 /// Frames go out together as long as they are no more than this, in bytes.
 const WRITTEN_AT_ONCE: usize = 128 * 1024;
@@ -37,8 +41,9 @@ const TUNGSTENITE: usize = 1024;
 ///
 /// Frames come out of the [`Stream`] and go into the [`Sink`]; what that promises is said at
 /// [`Transport`](trait@crate::Transport). One task polls both: a poll of the stream writes the pongs that wait, too, and the
-/// task that polled last is the one that is woken. Of pongs that cannot be written the newest is kept. Text that is sent is taken to be UTF-8 and not checked again; a frame of more
-/// than 64 MiB is not sent ([`Failure::Io`]). Dropping it drops the socket.
+/// task that polled last is the one that is woken. Of the pongs that cannot be written the newest is kept. Text is sent as it
+/// is, without a check that it is UTF-8. A frame of more than 64 MiB is not sent ([`Failure::Io`]). Dropping it drops the
+/// socket.
 pub struct Transport<S> {
     frames: Frames<Socket<Prefixed<S>>>,
     subprotocol: Option<String>,
@@ -49,9 +54,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
         socket: Prefixed<Socket<Prefixed<S>>>,
         framing: Framing,
         subprotocol: Option<String>,
+        secrets: Secrets,
     ) -> Self {
         let (prefix, socket) = socket.into_parts();
-        Self { frames: Frames::new(socket, prefix, framing), subprotocol }
+        Self { frames: Frames::new(socket, prefix, framing, secrets), subprotocol }
     }
 
     /// The subprotocol that the server chose of those that were offered (RFC 6455 §1.9).
@@ -116,7 +122,7 @@ impl Framing {
             .read_buffer_size(TUNGSTENITE)
             .write_buffer_size(WRITTEN_AT_ONCE.min(self.max_write_buffer_size / 2))
             .max_write_buffer_size(self.max_write_buffer_size)
-            .max_frame_size(Some(self.limits.frame))
+            .max_frame_size(Some(self.limits.frame.min(self.limits.message)))
             .max_message_size(Some(self.limits.message))
     }
 }
@@ -133,17 +139,8 @@ struct Frames<S> {
     /// The answer to the newest ping, until all before it has been written (O2).
     pong: Option<Bytes>,
     close: Close,
-}
-
-/// State of the frames that tungstenite has buffered for writing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Writing {
-    /// Nothing.
-    Flushed,
-    /// Something, and there is room for another frame.
-    Unflushed,
-    /// Enough: all of it goes out before the next frame.
-    Full,
+    /// Of redirects, which nobody above knows: the reason of a Close may repeat them (T3).
+    secrets: Secrets,
 }
 
 /// How far reading is.
@@ -210,7 +207,7 @@ enum Close {
 type Step = Result<Option<Frame>, Failure>;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
-    fn new(socket: S, prefix: Bytes, framing: Framing) -> Self {
+    fn new(socket: S, prefix: Bytes, framing: Framing, secrets: Secrets) -> Self {
         Self {
             socket,
             buffer: ReadBuffer::new(framing.read_buffer_size, prefix),
@@ -220,14 +217,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
             writing: Writing::Flushed,
             pong: None,
             close: Close::None,
+            secrets,
         }
     }
 
     #[inline]
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Failure>>> {
-        if self.pong.is_some() || self.writing != Writing::Flushed {
-            // Reading never depends on it: the sink is where a failure to write is reported.
-            let _ = self.poll_flush(cx);
+        if !matches!(self.reading, Reading::Before(_)) {
+            self.write_waiting(cx);
         }
         for _ in 0..STEPS {
             let step = match &mut self.reading {
@@ -272,6 +269,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
         Poll::Pending
     }
 
+    /// Before the socket is read. Reading never depends on it: the sink is where a failure to write is reported.
+    fn write_waiting(&mut self, cx: &mut Context<'_>) {
+        if self.pong.is_some() || self.writing != Writing::Flushed {
+            let _ = self.poll_flush(cx);
+        }
+    }
+
     /// Continues with all but a whole message.
     #[cold]
     fn poll_begin(&mut self, header: Header, cx: &mut Context<'_>) -> Poll<Step> {
@@ -286,6 +290,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
                 return Poll::Ready(self.control(kind, payload).map(Some));
             }
             Header::Partial | Header::Message { .. } | Header::Control { .. } => {
+                self.write_waiting(cx);
                 match ready!(self.buffer.poll_more(&mut self.socket, cx)) {
                     Ok(0) => return Poll::Ready(Err(failure::without_close())),
                     Ok(_) => {}
@@ -312,7 +317,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
             }
             Control::Pong => Frame::Pong(payload),
             Control::Close => {
-                let frame = close_frame(&payload)?;
+                let mut frame = close_frame(&payload)?;
+                if let Some(close) = &mut frame {
+                    close.reason = self.secrets.hidden_in(&close.reason);
+                }
                 if let Close::None = self.close {
                     // With the code alone (RFC 6455 §5.5.1). A full buffer has no room for it, and no reader.
                     let answer = frame.as_ref().map(|frame| CloseFrame::new(frame.code));
@@ -376,66 +384,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
         let violation = matches!(failure, Failure::Protocol { .. });
         self.reading = if violation { Reading::Discarding } else { Reading::Ended };
         failure
-    }
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        match self.writing {
-            Writing::Flushed | Writing::Unflushed => Poll::Ready(Ok(())),
-            Writing::Full => self.poll_flush(cx),
-        }
-    }
-
-    fn start_send(&mut self, frame: Frame) -> Result<(), Failure> {
-        let is_close = matches!(frame, Frame::Close(_));
-        match self.close {
-            Close::None if is_close => self.close = Close::Sent,
-            Close::None => {}
-            // The answer is queued, or ours has gone out: flushing is all that is left to do.
-            Close::Sent | Close::Received if is_close => return Ok(()),
-            Close::Sent | Close::Received => {
-                let detail = "a frame was sent after Close".to_owned();
-                return Err(Failure::Io { detail });
-            }
-        }
-        self.buffer_frame(frame)
-    }
-
-    /// Queues a frame behind those before it.
-    fn buffer_frame(&mut self, frame: Frame) -> Result<(), Failure> {
-        self.writing = match poll(self.context.write(&mut Nowhere, sent(frame))) {
-            Poll::Ready(result) => result.map(|()| Writing::Unflushed).map_err(failure::of_connection)?,
-            // It is queued, and the buffer is large by now.
-            Poll::Pending => Writing::Full,
-        };
-        Ok(())
-    }
-
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        loop {
-            let mut socket = Polled { socket: &mut self.socket, buffer: &mut self.buffer, cx, left: 0 };
-            let flushed = ready!(poll(self.context.flush(&mut socket)));
-            self.writing = Writing::Flushed;
-            let pong = self.pong.take();
-            self.written(flushed)?;
-            // Only now, so that one pong waits at most, however many pings come (O2).
-            let Some(pong) = pong.filter(|_| self.close == Close::None) else { return Poll::Ready(Ok(())) };
-            self.buffer_frame(Frame::Pong(pong))?;
-        }
-    }
-
-    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        if self.close == Close::None {
-            self.start_send(Frame::Close(None))?;
-        }
-        self.poll_flush(cx)
-    }
-
-    /// Once the peer has sent Close it need not wait for our answer: that it cannot be written is no failure.
-    fn written(&self, result: tungstenite::Result<()>) -> Result<(), Failure> {
-        match (self.close, result) {
-            (Close::Received, _) | (_, Ok(()) | Err(Error::ConnectionClosed)) => Ok(()),
-            (Close::None | Close::Sent, Err(error)) => Err(failure::of_connection(error)),
-        }
     }
 }
 

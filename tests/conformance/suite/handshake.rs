@@ -224,7 +224,7 @@ async fn a_port_that_speaks_tls<A: Adapter>() {
     for version in [1, 3] {
         let alert = move |_: &str| vec![21, 3, version, 0, 2, 2, 70];
         let failure = answered::<A>(alert).await.unwrap_err();
-        let expected = "the port speaks TLS, and the connection does not: use wss in place of ws";
+        let expected = "the port speaks TLS: begin the URL with wss:// instead of ws://";
         assert_eq!(failure, upgrade_failure(expected));
     }
 }
@@ -243,7 +243,7 @@ async fn what_is_not_http<A: Adapter>() {
     ];
     for bytes in table {
         let failure = answered::<A>(|_| bytes.to_vec()).await.unwrap_err();
-        assert_eq!(failure, upgrade_failure("what came back is not HTTP/1.1"), "{bytes:?}");
+        assert_eq!(failure, upgrade_failure("the answer is not HTTP/1.1: check host and port"), "{bytes:?}");
     }
 }
 
@@ -480,7 +480,7 @@ async fn a_server_that_closes_without_an_answer<A: Adapter>() {
             peer.raw(part.as_bytes())?;
             peer.fin()
         });
-        let detail = "the server closed the connection before it had answered the upgrade".to_owned();
+        let detail = "the server closed the connection before it answered the upgrade".to_owned();
         assert_eq!(connect::<A>(&server.url()).await.unwrap_err(), Failure::Io { detail }, "{part:?}");
         within(server.saw(1, Fact::Gone)).await;
     }

@@ -28,6 +28,7 @@ cases! {
         to_a_server_of_another_author needs [TINYPROXY, MICROSOCKS, WEBSOCKETS],
         the_name_is_looked_up_where_the_scheme_says needs [MICROSOCKS],
         the_certificate_is_the_hosts_not_the_proxys needs [TINYPROXY],
+        another_place_stands_for_that_of_the_url needs [TINYPROXY],
         credentials_that_tinyproxy_refuses needs [TINYPROXY],
         credentials_that_microsocks_refuses needs [MICROSOCKS],
         a_proxy_that_is_not_there,
@@ -179,6 +180,20 @@ async fn the_certificate_is_the_hosts_not_the_proxys<M: Mode>() {
         panic!("{reason}");
     };
     proxy.wait_for_tunnels(1);
+}
+
+/// The proxy is asked for that place, and the certificate is still that of the URL's host.
+async fn another_place_stands_for_that_of_the_url<M: Mode>() {
+    let proxy = peers::Proxy::http(None).unwrap();
+    let secured = Secured::start(["feed.test"]);
+    let place = ("localhost", secured.server.address().port());
+    let connector = Connector::default()
+        .proxy(Proxy::new(&proxy.url(None)).unwrap())
+        .connect_to(("feed.test", 443), place)
+        .tls(secured.trusting())
+        .unwrap();
+    reconnects::<M>(&proxy, 0, M::feed("wss://feed.test/feed").connector(connector)).await;
+    assert_eq!(secured.server.headers("host"), vec![Some("feed.test".to_owned()); 2]);
 }
 
 /// How a feed with one retry ends: its reason, and after how many attempts. It shows no password anywhere.

@@ -12,11 +12,11 @@ use http::{HeaderName, HeaderValue};
 use tidegate::tokio::rustls::crypto::ring;
 use tidegate::tokio::rustls::pki_types::PrivatePkcs8KeyDer;
 use tidegate::tokio::rustls::{ServerConfig, ServerConnection, StreamOwned};
-use tidegate::{ConnectRequest, Failure, Frame};
+use tidegate::{CloseFrame, ConnectRequest, Failure, Frame};
 use tidegate_tests::once::{connect, next as next_frame, request};
 use tidegate_tests::pki::{Authority, Identity, Leaf};
 use tidegate_tests::prelude::*;
-use tidegate_tests::server::{Fact, Server, switching};
+use tidegate_tests::server::{CLOSE, Fact, Server, frame, switching};
 use tidegate_tests::{Connector, TlsOptions};
 
 cases! {
@@ -29,6 +29,7 @@ cases! {
         never_from_wss_to_ws,
         another_origin_is_named_and_not_followed,
         credentials_stay_with_their_origin,
+        a_secret_of_the_new_url_is_hidden_too,
         where_it_was_refused_is_told,
         one_deadline_over_the_whole_chain,
         a_redirect_whose_body_never_ends,
@@ -131,7 +132,7 @@ async fn five_are_followed_and_no_more<A: Adapter>() {
     assert_eq!(arrives::<A>(&five).await.as_deref(), Ok("/5"));
     assert_eq!(paths(&five), ["/feed", "/1", "/2", "/3", "/4", "/5"]);
     let six = chain(6);
-    let detail = "the server redirects, and has done so 5 times already".to_owned();
+    let detail = "the server redirected more than 5 times".to_owned();
     assert_eq!(arrives::<A>(&six).await, Err(Failure::Upgrade { detail }));
     assert_eq!(paths(&six).len(), 6);
     within(six.all_gone()).await;
@@ -236,6 +237,23 @@ async fn another_origin_is_named_and_not_followed<A: Adapter>() {
     let to = format!("ws://127.0.0.1:{}/***/there", there.port());
     assert_eq!(failure, Failure::Redirected { to });
     assert_eq!((here.accepted(), there.accepted()), (1, 0));
+}
+
+/// T3: in the reason of a Close as well.
+async fn a_secret_of_the_new_url_is_hidden_too<A: Adapter>() {
+    let server = Server::start(|number, peer| {
+        let request = peer.request()?;
+        if number == 1 {
+            peer.raw(b"HTTP/1.1 302 Found\r\nLocation: /there?token=hunter2\r\nContent-Length: 0\r\n\r\n")?;
+            return peer.listen();
+        }
+        peer.raw(switching(&request).as_bytes())?;
+        peer.raw(&frame(CLOSE, b"\x0f\xa1hunter2 has expired"))?;
+        peer.listen()
+    });
+    let mut transport = connect::<A>(&server.url()).await.unwrap();
+    let closed = next_frame::<A>(&mut transport).await.unwrap().unwrap();
+    assert_eq!(closed, Frame::Close(Some(CloseFrame { code: 4001, reason: "*** has expired".to_owned() })));
 }
 
 /// At which URL, and none of its query.

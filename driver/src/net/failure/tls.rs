@@ -86,17 +86,14 @@ pub(crate) fn of_options(error: &TlsError) -> Failure {
 pub(crate) fn of_provider() -> Failure {
     failure(explained(
         TlsProblem::Misconfigured,
-        "the process's default provider of cryptography has nothing for TLS 1.2 and 1.3: install another, or give a \
+        "the process's default CryptoProvider supports neither TLS 1.2 nor TLS 1.3: install another, or give a \
          client_config",
     ))
 }
 
 /// The platform has no authorities to trust, and the options add none.
 pub(crate) fn no_roots() -> Failure {
-    failure(explained(
-        TlsProblem::NoRoots,
-        "this machine has no certificates of authorities that can be loaded",
-    ))
+    failure(explained(TlsProblem::NoRoots, "no trusted CA certificates could be loaded from this machine"))
 }
 
 fn of_rustls(error: &io::Error) -> Option<&Error> {
@@ -133,8 +130,8 @@ const fn help(problem: TlsProblem) -> Option<&'static str> {
         TlsProblem::Expired => "have the server's certificate renewed, or set this machine's clock right",
         TlsProblem::Revoked => "have the server's certificate replaced, or the revocation list renewed",
         TlsProblem::BadSignature => {
-            "give the present certificate of its authority, or the server's own if it is self-signed, as ca_file, or have \
-             another certificate issued for the server"
+            "give its authority's current certificate as ca_file (or the server's own, if it is self-signed), or have the \
+             server's certificate reissued"
         }
         TlsProblem::BadCertificate => "have another certificate issued for the server",
         TlsProblem::ClientCertificate => {
@@ -167,7 +164,7 @@ fn explain(error: &Error) -> Explained {
         | Error::PeerMisbehaved(_) => explained(TlsProblem::Protocol, "the server broke the TLS protocol"),
         Error::InvalidMessage(_) | Error::DecryptError | Error::PeerSentOversizedRecord => explained(
             TlsProblem::Protocol,
-            "what arrived is not valid TLS: the server is faulty, or something in between changed it",
+            "the server's answer is not valid TLS: the server is faulty, or a device in between changed it",
         ),
         Error::NoCertificatesPresented => explained(TlsProblem::Protocol, "the server sent no certificate"),
         Error::UnsupportedNameType => UNSUPPORTED_NAME,
@@ -214,7 +211,7 @@ const fn of_incompatible(error: &PeerIncompatible) -> Explained {
 /// What the server says of this side (RFC 8446 §6.2).
 fn of_alert(alert: AlertDescription) -> Explained {
     use AlertDescription as Alert;
-    use TlsProblem::{ClientCertificate, NoCommonProtocol, Protocol, WrongHost};
+    use TlsProblem::{ClientCertificate, NoCommonProtocol, Protocol};
     let (problem, sentence) = match alert {
         // Before TLS 1.3 there was no alert of its own for a certificate that is missing.
         Alert::HandshakeFailure => (
@@ -251,7 +248,8 @@ fn of_alert(alert: AlertDescription) -> Explained {
         | Alert::CertificateUnobtainable
         | Alert::BadCertificateHashValue
         | Alert::AccessDenied => (ClientCertificate, "the server refused the client certificate"),
-        Alert::UnrecognisedName => (WrongHost, "the server has no certificate for this host"),
+        // Of a server that has no certificate yet, too.
+        Alert::UnrecognisedName => (NoCommonProtocol, "the server has no certificate for this host"),
         Alert::InternalError => (Protocol, "the server reports an internal error"),
         Alert::CloseNotify | Alert::UserCanceled | Alert::NoRenegotiation => {
             (Protocol, "the server ended TLS")

@@ -44,7 +44,7 @@ pub(super) async fn tunnel<S: AsyncRead + AsyncWrite + Unpin>(
         // Whatever its headers say, it has no body (RFC 9110 §9.3.6).
         Some(200..=299) => Ok(stream),
         Some(status) => Err(refusal(status, authorization.is_some())),
-        None => Err(failure(ProxyProblem::Failed, "what came back is not HTTP/1.1")),
+        None => Err(failure(ProxyProblem::Failed, "the answer is not HTTP/1.1: check host and port")),
     }
 }
 
@@ -74,10 +74,10 @@ fn status(head: &[u8]) -> Option<u16> {
 fn refusal(status: u16, authorized: bool) -> Failure {
     let (problem, what) = match status {
         // 401 is the server's to say, but tinyproxy says it of wrong credentials.
-        401 | 407 if authorized => (ProxyProblem::Credentials, "it refuses the credentials it was given"),
-        401 | 407 => (ProxyProblem::Credentials, "it wants credentials"),
-        408 | 425 | 429 => (ProxyProblem::Failed, "it has no time for it now"),
-        400..=499 => (ProxyProblem::Forbidden, "it does not let this host through"),
+        401 | 407 if authorized => (ProxyProblem::Credentials, "it refuses these credentials"),
+        401 | 407 => (ProxyProblem::Credentials, "it requires credentials"),
+        408 | 425 | 429 => (ProxyProblem::Failed, "it is busy"),
+        400..=499 => (ProxyProblem::Forbidden, "it does not allow this host"),
         _ => (ProxyProblem::Failed, "it could not connect"),
     };
     failure(problem, format!("{what} (HTTP status {status})"))

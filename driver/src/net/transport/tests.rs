@@ -17,7 +17,11 @@ async fn pair(
     let stream = tokio::io::join(inbound, outbound).compat();
     let framing = Framing { read_buffer_size: 1024, max_write_buffer_size: 1024, limits: Limits::default() };
     let socket = Socket::Plain(Prefixed::new(Bytes::new(), stream));
-    (Transport::new(Prefixed::new(Bytes::new(), socket), framing, None), to_client, from_client)
+    (
+        Transport::new(Prefixed::new(Bytes::new(), socket), framing, None, Secrets::default()),
+        to_client,
+        from_client,
+    )
 }
 
 fn ping(number: u32) -> Vec<u8> {

@@ -14,8 +14,8 @@ use super::{Explained, UNKNOWN, explained, shown};
 /// How many names of a certificate are shown.
 const NAMES: usize = 3;
 
-const AUTHORITY: &str = "the server's certificate is one of an authority (basicConstraints CA:TRUE, which openssl req \
-                         -x509 sets unless told CA:FALSE), and no server can use that";
+const AUTHORITY: &str = "the server's certificate is a CA certificate (basicConstraints CA:TRUE, the default of openssl \
+                         req -x509), which no server can use";
 const NOT_FOR_SERVERS: &str = "the server's certificate is not for servers (extended key usage)";
 const MALFORMED: &str = "the server's certificate is not correctly encoded";
 const TOO_COMPLEX: &str = "the server's chain of certificates is too long or too complex";
@@ -52,13 +52,13 @@ pub(super) fn explain(error: &CertificateError) -> Explained {
         }
         CertificateError::BadSignature => explained(
             BadSignature,
-            "a signature does not verify: the authority has another key than the trusted certificate of that name, \
-             the server's key is not that of its certificate, or an RSA key has fewer than 2048 bits",
+            "a signature is wrong: the trusted CA certificate of that name has another key, the server's key does not \
+             match its certificate, or an RSA key is shorter than 2048 bits",
         ),
         CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => explained(
             BadSignature,
-            "the signature on the server's certificate is of another kind than the key of the trusted authority of \
-             that name",
+            "the signature on the server's certificate needs another kind of key than that of the trusted CA of that \
+             name",
         ),
         #[expect(deprecated, reason = "verifiers of others may still report it")]
         CertificateError::UnsupportedSignatureAlgorithm
@@ -87,7 +87,7 @@ const fn of_webpki(error: &Webpki) -> Explained {
     use Webpki as W;
     let sentence = match error {
         W::CaUsedAsEndEntity => AUTHORITY,
-        W::EndEntityUsedAsCa => "the server's certificate is signed by one that is not an authority's",
+        W::EndEntityUsedAsCa => "the certificate that signed the server's is not a CA certificate",
         W::NameConstraintViolation => "the authority must not issue certificates for this host",
         W::CertDistrusted => "the key of a certificate in the server's chain is distrusted",
         W::UnsupportedCertVersion => "the server's certificate is not X.509 version 3",

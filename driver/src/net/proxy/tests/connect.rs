@@ -99,18 +99,18 @@ fn refusals_are_told_apart_by_status() {
 #[test]
 fn a_407_says_whether_credentials_were_missing_or_wrong() {
     let answer = "HTTP/1.1 407 x\r\nProxy-Authenticate: Basic\r\n\r\n";
-    assert_eq!(refused_with(answer).1, "it wants credentials (HTTP status 407)");
+    assert_eq!(refused_with(answer).1, "it requires credentials (HTTP status 407)");
 
     let request = format!("{}\r\nProxy-Authorization: Basic dTpw\r\n\r\n", REQUEST.trim_end());
     let (_, detail) = refused(&proxy("http://u:p@proxy"), &target(), &[hears(request), says(answer)]);
-    assert_eq!(detail, "it refuses the credentials it was given (HTTP status 407)");
+    assert_eq!(detail, "it refuses these credentials (HTTP status 407)");
 }
 
 #[test]
 fn what_is_no_answer_is_a_failure_of_the_attempt() {
     let endless = format!("HTTP/1.1 200 OK\r\nX: {}", "x".repeat(17 * 1024));
     let closed = "the connection was closed before the answer was complete";
-    let not_http = "what came back is not HTTP/1.1";
+    let not_http = "the answer is not HTTP/1.1: check host and port";
     let cases = [
         ("SSH-2.0-OpenSSH\r\n", not_http),
         ("\x16\x03\x01", not_http),

@@ -65,7 +65,8 @@ fn with_transport(bytes: &[u8], prefix: usize, pieces: Vec<usize>) -> Outcome {
     let (prefix, rest) = bytes.split_at(prefix.min(bytes.len()));
     let limits = Limits { frame: MAX_FRAME, message: MAX_MESSAGE };
     let framing = Framing { read_buffer_size: 1024, max_write_buffer_size: 1 << 20, limits };
-    let mut frames = Frames::new(Peer::new(rest, pieces), Bytes::copy_from_slice(prefix), framing);
+    let mut frames =
+        Frames::new(Peer::new(rest, pieces), Bytes::copy_from_slice(prefix), framing, Secrets::default());
     let mut outcome = Vec::new();
     futures_executor::block_on(async {
         loop {
