@@ -114,7 +114,7 @@ def test_advice_while_it_cannot_get_on(peers, tail, figure):
     running.finish(1)
     advice = [line for line in running.errors.texts[:-1] if "--max-retries" in line]
     figure(advice[0])
-    assert [line.split("failed ")[1].split()[0] for line in advice] == ["5", "10", "20"]
+    assert [line.split("] ")[1].split()[0] for line in advice] == ["5", "10", "20"]
     assert "operator" in advice[0]
 
 

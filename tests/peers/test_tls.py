@@ -98,7 +98,7 @@ def test_debians_snakeoil_certificate(peers, tail, figure, tmp_path):
     assert tail(server, "--ca", certificate, "--count", 1).finish(0) == ["over TLS"]
 
 
-@pytest.mark.parametrize("options, says", [("rsa:1024", "fewer than 2048 bits"), ("rsa:2048 -sha1", "such as SHA-1")])
+@pytest.mark.parametrize("options, says", [("rsa:1024", "shorter than 2048 bits"), ("rsa:2048 -sha1", "such as SHA-1")])
 def test_a_certificate_that_is_too_weak(peers, tail, figure, tmp_path, options, says):
     """No signature of that kind counts, though the file is trusted. OpenSSL has to be allowed to serve it."""
     certificate, key = tmp_path / "weak.pem", tmp_path / "weak.key"
