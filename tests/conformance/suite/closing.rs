@@ -53,8 +53,8 @@ async fn a_close_of_the_peer_comes_out_is_answered_and_ends_the_stream<A: Adapte
     // As the driver does it: Close in turn, which only flushes the answer that is queued: the code alone.
     within(client.send(normal())).await.unwrap();
     assert_eq!(within(server.saw_frames(1, 1)).await, [(CLOSE, b"\x03\xe9".to_vec())]);
-    let refused = within(client.send(Frame::Text("too late".into()))).await.unwrap_err();
-    assert_eq!(refused.kind(), "io");
+    // Nobody reads it, and it must not cost the answer.
+    within(client.send(Frame::Text("too late".into()))).await.unwrap();
     within(client.flush()).await.unwrap();
 
     server.open("end");

@@ -152,13 +152,10 @@ async fn the_limits_are_those_of_the_connector<A: Adapter>() {
     let limits = Limits::default().max_frame_size(10).unwrap().max_message_size(15).unwrap();
     let connector = Connector::default().limits(limits);
     let table: [(&[u8], &str); 2] = [
-        (
-            &[0x82, 11],
-            "a frame or message of 11 bytes is over the limit of 10 (max_frame_size, max_message_size)",
-        ),
+        (&[0x82, 11], "11 bytes, over the limit of 10 (max_frame_size, max_message_size)"),
         (
             b"\x02\x0a0123456789\x80\x060123456",
-            "a frame or message of 16 bytes is over the limit of 15 (max_frame_size, max_message_size)",
+            "16 bytes, over the limit of 15 (max_frame_size, max_message_size)",
         ),
     ];
     for (bytes, expected) in table {

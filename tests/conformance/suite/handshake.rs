@@ -320,7 +320,7 @@ async fn interim_answers_are_skipped<A: Adapter>() {
 async fn interim_answers_without_end<A: Adapter>() {
     let endless = |_: &str| b"HTTP/1.1 102 Processing\r\n\r\n".repeat(1000);
     let failure = answered::<A>(endless).await.unwrap_err();
-    assert_eq!(failure, upgrade_failure("it was announced more than 5 times, and did not come"));
+    assert_eq!(failure, upgrade_failure("more than 5 interim answers (HTTP 1xx) arrived, and no final one"));
 }
 
 async fn a_refusal_tells_status_and_retry_after<A: Adapter>() {

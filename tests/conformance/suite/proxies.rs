@@ -230,7 +230,7 @@ const RETRIED: (&str, usize) = ("retries_exhausted", 2);
 async fn credentials_that_tinyproxy_refuses<M: Mode>() {
     let server = Server::start(greet);
     let proxy = peers::Proxy::http(RIGHT).unwrap();
-    for (credentials, words) in [(WRONG, "refuses the credentials"), (None, "wants credentials")] {
+    for (credentials, words) in [(WRONG, "refuses these credentials"), (None, "requires credentials")] {
         let ended = ending::<M>(&server.url(), &proxy.url(credentials), WAIT).await;
         assert_ends(&ended, ProxyProblem::Credentials, FATAL);
         assert!(ended.0.to_string().contains(words), "{}", ended.0);
@@ -242,7 +242,7 @@ async fn credentials_that_tinyproxy_refuses<M: Mode>() {
 async fn credentials_that_microsocks_refuses<M: Mode>() {
     let server = Server::start(greet);
     let proxy = peers::Proxy::socks5(RIGHT).unwrap();
-    for (credentials, words) in [(WRONG, "refuses the credentials"), (None, "wants credentials")] {
+    for (credentials, words) in [(WRONG, "refuses these credentials"), (None, "requires credentials")] {
         let ended = ending::<M>(&server.url(), &proxy.url(credentials), WAIT).await;
         assert_ends(&ended, ProxyProblem::Credentials, FATAL);
         assert!(ended.0.to_string().contains(words), "{}", ended.0);

@@ -211,7 +211,7 @@ async fn never_from_wss_to_ws<A: Adapter>() {
     let authority = Authority::new();
     let identity = authority.issue(Leaf::localhost());
     let plain = routed(|_| None);
-    let detail = "the server redirects, and it leads from wss to ws, which would give up TLS".to_owned();
+    let detail = "the server redirected from wss to ws, which would give up TLS".to_owned();
     for (first_plain, scheme) in [(false, "ws"), (false, "http"), (true, "ws")] {
         let port = redirecting_over_tls(&identity, format!("{scheme}://localhost:{}/", plain.port()));
         let secure = format!("wss://localhost:{port}/");

@@ -173,7 +173,7 @@ async fn what_is_settled_here_is_fatal<M: Mode>() {
         (good(&Authority::new()), TlsProblem::UnknownIssuer, "ca_file"),
         (other_host, TlsProblem::WrongHost, "other.test"),
         (good(&authority.with_key(KeyPair::generate().unwrap())), TlsProblem::BadSignature, "another key"),
-        (Speaks::with(authority.identity()).serve(), TlsProblem::BadCertificate, "CA:FALSE"),
+        (Speaks::with(authority.identity()).serve(), TlsProblem::BadCertificate, "CA:TRUE"),
         (required, TlsProblem::ClientCertificate, "client_certificate_files"),
         (plain(), TlsProblem::PlainServer, "ws://"),
     ];
@@ -234,7 +234,7 @@ async fn a_certificate_that_is_not_valid_now<A: Adapter>() {
 async fn certificates_that_no_server_can_use<A: Adapter>() {
     let authority = Authority::new();
     let table = [
-        (authority.identity(), "one of an authority"),
+        (authority.identity(), "a CA certificate"),
         (authority.issue(Leaf::client("localhost")), "not for servers"),
     ];
     for (identity, words) in table {

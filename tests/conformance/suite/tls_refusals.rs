@@ -49,7 +49,7 @@ async fn the_certificates_key_must_be_the_servers<A: Adapter>() {
         let server = impostor(&authority, version);
         for options in [trusting(&authority), TlsOptions::default().dangerously_accept_any_certificate()] {
             let result = connect::<A>(&server.secure_url("localhost"), options).await;
-            assert_problem(result, TlsProblem::BadSignature, &["not that of its certificate"]);
+            assert_problem(result, TlsProblem::BadSignature, &["does not match its certificate"]);
         }
     }
 }
@@ -72,7 +72,7 @@ async fn alerts_are_told_apart<A: Adapter>() {
         (116, TlsProblem::ClientCertificate, &["client_certificate_files"]),
         // An internal error of the server's.
         (80, TlsProblem::Protocol, &["an internal error", "TLS alert 80"]),
-        (112, TlsProblem::WrongHost, &["no certificate for this host"]),
+        (112, TlsProblem::NoCommonProtocol, &["no certificate for this host"]),
     ];
     for (alert, problem, words) in table {
         let server = Server::start(move |_, peer| {

@@ -351,7 +351,7 @@ async fn a_length_that_is_only_claimed_costs_nothing<A: Adapter>() {
     let mut client = request::<A>(asked(&server), Connector::default()).await.unwrap();
     let failure = next_frame::<A>(&mut client).await.unwrap().unwrap_err();
     let Failure::Protocol { code: 1009, detail } = failure else { panic!("{failure}") };
-    assert!(detail.contains(&format!("{TIB} bytes is over the limit of {} ", 16 << 20)), "{detail}");
+    assert!(detail.contains(&format!("{TIB} bytes, over the limit of {} ", 16 << 20)), "{detail}");
     // Where the system tells.
     if let Some(peak) = peak_memory() {
         assert!(peak < TIB, "{peak} bytes were reserved");
