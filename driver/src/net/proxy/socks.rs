@@ -83,10 +83,10 @@ async fn authenticate<S: AsyncRead + AsyncWrite + Unpin>(
             send(stream, &[vec![1], part(user), part(password)].concat()).await?;
             // The version of this exchange is not looked at: some proxies send that of SOCKS.
             let [_, status] = read(stream).await?;
-            if status == 0 { Ok(()) } else { refused("it refuses the credentials it was given") }
+            if status == 0 { Ok(()) } else { refused("it refuses these credentials") }
         }
         (0xff, Some(_)) => refused("it takes neither a user name and a password nor none"),
-        (0xff | USER_AND_PASSWORD, None) => refused("it wants credentials"),
+        (0xff | USER_AND_PASSWORD, None) => refused("it requires credentials"),
         (_, _) => Err(not_socks()),
     }
 }

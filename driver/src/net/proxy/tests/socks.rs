@@ -101,11 +101,11 @@ fn a_name_has_at_most_255_bytes() {
 fn refused_and_missing_credentials_are_told_apart() {
     let asked = [hears(NO_AUTH_OR_PASSWORD), says([5, 2]), hears(b"\x01\x05us er\x04pass"), says([1, 7])];
     let wrong = refused(&with_password(), &target(), &asked);
-    assert_eq!(wrong, (ProxyProblem::Credentials, "it refuses the credentials it was given".to_owned()));
+    assert_eq!(wrong, (ProxyProblem::Credentials, "it refuses these credentials".to_owned()));
 
     for method in [0xff, 2] {
         let missing = refused(&plain(), &target(), &[hears(NO_AUTH), says([5, method])]);
-        assert_eq!(missing, (ProxyProblem::Credentials, "it wants credentials".to_owned()));
+        assert_eq!(missing, (ProxyProblem::Credentials, "it requires credentials".to_owned()));
     }
 
     let other = refused(&with_password(), &target(), &[hears(NO_AUTH_OR_PASSWORD), says([5, 0xff])]);
