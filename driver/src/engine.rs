@@ -13,7 +13,7 @@ use crate::control::Control;
 use crate::link::{Dialed, Link};
 use crate::observe::Observer;
 use crate::resolve::Target;
-use crate::runtime::{Alarm, Runtime};
+use crate::runtime::Runtime;
 use crate::turn::{Budget, Running, Turn};
 
 mod due;
@@ -352,33 +352,6 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
             self.tell(Event::Lost { id, failure }, now);
         }
         self.actions(now);
-    }
-
-    /// Moves the alarm if it must ring earlier than it would, or has rung; and registers with it.
-    fn park(&mut self, cx: &mut Context<'_>, turn: &Turn, comes_back: bool) -> Poll<StopReason> {
-        if turn.budget.is_spent() && self.feed.wants_frames() {
-            if !comes_back {
-                cx.waker().wake_by_ref();
-            }
-            return Poll::Pending;
-        }
-        let deadline = match self.verdict {
-            Deadline::Never => self.feed.deadline(),
-            Deadline::At(_) => self.verdict,
-        };
-        if let Deadline::At(at) = deadline
-            && deadline < self.rings
-            && !(bug!(AlarmNotMoved) && self.rings != Deadline::Never)
-        {
-            self.alarm.set(at);
-            self.rings = deadline;
-        }
-        if self.rings != Deadline::Never && self.alarm.poll_ring(cx).is_ready() {
-            self.rings = Deadline::Never;
-            // The clock decides whether something is due, not the alarm: look again.
-            cx.waker().wake_by_ref();
-        }
-        Poll::Pending
     }
 }
 

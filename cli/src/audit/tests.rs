@@ -84,7 +84,7 @@ fn drops_excuse_as_many_as_they_announce() {
     let verdict = audit(&[Live(1), Trades(&[1]), Drop(2), Trades(&[5, 7])]);
     assert_eq!((verdict.lost_in_gaps, verdict.lost_unannounced), (2, 2));
     assert!(!verdict.passed());
-    // What was announced and not needed, other messages say, is not kept for later.
+    // An announcement that was not needed is not kept for later.
     let verdict = audit(&[Live(1), Trades(&[1]), Drop(9), Trades(&[2, 4])]);
     assert_eq!((verdict.lost_in_gaps, verdict.lost_unannounced), (0, 1));
 }

@@ -1,13 +1,14 @@
-//! What is due, and the second look before a verdict (L2).
+//! Deadlines, the alarm for the next one, and the second look before a verdict (L2).
 
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tidegate_core::{ConnectionId, Deadline, Event, Failure, FrameHandler};
+use tidegate_core::{ConnectionId, Deadline, Event, Failure, FrameHandler, StopReason};
 
 use super::Engine;
 use crate::bugs::bug;
 use crate::link::Link;
-use crate::runtime::Runtime;
+use crate::runtime::{Alarm, Runtime};
 use crate::turn::Turn;
 
 /// How long the runtime has to look at the socket before a verdict. One turn of its loop is enough; a runtime's timer may
@@ -77,5 +78,32 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
             }
             Link::Up { .. } | Link::Down | Link::Resolving { .. } | Link::Connecting { .. } => None,
         }
+    }
+
+    /// Moves the alarm if it must ring earlier than it would, or has rung; and registers with it.
+    pub(super) fn park(&mut self, cx: &mut Context<'_>, turn: &Turn, comes_back: bool) -> Poll<StopReason> {
+        if turn.budget.is_spent() && self.feed.wants_frames() {
+            if !comes_back {
+                cx.waker().wake_by_ref();
+            }
+            return Poll::Pending;
+        }
+        let deadline = match self.verdict {
+            Deadline::Never => self.feed.deadline(),
+            Deadline::At(_) => self.verdict,
+        };
+        if let Deadline::At(at) = deadline
+            && deadline < self.rings
+            && !(bug!(AlarmNotMoved) && self.rings != Deadline::Never)
+        {
+            self.alarm.set(at);
+            self.rings = deadline;
+        }
+        if self.rings != Deadline::Never && self.alarm.poll_ring(cx).is_ready() {
+            self.rings = Deadline::Never;
+            // The clock decides whether something is due, not the alarm: look again.
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
     }
 }

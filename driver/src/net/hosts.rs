@@ -7,7 +7,7 @@ use super::eyeballs::Unreachable;
 use super::platform::Net;
 use crate::url;
 
-/// What the application said of hosts, by their [normal] names.
+/// Addresses and targets that the application gave for hosts, by their [normal] names.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Hosts {
     addresses: HashMap<String, Vec<IpAddr>>,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
-/// What every system takes. Linux and macOS count whole seconds.
+/// Every system takes these. Linux and macOS count whole seconds.
 const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(32_767));
 
 /// What may be set of a socket.

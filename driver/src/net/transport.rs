@@ -26,7 +26,7 @@ use super::socket::Socket;
 use crate::secrets::Secrets;
 
 mod writing;
-use writing::Writing;
+use writing::{Close, Writing};
 
 /// Frames go out together as long as they are no more than this, in bytes.
 const WRITTEN_AT_ONCE: usize = 128 * 1024;
@@ -190,17 +190,6 @@ impl Payload {
         }
         Poll::Ready(Ok(self.memory.payload(0..self.len)))
     }
-}
-
-/// How far the closing handshake is (RFC 6455 §7.1.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Close {
-    /// Not begun.
-    None,
-    /// Our Close is sent, or waits to be.
-    Sent,
-    /// The peer's Close is here, and the answer waits if it came first. Nothing that goes wrong from now on matters.
-    Received,
 }
 
 /// What one step of reading gives: a frame, or nothing yet.

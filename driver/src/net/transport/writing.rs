@@ -6,7 +6,7 @@ use futures_io::{AsyncRead, AsyncWrite};
 use tidegate_core::{Failure, Frame};
 use tungstenite::Error;
 
-use super::{Close, Frames};
+use super::Frames;
 use crate::net::blocking::{Nowhere, Polled, poll};
 use crate::net::failure;
 use crate::net::message::sent;
@@ -20,6 +20,17 @@ pub(super) enum Writing {
     Unflushed,
     /// Enough: all of it goes out before the next frame.
     Full,
+}
+
+/// How far the closing handshake is (RFC 6455 §7.1.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Close {
+    /// Not begun.
+    None,
+    /// Our Close is sent, or waits to be.
+    Sent,
+    /// The peer's Close is here, and the answer waits if it came first. Nothing that goes wrong from now on matters.
+    Received,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
