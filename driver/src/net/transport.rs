@@ -258,7 +258,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
         Poll::Pending
     }
 
-    /// Before the socket is read. Reading never depends on it: the sink is where a failure to write is reported.
+    /// Reading never depends on it: the sink is where a failure to write is reported.
     fn write_waiting(&mut self, cx: &mut Context<'_>) {
         if self.pong.is_some() || self.writing != Writing::Flushed {
             let _ = self.poll_flush(cx);
@@ -275,6 +275,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
                 self.reading = Reading::Payload(Payload { kind, memory, filled, len });
             }
             Header::Control { kind, len } if self.buffer.held().len() >= 2 + len => {
+                // The answer goes before what is sent from now on, or else displaces one that waits (O2).
+                self.write_waiting(cx);
                 let payload = self.buffer.take(2, len);
                 return Poll::Ready(self.control(kind, payload).map(Some));
             }
@@ -299,8 +301,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
     fn control(&mut self, kind: Control, payload: Bytes) -> Result<Frame, Failure> {
         Ok(match kind {
             Control::Ping => {
-                if let Close::None = self.close {
-                    self.pong = Some(payload.clone());
+                match (self.close, self.writing) {
+                    (Close::None, Writing::Flushed) => {
+                        let _ = self.buffer_frame(Frame::Pong(payload.clone()));
+                    }
+                    (Close::None, Writing::Unflushed | Writing::Full) => self.pong = Some(payload.clone()),
+                    (Close::Sent | Close::Received, _) => {}
                 }
                 Frame::Ping(payload)
             }

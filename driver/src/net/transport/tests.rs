@@ -47,6 +47,20 @@ async fn a_blocked_pong_wakes_the_reader_when_there_is_room() {
     reader.abort();
 }
 
+/// O2: though they come with one read of the socket, and before what is sent behind them.
+#[tokio::test]
+async fn every_ping_is_answered_where_there_is_room() {
+    let (mut transport, mut to_client, mut from_client) = pair(1024).await;
+    to_client.write_all(&[ping(1), ping(2), ping(3)].concat()).await.unwrap();
+    for _ in 1..=3 {
+        assert!(matches!(transport.next().await, Some(Ok(Frame::Ping(_)))));
+    }
+    transport.send(Frame::Binary(Bytes::new())).await.unwrap();
+    for number in 1..=3 {
+        assert_eq!(pong(&mut from_client).await, number);
+    }
+}
+
 #[tokio::test]
 async fn pongs_that_cannot_be_written_do_not_pile_up_and_the_newest_is_kept() {
     const PINGS: u32 = 10_000;
