@@ -136,7 +136,7 @@ struct Frames<S> {
     largest: usize,
     reading: Reading,
     writing: Writing,
-    /// The answer to the newest ping, until all before it has been written (O2).
+    /// The answer to the newest ping, if there was no room for it, until all before it has been written (O2).
     pong: Option<Bytes>,
     close: Close,
     /// Of redirects, which nobody above knows: the reason of a Close may repeat them (T3).
