@@ -1,0 +1,85 @@
+//! What the handler emits, what is queued of it, and what the consumer is given (H2-H4, D1-D4).
+
+use std::time::Duration;
+
+use tidegate_core::{Delivery, Overflow};
+
+use super::{Rules, Step};
+use crate::call::Output;
+use crate::numbers::Item;
+use crate::rule::{Verdict, hold};
+
+impl Rules {
+    pub(super) fn delivery(&mut self, delivery: &Delivery<Item>) -> Verdict {
+        match delivery {
+            Delivery::Item(item) => {
+                hold!(self.credit > 0, D1, "more than was requested");
+                self.credit -= 1;
+                self.continuity.item(item.number, item.connection.get())
+            }
+            Delivery::Live { id } => self.continuity.live(id.get()),
+            Delivery::Interrupted { id, .. } => self.continuity.interrupted(id.get()),
+            Delivery::Dropped { count } => self.continuity.dropped(*count),
+        }
+    }
+
+    /// H2-H4: one call for a message, none for others, and what it emits.
+    pub(super) fn check_handler(&mut self, step: &Step<'_>) -> Verdict {
+        let Step { before, after, .. } = step;
+        let calls = after.stats.messages - before.stats.messages;
+        let items = after.stats.items - before.stats.items;
+        let script = step.script();
+        hold!(calls == u64::from(script.is_some()), H2, "{calls} calls");
+        if step.call.is_tick() && items > 0 {
+            let wake = self.outgoing.wake.take();
+            hold!(wake == Some(Duration::ZERO), H4, "woken, with {wake:?} to go");
+            hold!(!before.is_held_back(), D3, "woken while reading is held back");
+            hold!(items == 1, H4, "woken {items} times");
+        } else {
+            let emitted = script.map_or(0, |script| script.emit.into());
+            hold!(items == emitted, H3, "{items} items of {emitted}");
+        }
+        if items > 0 {
+            self.ages.emitted = Duration::ZERO;
+        }
+        Ok(())
+    }
+
+    /// D1-D4: the bounds, and reading held back between full and half.
+    pub(super) fn check_queue(&mut self, step: &Step<'_>) -> Verdict {
+        let Step { setup, before, after, .. } = step;
+        let (items, bytes) = (setup.buffer as u64, setup.buffer_bytes as u64);
+        let ((was, was_bytes), (queued, weight)) = (
+            (before.stats.queued, before.stats.queued_bytes),
+            (after.stats.queued, after.stats.queued_bytes),
+        );
+        if after.stats.items > before.stats.items {
+            // The policies that take a frame whole take it if there is room; the others see to each item.
+            let heaviest = Item::SIZE as u64 + step.script().map_or(1, |script| script.weight.into());
+            let fits = match setup.overflow {
+                Overflow::Pause | Overflow::Disconnect => queued == was || was < items && was_bytes < bytes,
+                Overflow::DropOldest | Overflow::DropNewest => {
+                    queued <= items && (weight <= was_bytes || weight < bytes.saturating_add(heaviest))
+                }
+            };
+            hold!(fits, D3, "{queued} items of {weight} bytes queued, where there were {was} of {was_bytes}");
+        }
+        if queued > was && setup.overflow == Overflow::Pause && (queued >= items || weight >= bytes) {
+            self.held_back = true;
+        }
+        if queued < was && queued <= items / 2 && weight <= bytes / 2 {
+            self.held_back = false;
+        }
+        let fine = !after.is_linked() || after.is_held_back() == self.held_back;
+        hold!(fine, D4, "reading is held back: {}", after.is_held_back());
+        let delivered = after.stats.delivered - before.stats.delivered;
+        let given =
+            step.outputs.iter().filter(|output| matches!(output, Output::Delivery(Delivery::Item(_))));
+        hold!(delivered == given.count() as u64, D1, "{delivered} counted as delivered");
+        hold!(after.stats.demand == self.credit, D1, "{} of {} requested", after.stats.demand, self.credit);
+        let accounted = after.stats.delivered + after.stats.dropped + queued;
+        let whole = setup.overflow == Overflow::Disconnect || accounted == after.stats.items;
+        hold!(whole, D2, "{accounted} items of {}", after.stats.items);
+        Ok(())
+    }
+}
