@@ -6,10 +6,8 @@ use std::time::Duration;
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use tidegate_core::{Classification, Config, ConfigBuilder, Jitter, Overflow, RetryPolicy};
-use tidegate_fuzz::rules::Facts;
-use tidegate_fuzz::run::{Call, Run, Sort, Who, Why};
-use tidegate_fuzz::scripted::{Script, Scripted};
+use tidegate_core::{Config, Jitter, Overflow};
+use tidegate_rules::{Clocks, Numbers, Op, Retry, Run, Script, Setup, Sort, Then, Who, Why};
 
 /// What an error may begin with.
 const OPTIONS: [&str; 15] = [
@@ -48,7 +46,7 @@ struct Options {
     send_buffer: Size,
     demand: (u32, u32),
     telemetry_id: String,
-    retry: Retry,
+    retry: Retries,
     any_http_error: bool,
     seed: u64,
 }
@@ -68,7 +66,7 @@ enum Size {
 }
 
 #[derive(Arbitrary, Clone, Copy, Debug)]
-struct Retry {
+struct Retries {
     base: Span,
     /// A fixed delay without.
     cap: Option<Span>,
@@ -77,7 +75,13 @@ struct Retry {
 }
 
 fuzz_target!(|options: Options| {
-    let built = builder(&options).build();
+    let setup = setup(&options);
+    let built = setup
+        .builder()
+        .min_demand(options.demand.0)
+        .max_demand(options.demand.1)
+        .telemetry_id(options.telemetry_id.as_str())
+        .build();
     assert_eq!(built.is_err(), must_be_refused(&options), "{built:?}");
     let config = match built {
         Ok(config) => config,
@@ -88,8 +92,10 @@ fuzz_target!(|options: Options| {
         }
     };
     demand(&config);
-    let handler = Scripted { bootstrap: 2, refuses: true, wakes: Some(3), ..Scripted::default() };
-    Run::new(config, facts(&options), handler, options.seed).all(&script());
+    let mut run = Run::with(setup, config);
+    if let Err(broken) = run.all(&script()) {
+        panic!("{broken}\n{}", run.log());
+    }
 });
 
 /// D5: what is outstanding never goes above the most.
@@ -105,35 +111,29 @@ fn demand(config: &Config) {
     }
 }
 
-fn builder(options: &Options) -> ConfigBuilder {
-    let mut builder = Config::builder()
-        .connect_timeout(span(options.connect))
-        .bootstrap_timeout(span(options.bootstrap))
-        .close_timeout(span(options.close))
-        .stable_after(span(options.stable_after))
-        .max_retry_after(span(options.max_retry_after))
-        .buffer(size(options.buffer))
-        .buffer_bytes(size(options.buffer_bytes))
-        .overflow(overflow(options.overflow))
-        .send_buffer(size(options.send_buffer))
-        .min_demand(options.demand.0)
-        .max_demand(options.demand.1)
-        .telemetry_id(options.telemetry_id.as_str())
-        .retry(policy(options.retry));
-    if options.any_http_error {
-        builder = builder.classification(Classification::AnyHttpError);
+fn setup(options: &Options) -> Setup {
+    Setup {
+        seed: options.seed,
+        connect_timeout: span(options.connect),
+        bootstrap_timeout: span(options.bootstrap),
+        close_timeout: span(options.close),
+        stable_after: span(options.stable_after),
+        max_retry_after: span(options.max_retry_after),
+        clocks: Clocks {
+            idle_timeout: options.idle.map(span),
+            ping_interval: options.ping.map(span),
+            pong_timeout: options.pong.map(span),
+            stale_after: options.stale.map(span),
+            max_pause: options.max_pause.map(span),
+        },
+        buffer: size(options.buffer),
+        buffer_bytes: size(options.buffer_bytes),
+        overflow: overflow(options.overflow),
+        send_buffer: size(options.send_buffer),
+        retry: retry(options.retry),
+        any_http_error: options.any_http_error,
+        handler: Numbers { bootstrap: 2, refuses: true, wakes: Some(3), ..Numbers::default() },
     }
-    let spans: [(Option<Span>, fn(ConfigBuilder, Duration) -> ConfigBuilder); 5] = [
-        (options.idle, ConfigBuilder::idle_timeout),
-        (options.ping, ConfigBuilder::ping_interval),
-        (options.pong, ConfigBuilder::pong_timeout),
-        (options.stale, ConfigBuilder::stale_after),
-        (options.max_pause, ConfigBuilder::max_pause),
-    ];
-    spans.into_iter().fold(builder, |builder, (given, set)| match given {
-        Some(given) => set(builder, span(given)),
-        None => builder,
-    })
 }
 
 fn must_be_refused(options: &Options) -> bool {
@@ -151,42 +151,30 @@ fn must_be_refused(options: &Options) -> bool {
         || matches!((options.ping, options.idle), (Some(ping), Some(idle)) if span(ping) >= span(idle))
 }
 
-fn facts(options: &Options) -> Facts {
-    Facts {
-        items: size(options.buffer),
-        bytes: size(options.buffer_bytes),
-        overflow: overflow(options.overflow),
-        send_buffer: size(options.send_buffer),
-        watched: options.idle.is_some() || options.ping.is_some() || options.stale.is_some(),
-        max_pause: options.max_pause.is_some(),
-        max_retries: options.retry.max,
-    }
-}
-
 /// Two lives of a connection and what may come between them.
-fn script() -> Vec<Call> {
-    let data = |emit, then| Call::Frame(Who::Current, Sort::Data(Script { emit, weight: 9, then }));
-    let mut calls = vec![Call::Start, Call::TickTooEarly, Call::Connected(Who::Current), data(1, 0)];
-    calls.extend([Call::Flushed(Who::Current), Call::Natural, Call::Send { taken: false }, Call::Request(3)]);
-    calls.extend((0..6).map(|emit| data(emit, 8)));
-    calls.extend([Call::TickTooEarly, Call::TickAtDeadline(0), Call::Frame(Who::Current, Sort::Answer)]);
-    calls.extend([data(7, 9), Call::Take(4), Call::Advance(200), Call::TickAtDeadline(1), Call::RequestAll]);
-    calls.extend([
-        Call::Take(255),
-        data(7, 11),
-        Call::Send { taken: true },
-        Call::Lost(Who::Current, Why::Reset),
+fn script() -> Vec<Op> {
+    let data = |emit, then| Op::Frame(Who::Current, Sort::Data(Script { emit, weight: 9, then }));
+    let mut ops = vec![Op::Start, Op::TickTooEarly, Op::Connected(Who::Current), data(1, Then::Nothing)];
+    ops.extend([Op::Flushed(Who::Current), Op::Natural, Op::Send { taken: false }, Op::Request(3)]);
+    ops.extend((0..6).map(|emit| data(emit, Then::Reply)));
+    ops.extend([Op::TickTooEarly, Op::TickAtDeadline(0), Op::Frame(Who::Current, Sort::Answer)]);
+    ops.extend([data(7, Then::Wake), Op::Take(4), Op::Advance(200), Op::TickAtDeadline(1), Op::RequestAll]);
+    ops.extend([
+        Op::Take(255),
+        data(7, Then::Reconnect),
+        Op::Send { taken: true },
+        Op::Lost(Who::Current, Why::Reset),
     ]);
     let busy = Why::Rejected { status: 503, retry_after: Some(u64::MAX) };
-    calls.extend([Call::TickTooEarly, Call::TickAtDeadline(0), Call::ConnectFailed(Who::Current, busy)]);
-    calls.extend(
-        (0..12).flat_map(|_| [Call::Natural, data(2, 0), Call::TickAtDeadline(0), Call::Leap(1 << 50)]),
+    ops.extend([Op::TickTooEarly, Op::TickAtDeadline(0), Op::ConnectFailed(Who::Current, busy)]);
+    ops.extend(
+        (0..12).flat_map(|_| [Op::Natural, data(2, Then::Nothing), Op::TickAtDeadline(0), Op::Leap(1 << 50)]),
     );
     // Lost with a frame accepted and not yet taken (O1).
-    let lost = || [Call::Natural, Call::Send { taken: false }, Call::Lost(Who::Current, Why::Reset)];
-    calls.extend((0..8).flat_map(|_| lost()));
-    calls.extend([Call::Shutdown, Call::TickAtDeadline(0), Call::Natural, Call::Start, Call::Tick]);
-    calls
+    let lost = || [Op::Natural, Op::Send { taken: false }, Op::Lost(Who::Current, Why::Reset)];
+    ops.extend((0..8).flat_map(|_| lost()));
+    ops.extend([Op::Shutdown, Op::TickAtDeadline(0), Op::Natural, Op::Start, Op::Tick]);
+    ops
 }
 
 const fn span(given: Span) -> Duration {
@@ -214,18 +202,12 @@ const fn overflow(number: u8) -> Overflow {
     }
 }
 
-fn policy(retry: Retry) -> RetryPolicy {
-    let policy = match retry.cap {
-        None => RetryPolicy::fixed(span(retry.base)),
-        Some(cap) => RetryPolicy::exponential(span(retry.base), span(cap)),
-    };
-    let policy = policy.jitter(match retry.jitter % 3 {
+fn retry(given: Retries) -> Retry {
+    let jitter = match given.jitter % 3 {
         0 => Jitter::None,
         1 => Jitter::Full,
         _ => Jitter::Equal,
-    });
-    match retry.max {
-        Some(max) => policy.max_retries(max),
-        None => policy.unlimited(),
-    }
+    };
+    let exponential = given.cap.map(|cap| (span(cap), jitter));
+    Retry { base: span(given.base), exponential, max: given.max }
 }

@@ -1,4 +1,4 @@
-//! Any sequence of events, at any time: the rules hold after every step (P1, P2, C1, C2, D1-D4, S2, T2, O1).
+//! Any sequence of events, at any time: the rules hold after every step.
 
 #![no_main]
 
@@ -6,14 +6,12 @@ use std::time::Duration;
 
 use arbitrary::{Arbitrary, Unstructured};
 use libfuzzer_sys::fuzz_target;
-use tidegate_core::{Config, Jitter, Overflow, RetryPolicy};
-use tidegate_fuzz::rules::Facts;
-use tidegate_fuzz::run::{Call, Run, Sort, Who};
-use tidegate_fuzz::scripted::Scripted;
+use tidegate_core::{Jitter, Overflow};
+use tidegate_rules::{Clocks, Numbers, Op, Retry, Run, Setup, Sort, Who};
 
 /// A configuration that is always valid, with bounds and clocks small enough to be met.
 #[derive(Arbitrary, Debug)]
-struct Setup {
+struct Input {
     seed: u64,
     buffer: u8,
     buffer_bytes: u16,
@@ -29,7 +27,7 @@ struct Setup {
     max_pause: Option<u8>,
     max_retries: Option<u8>,
     exponential: Option<(u8, u8, Spread)>,
-    handler: Scripted,
+    handler: Numbers,
 }
 
 #[derive(Arbitrary, Clone, Copy, Debug)]
@@ -47,24 +45,26 @@ enum Spread {
     Equal,
 }
 
-/// A call; more often than not one that a calm world would make, so that feeds get Live, and stay so for a while.
+/// An operation; more often than not one of a calm world, so that feeds get Live, and stay so for a while.
 #[derive(Debug)]
-struct Step(Call);
+struct Step(Op);
 
 impl<'a> Arbitrary<'a> for Step {
     fn arbitrary(input: &mut Unstructured<'a>) -> arbitrary::Result<Self> {
         Ok(Self(match input.int_in_range(0..=7)? {
-            0..=2 => Call::Natural,
-            3 | 4 => Call::Frame(Who::Current, Sort::Data(input.arbitrary()?)),
+            0..=2 => Op::Natural,
+            3 | 4 => Op::Frame(Who::Current, Sort::Data(input.arbitrary()?)),
             _ => input.arbitrary()?,
         }))
     }
 }
 
-fuzz_target!(|input: (Setup, Vec<Step>)| {
-    let (setup, steps) = input;
-    let (config, facts) = configured(&setup);
-    Run::new(config, facts, setup.handler, setup.seed).all(steps.iter().map(|Step(call)| call));
+fuzz_target!(|input: (Input, Vec<Step>)| {
+    let (input, steps) = input;
+    let mut run = Run::new(setup(input));
+    if let Err(broken) = run.all(steps.iter().map(|Step(op)| op)) {
+        panic!("{broken}\n{}", run.log());
+    }
 });
 
 /// One millisecond at least.
@@ -72,59 +72,46 @@ fn millis(count: u8) -> Duration {
     Duration::from_millis(u64::from(count) + 1)
 }
 
-fn configured(setup: &Setup) -> (Config, Facts) {
-    let facts = Facts {
-        items: usize::from(setup.buffer) + 1,
-        bytes: usize::from(setup.buffer_bytes) + 1,
-        overflow: match setup.overflow {
+fn setup(input: Input) -> Setup {
+    Setup {
+        seed: input.seed,
+        connect_timeout: millis(input.connect),
+        bootstrap_timeout: millis(input.bootstrap),
+        close_timeout: millis(input.close),
+        stable_after: Duration::from_millis(input.stable_after.into()),
+        max_retry_after: Duration::from_secs(300),
+        clocks: Clocks {
+            // Above any ping interval.
+            idle_timeout: input.idle.map(|idle| Duration::from_millis(300) + millis(idle)),
+            ping_interval: input.ping.map(|(interval, _)| millis(interval)),
+            pong_timeout: input.ping.map(|(_, timeout)| millis(timeout)),
+            stale_after: input.stale.map(millis),
+            max_pause: input.max_pause.map(millis),
+        },
+        buffer: usize::from(input.buffer) + 1,
+        buffer_bytes: usize::from(input.buffer_bytes) + 1,
+        overflow: match input.overflow {
             Strategy::Pause => Overflow::Pause,
             Strategy::DropOldest => Overflow::DropOldest,
             Strategy::DropNewest => Overflow::DropNewest,
             Strategy::Disconnect => Overflow::Disconnect,
         },
-        send_buffer: usize::from(setup.send_buffer) + 1,
-        watched: setup.idle.is_some() || setup.ping.is_some() || setup.stale.is_some(),
-        max_pause: setup.max_pause.is_some(),
-        max_retries: setup.max_retries.map(u32::from),
-    };
-    let mut builder = Config::builder()
-        .connect_timeout(millis(setup.connect))
-        .bootstrap_timeout(millis(setup.bootstrap))
-        .close_timeout(millis(setup.close))
-        .stable_after(Duration::from_millis(setup.stable_after.into()))
-        .buffer(facts.items)
-        .buffer_bytes(facts.bytes)
-        .overflow(facts.overflow)
-        .send_buffer(facts.send_buffer)
-        .retry(policy(setup));
-    if let Some(idle) = setup.idle {
-        // Above any ping interval.
-        builder = builder.idle_timeout(Duration::from_millis(300) + millis(idle));
+        send_buffer: usize::from(input.send_buffer) + 1,
+        retry: retry(&input),
+        any_http_error: false,
+        handler: input.handler,
     }
-    if let Some((interval, timeout)) = setup.ping {
-        builder = builder.ping_interval(millis(interval)).pong_timeout(millis(timeout));
-    }
-    if let Some(stale) = setup.stale {
-        builder = builder.stale_after(millis(stale));
-    }
-    if let Some(pause) = setup.max_pause {
-        builder = builder.max_pause(millis(pause));
-    }
-    (builder.build().expect("only valid configurations are made"), facts)
 }
 
-fn policy(setup: &Setup) -> RetryPolicy {
-    let policy = match setup.exponential {
-        None => RetryPolicy::fixed(Duration::from_millis(20)),
-        Some((base, more, spread)) => RetryPolicy::exponential(millis(base), millis(base) + millis(more))
-            .jitter(match spread {
-                Spread::None => Jitter::None,
-                Spread::Full => Jitter::Full,
-                Spread::Equal => Jitter::Equal,
-            }),
+fn retry(input: &Input) -> Retry {
+    let max = input.max_retries.map(u32::from);
+    let Some((base, more, spread)) = input.exponential else {
+        return Retry::fixed(Duration::from_millis(20), max);
     };
-    match setup.max_retries {
-        Some(max) => policy.max_retries(max.into()),
-        None => policy.unlimited(),
-    }
+    let jitter = match spread {
+        Spread::None => Jitter::None,
+        Spread::Full => Jitter::Full,
+        Spread::Equal => Jitter::Equal,
+    };
+    Retry { base: millis(base), exponential: Some((millis(base) + millis(more), jitter)), max }
 }
