@@ -4,15 +4,15 @@ use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use stateright::{Model, Property};
-use tidegate_core::{Feed, Phase};
+use tidegate_core::{Feed, Overflow, Phase, StopReason};
+use tidegate_rules::{Broken, Numbers, Rule, Rules, Step, View};
 
 use crate::environment::passing;
-use crate::handler::Numbers;
 use crate::op::{Op, apply};
-use crate::rules::{Rule, Rules, Step, always};
-use crate::view::{End, View, digest};
+use crate::view::{at, digest, due_in};
 use crate::world::{Budget, Millis, World};
 
 /// What the environment does from here on.
@@ -35,6 +35,8 @@ pub struct State {
     pub(crate) view: View,
     digest: u64,
     pub(crate) rules: Rules,
+    /// The first rule that was broken on the way here.
+    pub(crate) broken: Option<Broken>,
     pub(crate) budget: Budget,
     pub(crate) mode: Mode,
     /// Steps since the environment was no longer free.
@@ -47,19 +49,14 @@ impl State {
         Self {
             history: Arc::new([]),
             now: 0,
-            view: View::of(&feed, 0),
+            view: View::of(&feed, at(0)),
             digest: hash(&digest(&feed, 0)),
-            rules: Rules::new(),
+            rules: Rules::new(&world.setup),
+            broken: None,
             budget: world.budget,
             mode: Mode::Free,
             steps: 0,
         }
-    }
-
-    /// Whether a rule has been broken on the way here.
-    #[must_use]
-    pub fn breaks(&self, rule: Rule) -> bool {
-        self.rules.broken.has(rule)
     }
 
     /// The feed, made anew from what was done to it.
@@ -91,8 +88,8 @@ impl State {
         self.history == other.history
     }
 
-    fn identity(&self) -> (u64, &Rules, Budget, Mode, u8) {
-        (self.digest, &self.rules, self.budget, self.mode, self.steps)
+    fn identity(&self) -> (u64, &Rules, &Option<Broken>, Budget, Mode, u8) {
+        (self.digest, &self.rules, &self.broken, self.budget, self.mode, self.steps)
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -101,7 +98,7 @@ impl State {
 
     /// Whether it has stopped, or a rule is broken, which is told as such and not followed further.
     fn is_settled(&self) -> bool {
-        self.is_over() || self.rules.broken.any()
+        self.is_over() || self.broken.is_some()
     }
 
     /// P1: where a feed may stay for ever although nothing comes.
@@ -109,9 +106,9 @@ impl State {
         match self.view.phase {
             Phase::Idle | Phase::Stopped => true,
             Phase::Connecting | Phase::Closing | Phase::Waiting => false,
-            Phase::Bootstrapping => self.view.is_held_back() && world.clocks.max_pause.is_none(),
-            Phase::Live if self.view.is_held_back() => world.clocks.max_pause.is_none(),
-            Phase::Live => !world.is_watched(),
+            Phase::Bootstrapping => self.view.is_held_back() && world.setup.clocks.max_pause.is_none(),
+            Phase::Live if self.view.is_held_back() => world.setup.clocks.max_pause.is_none(),
+            Phase::Live => !world.setup.clocks.watch(),
         }
     }
 }
@@ -130,7 +127,8 @@ impl Hash for State {
 
 impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} at {} ms, deadline in {:?} ms", self.view.phase, self.now, self.view.due_in)
+        let due_in = due_in(&self.view);
+        write!(f, "{} at {} ms, deadline in {due_in:?} ms", self.view.phase, self.now)
     }
 }
 
@@ -152,7 +150,7 @@ impl Model for World {
     }
 
     fn actions(&self, state: &State, ops: &mut Vec<Op>) {
-        if state.rules.broken.any() || state.steps >= MAX_STEPS {
+        if state.broken.is_some() || state.steps >= MAX_STEPS {
             return;
         }
         match state.mode {
@@ -167,37 +165,39 @@ impl Model for World {
         let mut next = last.clone();
         next.spend(op);
         let moved = next.moved(op);
-        next.rules.advance(moved);
+        next.rules.advance(Duration::from_millis(moved.into()), &self.setup);
         next.now += moved;
         let known = digest(&feed, next.now);
-        next.rules.broken.unless(moved > 0 || hash(&known) == last.digest, Rule::P3);
+        if moved == 0 && hash(&known) != last.digest {
+            next.broken = Some(Broken { rule: Rule::P3, detail: "replayed, it is another machine".into() });
+        }
+        let call = op.call(feed.stats().attempts, at(next.now));
         let Ok(outputs) = catch_unwind(AssertUnwindSafe(|| apply(&mut feed, op, next.now))) else {
-            next.rules.broken.unless(false, Rule::H5);
+            next.broken = Some(Broken { rule: Rule::H5, detail: "panic".into() });
             return Some(next);
         };
         if op == Op::Take && outputs.is_empty() {
             return None;
         }
         next.history = last.history.iter().copied().chain([(op, next.now)]).collect();
-        next.view = View::of(&feed, next.now);
+        next.view = View::of(&feed, at(next.now));
         let digest = digest(&feed, next.now);
         next.digest = hash(&digest);
-        let before = View { due_in: last.view.due_in.map(|due_in| due_in - i64::from(moved)), ..last.view };
-        next.rules.step(&Step {
-            world: self,
-            op,
-            before: &before,
-            after: &next.view,
-            outputs: &outputs,
-            // The machine has seen the time, which changes nothing.
-            unchanged: without_now(&known) == without_now(&digest),
-        });
+        let Some(call) = call else { return Some(next) };
+        let before = View { now: at(next.now), ..last.view.clone() };
+        let step =
+            Step { setup: &self.setup, call: &call, before: &before, outputs: &outputs, after: &next.view };
+        // The machine has seen the time, which changes nothing.
+        if step.is_idle() && !last.rules.has_waiting_sends() && without_now(&known) != without_now(&digest) {
+            next.broken = Some(Broken { rule: Rule::C2, detail: format!("{op:?} changed the machine") });
+        }
+        next.broken = next.rules.step(&step).err().or(next.broken.take());
         Some(next)
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        let mut properties = always();
-        properties.extend([
+        vec![
+            Property::always("the rules hold", |_: &Self, state: &State| state.broken.is_none()),
             Property::eventually(
                 "recovery: once nothing fails any more the feed turns Live, or has stopped",
                 |_: &Self, state: &State| {
@@ -209,7 +209,7 @@ impl Model for World {
                 "P1: nothing hangs: in silence the feed stops, or rests where it may",
                 |world: &Self, state: &State| {
                     let rests =
-                        state.mode == Mode::Silent && state.view.due_in.is_none() && state.may_rest(world);
+                        state.mode == Mode::Silent && due_in(&state.view).is_none() && state.may_rest(world);
                     rests || state.is_settled() || state.mode == Mode::Calm
                 },
             ),
@@ -218,13 +218,13 @@ impl Model for World {
             }),
             Property::sometimes("Live", |_: &Self, state: &State| state.view.phase == Phase::Live),
             Property::sometimes("stopped: shutdown", |_: &Self, state: &State| {
-                state.view.end == Some(End::Shutdown)
+                state.view.stopped == Some(StopReason::Shutdown)
             }),
             Property::sometimes("stopped: retries exhausted", |_: &Self, state: &State| {
-                state.view.end == Some(End::Exhausted)
+                matches!(state.view.stopped, Some(StopReason::RetriesExhausted { .. }))
             }),
             Property::sometimes("stopped: fatal", |_: &Self, state: &State| {
-                state.view.end == Some(End::Fatal)
+                matches!(state.view.stopped, Some(StopReason::Fatal { .. }))
             }),
             Property::sometimes(
                 "an item is delivered, or none is asked for",
@@ -236,11 +236,10 @@ impl Model for World {
                     state.view.is_held_back()
                         || state.view.stats.dropped > 0
                         || world.budget.data < 2
-                        || world.overflow == tidegate_core::Overflow::Disconnect
+                        || world.setup.overflow == Overflow::Disconnect
                 },
             ),
-        ]);
-        properties
+        ]
     }
 }
 

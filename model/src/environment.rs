@@ -1,12 +1,12 @@
 //! The environment: what may happen in a state, free, calm or silent, and what is left of the bounds afterwards.
 
-use tidegate_core::{Phase, Readiness};
+use tidegate_core::Phase;
+use tidegate_rules::{Script, Then, View};
 
 use crate::check::{Mode, State};
-use crate::handler::Script;
 use crate::op::{Op, Refusal, Stray, Who};
-use crate::view::View;
-use crate::world::{LATE, Millis, World};
+use crate::view::due_in;
+use crate::world::{LATE, Millis, WAKE, World};
 
 impl World {
     /// Everything that can happen, within the bounds.
@@ -42,7 +42,7 @@ impl World {
             ops.extend([Op::Request(1), Op::Request(4)]);
         }
         ops.push(Op::Take);
-        if budget.early > 0 && view.due_in.is_none_or(|due_in| due_in > 0) {
+        if budget.early > 0 && due_in(view).is_none_or(|due_in| due_in > 0) {
             ops.push(Op::Tick);
         }
         if budget.idle > 0 {
@@ -55,10 +55,10 @@ impl World {
         let (view, budget) = (&state.view, &state.budget);
         ops.extend([Op::Flushed, Op::Lost]);
         if view.wants_frames && budget.data > 0 {
-            ops.extend(Script::ALL.into_iter().filter(|script| self.tries(*script, view)).map(Op::Data));
+            ops.extend(self.messages(view).map(Op::Data));
         }
         if view.is_held_back() && budget.rude > 0 {
-            ops.push(Op::Data(Script::One));
+            ops.push(Op::Data(Script::emit(1)));
         }
         if budget.control > 0 {
             ops.extend([Op::Ping, Op::Heard, Op::ProtocolError, Op::PeerClose]);
@@ -68,17 +68,22 @@ impl World {
         }
     }
 
-    /// Whether a message has to do with what this world is about: others belong to other worlds.
-    fn tries(&self, script: Script, view: &View) -> bool {
-        match script {
-            Script::One => true,
-            Script::Two => self.budget.requests > 0,
-            Script::Skip => self.clocks.stale.is_some(),
-            Script::Ready => self.readiness == Readiness::WhenDeclared && view.phase == Phase::Bootstrapping,
-            Script::Reply => self.budget.sends > 0,
-            Script::Wake => self.wakes,
-            Script::Reconnect | Script::Fault | Script::Fatal => self.budget.requests == 0,
-        }
+    /// Messages that have to do with what this world is about: others belong to other worlds.
+    fn messages(&self, view: &View) -> impl Iterator<Item = Script> {
+        let consumer = self.budget.requests > 0;
+        let held_back = self.setup.handler.declares && view.phase == Phase::Bootstrapping;
+        let messages = [
+            (Script::emit(1), true),
+            (Script::emit(2), consumer),
+            (Script::emit(0), self.setup.clocks.stale_after.is_some()),
+            (Script::then(Then::Ready), held_back),
+            (Script::then(Then::Reply), self.budget.sends > 0),
+            (Script::wake(WAKE), self.wakes),
+            (Script::then(Then::Reconnect), !consumer),
+            (Script::then(Then::Fault), !consumer),
+            (Script::then(Then::Fatal), !consumer),
+        ];
+        messages.into_iter().filter_map(|(script, tried)| tried.then_some(script))
     }
 
     /// What the machine must not heed.
@@ -108,7 +113,7 @@ impl World {
                 ops.push(if flush {
                     Op::Flushed
                 } else if word && view.wants_frames {
-                    Op::Data(Script::Ready)
+                    Op::Data(Script::then(Then::Ready))
                 } else if view.stats.demand == 0 {
                     Op::Request(2)
                 } else {
@@ -127,7 +132,7 @@ impl World {
 
 /// Time passes as far as the deadline, and the feed is told.
 pub(crate) fn passing(state: &State, ops: &mut Vec<Op>) {
-    match state.view.due_in {
+    match due_in(&state.view) {
         Some(due_in) if due_in > 0 => ops.push(Op::Due),
         Some(_) => ops.push(Op::Tick),
         None => {}
@@ -143,7 +148,7 @@ fn passing_free(state: &State, ops: &mut Vec<Op>) {
     passing(state, ops);
     if budget.detours > 0 && view.phase != Phase::Idle {
         ops.push(Op::Late);
-        if view.due_in.is_some_and(|due_in| due_in >= 2) {
+        if due_in(view).is_some_and(|due_in| due_in >= 2) {
             ops.push(Op::Half);
         }
     }
@@ -152,7 +157,7 @@ fn passing_free(state: &State, ops: &mut Vec<Op>) {
 impl State {
     /// How far time moves.
     pub(crate) fn moved(&self, op: Op) -> Millis {
-        let due_in = self.view.due_in.and_then(|due_in| Millis::try_from(due_in).ok()).unwrap_or(0);
+        let due_in = due_in(&self.view).and_then(|due_in| Millis::try_from(due_in).ok()).unwrap_or(0);
         if op == Op::Half {
             due_in / 2
         } else if op == Op::Due {
@@ -171,7 +176,7 @@ impl State {
             return;
         }
         let (view, budget) = (&self.view, &mut self.budget);
-        let early = view.due_in.is_none_or(|due_in| due_in > 0);
+        let early = due_in(view).is_none_or(|due_in| due_in > 0);
         let left = match op {
             Op::Calm => return self.mode = Mode::Calm,
             Op::Silence => return self.mode = Mode::Silent,
@@ -187,14 +192,7 @@ impl State {
             Op::Request(_) => &mut budget.requests,
             Op::Panicked => &mut budget.panics,
             Op::Half | Op::Late => &mut budget.detours,
-            Op::Connected
-            | Op::Refused(_)
-            | Op::Flushed
-            | Op::Lost
-            | Op::Due
-            | Op::Shutdown
-            | Op::Drain
-            | Op::Take => return,
+            _ => return,
         };
         *left = left.saturating_sub(1);
     }

@@ -2,7 +2,8 @@
 //! order, within small bounds.
 //!
 //! Each [`World`] is a configuration and bounds. From each state every possible event is tried, and whatever it leads to
-//! that was not seen before is tried further. The rules of `docs/design.md` are judged after every step ([`Rule`]); from
+//! that was not seen before is tried further. The rules of `docs/design.md` are judged after every step
+//! ([`tidegate_rules::Rules`]); from
 //! every state on two environments are followed to their end: a calm one, in which the feed must recover, and a silent
 //! one, in which it must not hang.
 //!
@@ -13,18 +14,14 @@
 
 mod check;
 mod environment;
-mod handler;
 mod op;
 mod report;
-mod rules;
 #[cfg(test)]
 mod soundness;
 mod view;
 mod world;
 
 pub use check::State;
-pub use handler::Script;
 pub use op::{Op, Refusal, Stray, Who};
 pub use report::check_all;
-pub use rules::Rule;
-pub use world::{Budget, Clocks, World, worlds};
+pub use world::{Budget, World, worlds};

@@ -1,11 +1,10 @@
 //! What can happen to a feed, and what comes of it.
 
-use std::time::Duration;
-
 use bytes::Bytes;
-use tidegate_core::{Action, ConnectionId, Delivery, Event, Failure, Feed, Frame, Phase, Timestamp};
+use tidegate_core::{ConnectionId, Event, Failure, Feed, Frame, Phase, Timestamp};
+use tidegate_rules::{Call, Numbers, Output, Script};
 
-use crate::handler::{Item, Numbers, Script};
+use crate::view::at;
 use crate::world::{Millis, RETRY_AFTER};
 
 /// One thing that happens. Connections are named relative to the current one.
@@ -22,7 +21,7 @@ pub enum Op {
     /// A ping of the peer.
     Ping,
     /// A pong with this number; only one of them answers.
-    Pong(u8),
+    Pong(u64),
     /// Bytes of a frame that is not whole.
     Heard,
     /// The peer breaks the protocol.
@@ -127,65 +126,37 @@ impl Stray {
     }
 }
 
-/// What comes of an operation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Output {
-    Action(Action),
-    Delivery(Delivery<Item>),
-    Accepted(bool),
-}
-
 /// Does it to the feed. What follows depends on the feed, the operation and the time alone, so that a list of
 /// operations and times can be replayed (P3).
 pub(crate) fn apply(feed: &mut Feed<Numbers>, op: Op, now: Millis) -> Vec<Output> {
-    let at = Timestamp::from_millis(now.into());
-    let mut outputs = Vec::new();
-    match op {
-        Op::Half | Op::Due | Op::Late | Op::Calm | Op::Silence => return outputs,
-        Op::Send(number) => {
-            let id = feed.connection().map_or(0, ConnectionId::get);
-            return vec![Output::Accepted(feed.send(format!("s {number} {id}")).is_ok())];
-        }
-        Op::Request(count) => {
-            feed.request(count.into());
-            return outputs;
-        }
-        Op::Take => outputs.extend(feed.poll_delivery(at).map(Output::Delivery)),
-        Op::Drain => {}
-        Op::Start
-        | Op::Connected
-        | Op::Refused(_)
-        | Op::Data(_)
-        | Op::Ping
-        | Op::Pong(_)
-        | Op::Heard
-        | Op::ProtocolError
-        | Op::PeerClose
-        | Op::Flushed
-        | Op::Lost
-        | Op::Stray(..)
-        | Op::Tick
-        | Op::Shutdown
-        | Op::Panicked => {
-            if let Some(event) = event(op, feed.stats().attempts, at) {
-                feed.handle(event, at);
-            }
-        }
-    }
-    outputs.extend(std::iter::from_fn(|| feed.poll_action()).map(Output::Action));
-    outputs
+    let call = op.call(feed.stats().attempts, at(now));
+    call.map_or_else(Vec::new, |call| call.make(feed, at(now)))
 }
 
-fn event(op: Op, last: u64, at: Timestamp) -> Option<Event> {
+impl Op {
+    /// The call that it is, if it is one; `last` is the last connection's number.
+    pub(crate) fn call(self, last: u64, at: Timestamp) -> Option<Call> {
+        Some(match self {
+            Self::Half | Self::Due | Self::Late | Self::Calm | Self::Silence => return None,
+            Self::Send(number) => Call::Send(number.into()),
+            Self::Request(count) => Call::Request(count.into()),
+            Self::Take => Call::Take,
+            Self::Drain => Call::Drain,
+            event => Call::Handle(event_of(event, last, at)?),
+        })
+    }
+}
+
+fn event_of(op: Op, last: u64, at: Timestamp) -> Option<Event> {
     let id = ConnectionId::new(last);
     let frame = |frame| Event::Frame { id, frame };
     Some(match op {
         Op::Start => Event::Start,
         Op::Connected => Event::Connected { id },
         Op::Refused(refusal) => Event::ConnectFailed { id, failure: refused(refusal) },
-        Op::Data(script) => frame(data(script)),
+        Op::Data(script) => frame(script.frame()),
         Op::Ping => frame(Frame::Ping(Bytes::new())),
-        Op::Pong(number) => frame(Frame::Pong(Bytes::copy_from_slice(&u64::from(number).to_be_bytes()))),
+        Op::Pong(number) => frame(Frame::Pong(Bytes::copy_from_slice(&number.to_be_bytes()))),
         Op::Heard => Event::Heard { id, at },
         Op::ProtocolError => protocol_error(id),
         Op::PeerClose => frame(Frame::Close(None)),
@@ -200,7 +171,7 @@ fn event(op: Op, last: u64, at: Timestamp) -> Option<Event> {
             match stray {
                 Stray::Connected => Event::Connected { id },
                 Stray::ConnectFailed => Event::ConnectFailed { id, failure: refused(Refusal::NotFound) },
-                Stray::Data => Event::Frame { id, frame: data(Script::One) },
+                Stray::Data => Event::Frame { id, frame: Script::emit(1).frame() },
                 Stray::Close => Event::Frame { id, frame: Frame::Close(None) },
                 Stray::Heard => Event::Heard { id, at },
                 Stray::ProtocolError => protocol_error(id),
@@ -211,24 +182,12 @@ fn event(op: Op, last: u64, at: Timestamp) -> Option<Event> {
         Op::Tick => Event::Tick,
         Op::Shutdown => Event::Shutdown,
         Op::Panicked => Event::HandlerPanicked,
-        Op::Half
-        | Op::Due
-        | Op::Late
-        | Op::Calm
-        | Op::Silence
-        | Op::Send(_)
-        | Op::Drain
-        | Op::Request(_)
-        | Op::Take => return None,
+        _ => return None,
     })
 }
 
 fn protocol_error(id: ConnectionId) -> Event {
     Event::ProtocolError { id, code: 1002, detail: "reserved bit".into() }
-}
-
-fn data(script: Script) -> Frame {
-    Frame::Binary(Bytes::copy_from_slice(&[script as u8]))
 }
 
 fn reset() -> Failure {
@@ -238,7 +197,7 @@ fn reset() -> Failure {
 fn refused(refusal: Refusal) -> Failure {
     match refusal {
         Refusal::Tcp => Failure::Tcp { detail: "refused".into() },
-        Refusal::Busy => Failure::rejected(503, Some(Duration::from_millis(RETRY_AFTER.into()))),
+        Refusal::Busy => Failure::rejected(503, Some(RETRY_AFTER)),
         Refusal::NotFound => Failure::rejected(404, None),
     }
 }

@@ -44,6 +44,9 @@ fn check(world: World) -> (usize, bool) {
         holds = false;
         println!("  BROKEN: {}", property.name);
         if let Some(path) = found {
+            if let Some(broken) = &path.last_state().broken {
+                println!("  {broken}");
+            }
             println!("{path}");
         }
     }

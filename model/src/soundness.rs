@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use fastrand::Rng;
 use stateright::Model;
+use tidegate_rules::{Script, Then, View};
 
 use crate::check::State;
-use crate::handler::Script;
 use crate::op::{Op, Refusal, Stray, Who, apply};
-use crate::view::View;
+use crate::view::{at, due_in};
 use crate::world::{Budget, Millis, World, worlds};
 
 /// Everything that can be done to a feed whatever its phase; messages of the application have one name, since frames
@@ -19,11 +19,11 @@ const OPS: [Op; 24] = [
     Op::Connected,
     Op::Refused(Refusal::Tcp),
     Op::Refused(Refusal::Busy),
-    Op::Data(Script::One),
-    Op::Data(Script::Two),
-    Op::Data(Script::Ready),
-    Op::Data(Script::Reply),
-    Op::Data(Script::Reconnect),
+    Op::Data(Script::emit(1)),
+    Op::Data(Script::emit(2)),
+    Op::Data(Script::then(Then::Ready)),
+    Op::Data(Script::then(Then::Reply)),
+    Op::Data(Script::then(Then::Reconnect)),
     Op::Ping,
     Op::Pong(0),
     Op::Pong(1),
@@ -98,7 +98,10 @@ fn continue_both(world: &World, a: &State, b: &State, rng: &mut Rng) {
         let (out_a, out_b) = (apply(&mut feed_a, op, now_a), apply(&mut feed_b, op, now_b));
         assert_eq!(out_a, out_b, "{}: {:?}\n{:?}\nthen {log:?}", world.name, a.history(), b.history());
         // Figures count what was; only those of what is decide anything.
-        let face = |feed, now| View { stats: tidegate_core::Stats::default(), ..View::of(feed, now) };
+        let face = |feed, now| {
+            let View { phase, connection, wants_frames, stopped, .. } = View::of(feed, at(now));
+            (phase, connection, due_in(&View::of(feed, at(now))), wants_frames, stopped)
+        };
         assert_eq!(face(&feed_a, now_a), face(&feed_b, now_b), "{}: {log:?}", world.name);
     }
 }

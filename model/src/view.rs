@@ -1,63 +1,22 @@
-//! What a feed shows: its public face, and the digest that tells states apart.
+//! When a feed has something to do, and the digest that tells states apart.
 
 use std::fmt::Write as _;
 
-use tidegate_core::{ConnectionId, Deadline, Feed, Phase, Stats, StopReason};
+use tidegate_core::{Deadline, Feed, Timestamp};
+use tidegate_rules::{Numbers, View};
 
-use crate::handler::Numbers;
 use crate::world::Millis;
 
-/// What can be seen of a feed from outside, with times relative to now.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct View {
-    pub(crate) phase: Phase,
-    pub(crate) connection: Option<ConnectionId>,
-    /// Milliseconds until the deadline; zero or less is due.
-    pub(crate) due_in: Option<i64>,
-    pub(crate) wants_frames: bool,
-    pub(crate) end: Option<End>,
-    pub(crate) stats: Stats,
+/// Milliseconds until the deadline; zero or less is due.
+pub(crate) fn due_in(view: &View) -> Option<i64> {
+    let Deadline::At(at) = view.deadline else { return None };
+    let nanos = i128::from(at.as_nanos()) - i128::from(view.now.as_nanos());
+    // Rounded up: a deadline is never met early.
+    i64::try_from((nanos + 999_999).div_euclid(1_000_000)).ok()
 }
 
-/// Why the feed stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum End {
-    Shutdown,
-    Exhausted,
-    Fatal,
-    Panicked,
-}
-
-impl View {
-    pub(crate) fn of(feed: &Feed<Numbers>, now: Millis) -> Self {
-        let due_in = match feed.deadline() {
-            // Rounded up: a deadline is never met early.
-            Deadline::At(at) => Some(relative(at.as_nanos() + 999_999, now).div_euclid(1_000_000)),
-            Deadline::Never => None,
-        };
-        let end = feed.stopped().map(|reason| match reason {
-            StopReason::Shutdown => End::Shutdown,
-            StopReason::RetriesExhausted { .. } => End::Exhausted,
-            StopReason::Fatal { .. } => End::Fatal,
-            StopReason::HandlerPanicked => End::Panicked,
-        });
-        Self {
-            phase: feed.phase(),
-            connection: feed.connection(),
-            due_in,
-            wants_frames: feed.wants_frames(),
-            end,
-            stats: feed.stats(),
-        }
-    }
-
-    pub(crate) const fn is_linked(&self) -> bool {
-        matches!(self.phase, Phase::Bootstrapping | Phase::Live)
-    }
-
-    pub(crate) const fn is_held_back(&self) -> bool {
-        self.is_linked() && !self.wants_frames
-    }
+pub(crate) fn at(now: Millis) -> Timestamp {
+    Timestamp::from_millis(now.into())
 }
 
 /// Everything that decides what the feed does next, as text with times relative to now. Feeds with the same digest

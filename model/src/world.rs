@@ -2,66 +2,34 @@
 
 use std::time::Duration;
 
-use tidegate_core::{Config, Feed, Overflow, Readiness, RetryPolicy};
-
-use crate::handler::Numbers;
+use tidegate_core::{Feed, Overflow};
+use tidegate_rules::{Clocks, Numbers, Retry, Setup};
 
 /// Time in the models: small whole numbers, so that clocks meet.
 pub(crate) type Millis = u32;
 
-/// Deadline of an attempt (C3).
-pub(crate) const CONNECT: Millis = 4;
-/// Deadline of the bootstrap (B3).
-pub(crate) const BOOTSTRAP: Millis = 6;
-/// Deadline of a closing handshake (C5).
-pub(crate) const CLOSE: Millis = 2;
-/// Delay before each retry (R2).
-pub(crate) const DELAY: Millis = 2;
 /// What a busy server asks for (R5).
-pub(crate) const RETRY_AFTER: Millis = 4;
-/// Live for this long ends the streak (R4).
-pub(crate) const STABLE: Millis = 4;
-/// Items in the queue (D3).
-pub(crate) const BUFFER: u64 = 2;
-/// How long after it asks the handler is woken (H4).
-pub(crate) const WAKE: Millis = 2;
+pub(crate) const RETRY_AFTER: Duration = ms(4);
+/// How long after it asks the handler is woken, in milliseconds (H4).
+pub(crate) const WAKE: u16 = 2;
 /// How much too late a clock may be read, or how long nothing happens where there is no deadline.
 pub(crate) const LATE: Millis = 4;
-/// Frames on their way out (O3).
-pub(crate) const SEND_BUFFER: usize = 1;
+
+const fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
 
 /// One configuration and its bounds.
 #[derive(Clone, Debug)]
 pub struct World {
     /// What it is called in reports.
     pub name: &'static str,
-    /// What happens when the queue is full (D4).
-    pub overflow: Overflow,
-    /// When a connection counts as Live (B2).
-    pub readiness: Readiness,
-    /// How many frames the bootstrap has (B1).
-    pub bootstrap: u8,
-    /// The liveness clocks.
-    pub clocks: Clocks,
-    /// Whether the handler asks to be woken.
+    /// The configuration, and what the handler is like.
+    pub setup: Setup,
+    /// Whether messages ask the handler to be woken.
     pub wakes: bool,
-    /// Retries in a streak (R2).
-    pub max_retries: u32,
     /// How often each thing may happen.
     pub budget: Budget,
-}
-
-/// The liveness clocks; `None` is off (L1-L5).
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Clocks {
-    /// `idle_timeout`.
-    pub idle: Option<Millis>,
-    /// `ping_interval` and `pong_timeout`.
-    pub ping: Option<(Millis, Millis)>,
-    /// `stale_after`.
-    pub stale: Option<Millis>,
-    /// `max_pause`.
-    pub max_pause: Option<Millis>,
 }
 
 /// How often each thing may still happen.
@@ -92,39 +60,36 @@ pub struct Budget {
 impl World {
     /// A fresh feed of this world.
     pub(crate) fn feed(&self) -> Feed<Numbers> {
-        Feed::new(self.config(), Numbers::new(self.bootstrap, self.readiness), 0)
+        self.setup.feed()
     }
+}
 
-    /// Whether some clock watches a connection that is Live and read.
-    pub(crate) const fn is_watched(&self) -> bool {
-        self.clocks.idle.is_some() || self.clocks.ping.is_some() || self.clocks.stale.is_some()
+/// Every span is short, so that clocks meet; one retry, one bootstrap frame.
+fn setup() -> Setup {
+    Setup {
+        seed: 0,
+        connect_timeout: ms(4),
+        bootstrap_timeout: ms(6),
+        close_timeout: ms(2),
+        stable_after: ms(4),
+        max_retry_after: ms(100),
+        clocks: Clocks::default(),
+        buffer: 2,
+        buffer_bytes: 1 << 20,
+        overflow: Overflow::Pause,
+        send_buffer: 1,
+        retry: retries(1),
+        any_http_error: false,
+        handler: Numbers { bootstrap: 1, weighs_by_number: true, ..Numbers::default() },
     }
+}
 
-    fn config(&self) -> Config {
-        let ms = |millis: Millis| Duration::from_millis(millis.into());
-        let mut builder = Config::builder()
-            .connect_timeout(ms(CONNECT))
-            .bootstrap_timeout(ms(BOOTSTRAP))
-            .close_timeout(ms(CLOSE))
-            .stable_after(ms(STABLE))
-            .retry(RetryPolicy::fixed(ms(DELAY)).max_retries(self.max_retries))
-            .overflow(self.overflow)
-            .buffer(BUFFER as usize)
-            .send_buffer(SEND_BUFFER);
-        if let Some(idle) = self.clocks.idle {
-            builder = builder.idle_timeout(ms(idle));
-        }
-        if let Some((interval, timeout)) = self.clocks.ping {
-            builder = builder.ping_interval(ms(interval)).pong_timeout(ms(timeout));
-        }
-        if let Some(stale) = self.clocks.stale {
-            builder = builder.stale_after(ms(stale));
-        }
-        if let Some(pause) = self.clocks.max_pause {
-            builder = builder.max_pause(ms(pause));
-        }
-        builder.build().expect("the worlds are valid configurations; every test builds them")
-    }
+fn retries(max: u32) -> Retry {
+    Retry::fixed(ms(2), Some(max))
+}
+
+fn handler(bootstrap: u8, declares: bool) -> Numbers {
+    Numbers { bootstrap, declares, ..setup().handler }
 }
 
 /// All worlds. `extra` widens their bounds: 0 is for every build, 1 and more for a longer run by hand.
@@ -133,12 +98,8 @@ pub fn worlds(extra: u8) -> Vec<World> {
     let budget = Budget { attempts: 2 + extra, detours: 1 + extra, ..Budget::default() };
     let plain = World {
         name: "connections",
-        overflow: Overflow::Pause,
-        readiness: Readiness::WhenFlushed,
-        bootstrap: 1,
-        clocks: Clocks::default(),
+        setup: Setup { retry: retries(2), ..setup() },
         wakes: false,
-        max_retries: 2,
         budget: Budget {
             attempts: 3 + extra,
             control: 1,
@@ -152,30 +113,36 @@ pub fn worlds(extra: u8) -> Vec<World> {
     let mut worlds = vec![
         World {
             name: "no retries",
-            max_retries: 0,
+            setup: Setup { retry: retries(0), ..setup() },
             budget: Budget { early: 1, ..plain.budget },
             ..plain.clone()
         },
         World {
             name: "acknowledged bootstrap",
-            readiness: Readiness::WhenDeclared,
-            bootstrap: 2,
-            max_retries: 1,
+            setup: Setup { handler: handler(2, true), ..setup() },
             budget: Budget { data: 2 + extra, control: 1, idle: 1, ..budget },
             ..plain.clone()
         },
         World {
             name: "silence, pings and mute feeds",
-            clocks: Clocks { idle: Some(6), ping: Some((4, 4)), stale: Some(8), max_pause: None },
-            bootstrap: 0,
-            max_retries: 1,
+            setup: Setup {
+                clocks: Clocks {
+                    idle_timeout: Some(ms(6)),
+                    ping_interval: Some(ms(4)),
+                    pong_timeout: Some(ms(4)),
+                    stale_after: Some(ms(8)),
+                    max_pause: None,
+                },
+                handler: handler(0, false),
+                ..setup()
+            },
             budget: Budget { data: 1, control: 2 + extra, early: extra, ..budget },
             ..plain.clone()
         },
         World {
             name: "sending",
+            setup: setup(),
             budget: Budget { sends: 2 + extra, control: 1, data: 1, idle: extra, ..budget },
-            max_retries: 1,
             ..plain.clone()
         },
         plain.clone(),
@@ -185,26 +152,36 @@ pub fn worlds(extra: u8) -> Vec<World> {
 }
 
 fn with_slow_consumer(plain: &World, budget: Budget, extra: u8) -> Vec<World> {
+    let clocks = Clocks { idle_timeout: Some(ms(4)), max_pause: Some(ms(6)), ..Clocks::default() };
+    let watched = Setup { clocks, handler: handler(0, false), ..setup() };
     let queue = World {
         name: "slow consumer, pause",
-        clocks: Clocks { idle: Some(4), max_pause: Some(6), ..Clocks::default() },
+        setup: watched.clone(),
         budget: Budget { data: 3, requests: 1 + extra, rude: 1, ..budget },
-        bootstrap: 0,
-        max_retries: 1,
         ..plain.clone()
     };
     let one_connection = Budget { attempts: 1 + extra, ..queue.budget };
-    let unwatched = World { clocks: Clocks::default(), ..queue.clone() };
+    let unwatched = |name, overflow| World {
+        name,
+        setup: Setup { clocks: Clocks::default(), overflow, ..watched.clone() },
+        ..queue.clone()
+    };
+    let pings = Clocks {
+        ping_interval: Some(ms(4)),
+        pong_timeout: Some(ms(2)),
+        stale_after: Some(ms(6)),
+        ..Clocks::default()
+    };
     vec![
         World {
             name: "slow consumer, acknowledged bootstrap",
-            readiness: Readiness::WhenDeclared,
+            setup: Setup { handler: handler(0, true), ..watched.clone() },
             budget: Budget { rude: 0, ..one_connection },
             ..queue.clone()
         },
         World {
             name: "slow consumer, pings",
-            clocks: Clocks { idle: None, ping: Some((4, 2)), stale: Some(6), max_pause: None },
+            setup: Setup { clocks: pings, ..watched.clone() },
             budget: Budget { data: 2, control: 1 + extra, rude: 0, ..one_connection },
             ..queue.clone()
         },
@@ -214,9 +191,9 @@ fn with_slow_consumer(plain: &World, budget: Budget, extra: u8) -> Vec<World> {
             budget: Budget { early: 1, rude: 0, ..one_connection },
             ..queue.clone()
         },
-        World { name: "slow consumer, drop oldest", overflow: Overflow::DropOldest, ..unwatched.clone() },
-        World { name: "slow consumer, drop newest", overflow: Overflow::DropNewest, ..unwatched.clone() },
-        World { name: "slow consumer, disconnect", overflow: Overflow::Disconnect, ..unwatched },
+        unwatched("slow consumer, drop oldest", Overflow::DropOldest),
+        unwatched("slow consumer, drop newest", Overflow::DropNewest),
+        unwatched("slow consumer, disconnect", Overflow::Disconnect),
         queue,
     ]
 }

@@ -30,8 +30,8 @@ impl From<Overflow> for Losses {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Continuity {
     losses: Losses,
-    /// The number after the last item's.
-    next: u64,
+    /// The number after the last item's, once it is known.
+    next: Option<u64>,
     /// Of the last item.
     connection: Option<u64>,
     /// Told as Live, and not as over.
@@ -45,16 +45,16 @@ pub struct Continuity {
 }
 
 impl Continuity {
-    /// Nothing seen yet; `first` is the number of the first item.
+    /// Nothing seen yet; `first` is the number of the first item, if it is known.
     #[must_use]
-    pub const fn new(losses: Losses, first: u64) -> Self {
+    pub const fn new(losses: Losses, first: Option<u64>) -> Self {
         Self { losses, next: first, connection: None, open: None, marked: 0, interrupted: false, dropped: 0 }
     }
 
     /// The number that comes next if nothing more is lost: those that are told as dropped are behind it.
     #[must_use]
-    pub const fn next(&self) -> u64 {
-        self.next + self.dropped
+    pub fn next(&self) -> u64 {
+        self.next.unwrap_or_default() + self.dropped
     }
 
     /// The connection that was told as Live, and not as over.
@@ -100,13 +100,9 @@ impl Continuity {
     /// # Errors
     /// If one before it is missing without an announcement, or it is doubled or out of order.
     pub fn item(&mut self, number: u64, connection: u64) -> Verdict {
-        hold!(
-            number >= self.next,
-            D2,
-            "item {number} where {} was to come: doubled or out of order",
-            self.next
-        );
-        let gap = number - self.next;
+        let next = self.next.unwrap_or(number);
+        hold!(number >= next, D2, "item {number} where {next} was to come: doubled or out of order");
+        let gap = number - next;
         hold!(self.dropped <= gap, D4, "{} told as dropped before {number}, {gap} are missing", self.dropped);
         let lost = gap - self.dropped;
         let may_lose = self.losses == Losses::Interrupted && self.interrupted;
@@ -115,7 +111,7 @@ impl Continuity {
         let first = self.connection.is_none();
         hold!(first || same || self.interrupted, D2, "no interruption before connection {connection}");
         hold!(!(same && self.interrupted), D2, "an interruption within connection {connection}");
-        self.next = number + 1;
+        self.next = Some(number + 1);
         self.connection = Some(connection);
         self.interrupted = false;
         self.dropped = 0;

@@ -114,7 +114,7 @@ impl Rules {
             credit: 0,
             outgoing: Outgoing::default(),
             told: Told::default(),
-            continuity: Continuity::new(setup.overflow.into(), setup.handler.next),
+            continuity: Continuity::new(setup.overflow.into(), Some(setup.handler.next)),
         }
     }
 
