@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tidegate::driver::Source;
 use tidegate::{ConfigBuilder, Feed, FeedHandle, Message};
+use tidegate_rules::{Continuity, Losses};
 use tidegate_tests::fault_proxy::FaultProxy;
 use tidegate_tests::prelude::*;
 use tidegate_tests::server::{Server, switching};
@@ -75,7 +76,7 @@ pub(super) fn follow<M: Mode>(
     let hello = name.to_owned();
     let builder = M::feed(&proxy.url("/feed")).config(config).on_notice(notices.watch());
     let feed = M::start(builder.on_upgrade(move |_| Ok([hello.clone()])));
-    Followed { feed, audit: Audit { name: name.to_owned(), ..Audit::default() } }
+    Followed { feed, audit: Audit::new(name) }
 }
 
 impl<S: Source<Item = Message>> Followed<S> {
@@ -113,7 +114,7 @@ impl<S: Source<Item = Message>> Followed<S> {
 
     /// Takes items until the connection has brought so many, however many connections that takes.
     pub(super) async fn recover(&mut self, count: usize) {
-        while !self.audit.open || self.audit.on_connection < count {
+        while self.audit.continuity.open().is_none() || self.audit.on_connection < count {
             self.next().await;
         }
     }
@@ -137,17 +138,16 @@ impl<S: Source<Item = Message>> Followed<S> {
 }
 
 /// What has been seen of a feed. Whatever comes next must fit.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Audit {
     name: String,
     step: String,
-    open: bool,
+    /// What is missing between two connections was sent on the first of them.
+    continuity: Continuity,
     connections: usize,
     interruptions: usize,
     items: usize,
     on_connection: usize,
-    /// The server's number of the connection, and the item's number over all of them.
-    last: (usize, u64),
 }
 
 impl std::fmt::Display for Audit {
@@ -157,44 +157,38 @@ impl std::fmt::Display for Audit {
 }
 
 impl Audit {
-    fn see(&mut self, line: &str) {
-        let words: Vec<_> = line.split(' ').collect();
-        match words[0] {
-            "live" => {
-                assert!(!self.open, "{line} without an end before it: {self}");
-                (self.open, self.on_connection) = (true, 0);
-                self.connections += 1;
-            }
-            "interrupted" => {
-                assert!(self.open, "{line} without a connection: {self}");
-                self.open = false;
-                self.interruptions += 1;
-            }
-            "dropped" => panic!("{line}: {self}"),
-            name => {
-                assert_eq!(name, self.name, "another's item: {self}");
-                self.item(
-                    line,
-                    words[1].parse().unwrap(),
-                    words[2].parse().unwrap(),
-                    words[3].parse().unwrap(),
-                );
-            }
-        }
+    fn new(name: &str) -> Self {
+        // Items may have been sent on a connection that never came about.
+        let continuity = Continuity::new(Losses::Interrupted, None);
+        let (connections, interruptions, items, on_connection) = (0, 0, 0, 0);
+        let (name, step) = (name.to_owned(), String::new());
+        Self { name, step, continuity, connections, interruptions, items, on_connection }
     }
 
-    /// Within a connection each item, in order; from one to the next, a gap but no way back.
-    fn item(&mut self, line: &str, connection: usize, item: usize, total: u64) {
-        assert!(self.open, "{line} outside of a connection: {self}");
-        assert_eq!(item, self.on_connection, "lost, doubled or out of order: {line}: {self}");
-        let (last_connection, last_total) = self.last;
-        if item == 0 {
-            assert!(connection > last_connection && total > last_total, "from before: {line}: {self}");
-        } else {
-            assert_eq!((connection, total), (last_connection, last_total + 1), "a gap: {line}: {self}");
-        }
-        self.last = (connection, total);
-        self.on_connection += 1;
-        self.items += 1;
+    fn see(&mut self, line: &str) {
+        let words: Vec<_> = line.split([' ', ':']).collect();
+        let number = |word: usize| words[word].parse().unwrap();
+        let verdict = match words[0] {
+            "live" => {
+                self.on_connection = 0;
+                self.connections += 1;
+                self.continuity.live(number(1))
+            }
+            "interrupted" => {
+                assert!(self.continuity.open().is_some(), "{line} without a connection: {self}");
+                self.interruptions += 1;
+                self.continuity.interrupted(number(1))
+            }
+            "dropped" => self.continuity.dropped(number(1)),
+            name => {
+                assert_eq!(name, self.name, "another's item: {self}");
+                assert!(self.continuity.open().is_some(), "{line} outside of a connection: {self}");
+                assert_eq!(number(2), self.on_connection as u64, "lost at its beginning: {line}: {self}");
+                self.on_connection += 1;
+                self.items += 1;
+                self.continuity.item(number(3), number(1))
+            }
+        };
+        verdict.unwrap_or_else(|broken| panic!("{broken}: {line}: {self}"));
     }
 }
