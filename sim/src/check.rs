@@ -1,6 +1,8 @@
 //! The rules of the design that can be stated from outside, judged after every entry. It shares no code with the
 //! machine: a second, much simpler view of the same feed.
 
+#![allow(clippy::wildcard_enum_match_arm, reason = "it watches: most of what it sees concerns others")]
+
 mod clocks;
 mod connections;
 mod ending;

@@ -82,18 +82,7 @@ impl Clocks {
             Entry::Jumped { to } => self.jump = (now, *to),
             Entry::Healed { bound } => self.live_by = Some(now.saturating_add(*bound)),
             Entry::Quiet { phase, stats, alarm, waits: _ } => return self.quiet(now, *phase, stats, *alarm),
-            Entry::Connect { .. }
-            | Entry::DialFailed { .. }
-            | Entry::Sent { .. }
-            | Entry::Flushed { .. }
-            | Entry::Broke { .. }
-            | Entry::Ordered { .. }
-            | Entry::Consumed(_)
-            | Entry::Ended { .. }
-            | Entry::Fault { .. }
-            | Entry::Panicked
-            | Entry::Outage { .. }
-            | Entry::Over => {}
+            _ => {}
         }
         Ok(())
     }
@@ -101,9 +90,9 @@ impl Clocks {
     fn notice(&mut self, now: Timestamp, notice: &Notice) -> Verdict {
         match notice {
             Notice::Success { .. } => self.emitted = now,
-            Notice::Failure { failure, .. } | Notice::Timeout { failure, .. } => {
-                self.on_time(now, failure)?;
-            }
+            Notice::Failure { failure, .. }
+            | Notice::Timeout { failure, .. }
+            | Notice::Disconnected { failure: Some(failure), .. } => self.on_time(now, failure)?,
             Notice::Paused { .. } => self.paused = Some(now),
             Notice::Resumed { paused_for, .. } => {
                 self.bootstrap_since = self.bootstrap_since.saturating_add(*paused_for);
@@ -114,16 +103,7 @@ impl Clocks {
                 self.ping = self.ping.map(|_| now);
             }
             Notice::Retry { delay, .. } => self.retry_at = now.saturating_add(*delay),
-            Notice::Disconnected { failure, .. } => {
-                if let Some(failure) = failure {
-                    self.on_time(now, failure)?;
-                }
-            }
-            Notice::Status { .. }
-            | Notice::Pong { .. }
-            | Notice::Dropped { .. }
-            | Notice::Connecting { .. }
-            | Notice::Stopped { .. } => {}
+            _ => {}
         }
         Ok(())
     }
@@ -147,23 +127,7 @@ impl Clocks {
             Failure::Bootstrap(BootstrapFailure::Timeout) => {
                 return self.bootstrap_on_time(now);
             }
-            Failure::Resolve { .. }
-            | Failure::Lookup { .. }
-            | Failure::Tcp { .. }
-            | Failure::Proxy { .. }
-            | Failure::Tls { .. }
-            | Failure::Rejected { .. }
-            | Failure::Redirected { .. }
-            | Failure::Request { .. }
-            | Failure::Upgrade { .. }
-            | Failure::Bootstrap(_)
-            | Failure::Closed(_)
-            | Failure::Io { .. }
-            | Failure::Protocol { .. }
-            | Failure::Stale
-            | Failure::Fault(_)
-            | Failure::Reconnect
-            | Failure::Overflow => None,
+            _ => None,
         };
         let Some(due) = due else { return Ok(()) };
         hold!(now >= due, "L2, C3: {failure} {:?} early", due.saturating_since(now));

@@ -82,19 +82,7 @@ impl Connections {
             Entry::Ordered { number } => {
                 self.ordered.insert(*number, self.live);
             }
-            Entry::Broke { .. }
-            | Entry::Arrived { .. }
-            | Entry::Consumed(_)
-            | Entry::Ended { .. }
-            | Entry::Shutdown
-            | Entry::Abandoned
-            | Entry::Fault { .. }
-            | Entry::Panicked
-            | Entry::Outage { .. }
-            | Entry::Over
-            | Entry::Jumped { .. }
-            | Entry::Healed { .. }
-            | Entry::Quiet { .. } => {}
+            _ => {}
         }
         Ok(())
     }
@@ -148,14 +136,7 @@ impl Connections {
                 hold!(!self.stopped, "S2: stopped twice");
                 self.stopped = true;
             }
-            Notice::Failure { .. }
-            | Notice::Status { .. }
-            | Notice::Pong { .. }
-            | Notice::Dropped { .. }
-            | Notice::Paused { .. }
-            | Notice::Resumed { .. }
-            | Notice::Retry { .. }
-            | Notice::Connecting { .. } => {
+            _ => {
                 hold!(!self.stopped, "S2: {notice:?} after the end");
             }
         }

@@ -40,23 +40,7 @@ impl Ending {
                 hold!(phase == Phase::Stopped, "S1: {phase} long after the shutdown");
                 hold!(self.seen, "S3: the stream has not ended, though the feed has: {:?}", self.reason);
             }
-            Entry::Connect { .. }
-            | Entry::Opened { .. }
-            | Entry::DialFailed { .. }
-            | Entry::Gone { .. }
-            | Entry::Sent { .. }
-            | Entry::Flushed { .. }
-            | Entry::Arrived { .. }
-            | Entry::Read { .. }
-            | Entry::Broke { .. }
-            | Entry::Notice(_)
-            | Entry::Ordered { .. }
-            | Entry::Consumed(_)
-            | Entry::Shutdown
-            | Entry::Fault { .. }
-            | Entry::Outage { .. }
-            | Entry::Jumped { .. }
-            | Entry::Healed { .. } => {}
+            _ => {}
         }
         Ok(())
     }

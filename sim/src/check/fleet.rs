@@ -62,24 +62,7 @@ impl Fleet {
             Entry::Connect { .. } if std::mem::take(&mut member.waits) => self.dials(now, window),
             Entry::Quiet { phase, .. } => member.live = *phase == Phase::Live,
             Entry::Over => return self.judge(),
-            Entry::Connect { .. }
-            | Entry::Opened { .. }
-            | Entry::DialFailed { .. }
-            | Entry::Gone { .. }
-            | Entry::Sent { .. }
-            | Entry::Flushed { .. }
-            | Entry::Arrived { .. }
-            | Entry::Read { .. }
-            | Entry::Broke { .. }
-            | Entry::Notice(_)
-            | Entry::Ordered { .. }
-            | Entry::Consumed(_)
-            | Entry::Ended { .. }
-            | Entry::Shutdown
-            | Entry::Abandoned
-            | Entry::Panicked
-            | Entry::Fault { .. }
-            | Entry::Healed { .. } => {}
+            _ => {}
         }
         let over = |outage: Timestamp| now > outage.saturating_add(window + self.slack);
         if self.outage.is_some_and(over) { self.judge() } else { Ok(()) }

@@ -48,26 +48,7 @@ impl Retries {
                 Ok(())
             }
             Entry::Notice(notice) => self.notice(now, notice),
-            Entry::Opened { .. }
-            | Entry::DialFailed { .. }
-            | Entry::Gone { .. }
-            | Entry::Sent { .. }
-            | Entry::Flushed { .. }
-            | Entry::Arrived { .. }
-            | Entry::Read { .. }
-            | Entry::Broke { .. }
-            | Entry::Ordered { .. }
-            | Entry::Consumed(_)
-            | Entry::Ended { .. }
-            | Entry::Shutdown
-            | Entry::Abandoned
-            | Entry::Fault { .. }
-            | Entry::Panicked
-            | Entry::Outage { .. }
-            | Entry::Over
-            | Entry::Jumped { .. }
-            | Entry::Healed { .. }
-            | Entry::Quiet { .. } => Ok(()),
+            _ => Ok(()),
         }
     }
 
@@ -79,12 +60,7 @@ impl Retries {
             Notice::Disconnected { failure, .. } => self.ended(now, failure.as_ref()),
             Notice::Retry { attempt, delay } => self.retry(now, *attempt, *delay)?,
             Notice::Stopped { reason } => self.stopped(reason)?,
-            Notice::Status { .. }
-            | Notice::Pong { .. }
-            | Notice::Dropped { .. }
-            | Notice::Paused { .. }
-            | Notice::Resumed { .. }
-            | Notice::Connecting { .. } => {}
+            _ => {}
         }
         Ok(())
     }
@@ -173,19 +149,6 @@ fn is_fatal(failure: &Failure) -> bool {
             problem,
             ProxyProblem::Misconfigured | ProxyProblem::Credentials | ProxyProblem::Forbidden
         ),
-        Failure::Resolve { .. }
-        | Failure::Lookup { .. }
-        | Failure::Tcp { .. }
-        | Failure::Upgrade { .. }
-        | Failure::ConnectTimeout
-        | Failure::Bootstrap(_)
-        | Failure::Closed(_)
-        | Failure::Io { .. }
-        | Failure::Protocol { .. }
-        | Failure::IdleTimeout
-        | Failure::PongTimeout
-        | Failure::Stale
-        | Failure::Reconnect
-        | Failure::Overflow => false,
+        _ => false,
     }
 }

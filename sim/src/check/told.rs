@@ -29,24 +29,7 @@ impl Told {
                     hold!((self.success, self.ended) == (1, 0), "T2: live, and told was {self:?}");
                 }
             }
-            Entry::Connect { .. }
-            | Entry::Opened { .. }
-            | Entry::DialFailed { .. }
-            | Entry::Gone { .. }
-            | Entry::Sent { .. }
-            | Entry::Flushed { .. }
-            | Entry::Arrived { .. }
-            | Entry::Read { .. }
-            | Entry::Broke { .. }
-            | Entry::Ordered { .. }
-            | Entry::Consumed(_)
-            | Entry::Ended { .. }
-            | Entry::Fault { .. }
-            | Entry::Panicked
-            | Entry::Outage { .. }
-            | Entry::Over
-            | Entry::Jumped { .. }
-            | Entry::Healed { .. } => {}
+            _ => {}
         }
         Ok(())
     }
@@ -85,11 +68,7 @@ impl Told {
                 self.excused |= *reason == StopReason::HandlerPanicked;
                 self.check_over()?;
             }
-            Notice::Pong { .. }
-            | Notice::Dropped { .. }
-            | Notice::Paused { .. }
-            | Notice::Resumed { .. }
-            | Notice::Retry { .. } => {}
+            _ => {}
         }
         Ok(())
     }
