@@ -117,9 +117,9 @@ impl Setup {
 
     /// More than every span that is measured from something that happened: all that is older is the same.
     pub(crate) fn ages_end(&self) -> Duration {
-        let Clocks { idle_timeout, ping_interval: _, stale_after, max_pause, .. } = self.clocks;
+        let Clocks { idle_timeout, ping_interval, stale_after, max_pause, .. } = self.clocks;
         let spans = [self.connect_timeout, self.bootstrap_timeout, self.close_timeout, self.stable_after];
-        let clocks = [idle_timeout, Some(self.clocks.pong()), stale_after, max_pause];
+        let clocks = [idle_timeout, ping_interval.map(|_| self.clocks.pong()), stale_after, max_pause];
         let longest = spans.into_iter().chain(clocks.into_iter().flatten()).max().unwrap_or_default();
         longest.saturating_add(Duration::from_nanos(1))
     }

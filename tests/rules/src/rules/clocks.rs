@@ -36,7 +36,6 @@ impl Ages {
     /// Reading goes on: the clocks start from now (L5).
     pub(super) fn resume(&mut self) {
         (self.heard, self.emitted, self.answer) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
-        self.paused = None;
     }
 }
 

@@ -44,6 +44,9 @@ impl Rules {
             _ => {}
         }
         match notice {
+            Notice::Connecting { id } => {
+                hold!(id.get() == step.after.stats.attempts, T2, "{notice:?} is not the last");
+            }
             Notice::Success { id } => {
                 self.told.success += 1;
                 let owed = step.setup.handler.bootstrap.into();
@@ -78,18 +81,21 @@ impl Rules {
                 self.told.status = *live;
             }
             Notice::Paused { .. } => self.ages.paused = Some(Duration::ZERO),
-            Notice::Resumed { paused_for, .. } => {
-                let paused = self.ages.paused.take().unwrap_or_default();
-                let known = paused < step.setup.ages_end();
-                hold!(*paused_for == paused || !known, L5, "paused for {paused:?}, told as {paused_for:?}");
-                self.ages.resume();
-                if self.outgoing.ping.is_none() {
-                    self.outgoing.ping_in = step.setup.clocks.ping_interval.unwrap_or_default();
-                }
-            }
+            Notice::Resumed { paused_for, .. } => self.resumed(*paused_for, step.setup)?,
             Notice::Retry { attempt, delay } => self.retry(*attempt, *delay, step.setup)?,
             Notice::Stopped { reason } => self.stopped(reason, step)?,
             _ => {}
+        }
+        Ok(())
+    }
+
+    fn resumed(&mut self, paused_for: Duration, setup: &Setup) -> Verdict {
+        let paused = self.ages.paused.take().unwrap_or_default();
+        let known = paused < setup.ages_end();
+        hold!(paused_for == paused || !known, L5, "paused for {paused:?}, told as {paused_for:?}");
+        self.ages.resume();
+        if self.outgoing.ping.is_none() {
+            self.outgoing.ping_in = setup.clocks.ping_interval.unwrap_or_default();
         }
         Ok(())
     }
