@@ -1,13 +1,14 @@
 //! What handles say to the loop, and what the loop publishes for them.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Waker;
+use std::collections::{BTreeMap, VecDeque};
+use std::mem;
+use std::pin::Pin;
+use std::sync::{Arc, PoisonError};
+use std::task::{Context, Poll, Waker};
 
-use atomic_waker::AtomicWaker;
-use event_listener::Event;
-use futures_channel::oneshot;
 use tidegate_core::{Message, Phase, SendError, Stats};
+
+use crate::sync::{AtomicWaker, Mutex, MutexGuard, oneshot};
 
 /// Steers a feed from anywhere: clone it, keep it beside the stream. Dropping handles does not end the feed.
 #[derive(Clone)]
@@ -18,7 +19,6 @@ pub struct FeedHandle {
 /// Between handles and the loop.
 pub(crate) struct Control {
     board: Mutex<Board>,
-    changed: Event,
     driver: AtomicWaker,
     send_buffer: usize,
 }
@@ -27,6 +27,9 @@ struct Board {
     orders: Orders,
     phase: Phase,
     stats: Stats,
+    /// Who waits for another phase, by number.
+    watchers: BTreeMap<u64, Waker>,
+    watchers_so_far: u64,
 }
 
 /// What handles asked for and the loop has not seen yet.
@@ -86,12 +89,11 @@ impl FeedHandle {
     /// lasts for less than it takes to look may be missed.
     pub async fn wait_for(&self, mut wanted: impl FnMut(Phase) -> bool) -> Phase {
         loop {
-            let changed = self.control.changed.listen();
             let phase = self.phase();
             if wanted(phase) || phase == Phase::Stopped {
                 return phase;
             }
-            changed.await;
+            Change { control: &self.control, from: phase, watcher: None }.await;
         }
     }
 
@@ -99,6 +101,43 @@ impl FeedHandle {
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.control.stats()
+    }
+}
+
+/// Ready once the feed is in another phase than `from`.
+struct Change<'a> {
+    control: &'a Control,
+    from: Phase,
+    watcher: Option<u64>,
+}
+
+impl Future for Change<'_> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        // Wakers are cloned and dropped outside of the lock, since they are the application's code.
+        let waker = cx.waker().clone();
+        let mut board = self.control.lock();
+        if board.phase != self.from {
+            return Poll::Ready(());
+        }
+        let watcher = *self.watcher.get_or_insert_with(|| {
+            board.watchers_so_far += 1;
+            board.watchers_so_far
+        });
+        let former = board.watchers.insert(watcher, waker);
+        drop(board);
+        drop(former);
+        Poll::Pending
+    }
+}
+
+impl Drop for Change<'_> {
+    fn drop(&mut self) {
+        if let Some(watcher) = self.watcher {
+            let former = self.control.lock().watchers.remove(&watcher);
+            drop(former);
+        }
     }
 }
 
@@ -115,8 +154,9 @@ impl Control {
                 orders: Orders::default(),
                 phase: Phase::Idle,
                 stats: Stats::default(),
+                watchers: BTreeMap::new(),
+                watchers_so_far: 0,
             }),
-            changed: Event::new(),
             driver: AtomicWaker::new(),
             send_buffer,
         })
@@ -138,7 +178,7 @@ impl Control {
 
     pub(crate) fn take_orders(&self) -> Orders {
         let mut board = self.lock();
-        let orders = std::mem::take(&mut board.orders);
+        let orders = mem::take(&mut board.orders);
         // They count until the loop publishes what has become of them (O3).
         board.stats.sending += orders.sends.len() as u64;
         orders
@@ -148,16 +188,15 @@ impl Control {
     pub(crate) fn publish(&self, phase: Phase, stats: Stats) {
         let mut board = self.lock();
         board.stats = stats;
-        let turned = std::mem::replace(&mut board.phase, phase) != phase;
-        // A stopped feed is perhaps not polled again: whoever waits for its answer must not.
-        let refused =
-            if phase == Phase::Stopped { std::mem::take(&mut board.orders) } else { Orders::default() };
+        let changed = mem::replace(&mut board.phase, phase) != phase;
+        let watchers = if changed { mem::take(&mut board.watchers) } else { BTreeMap::new() };
+        // What was handed in while the feed was Live must not wait for its next connection (O1), nor for a poll that a stopped
+        // feed may not get.
+        let refused = if phase == Phase::Live { VecDeque::new() } else { mem::take(&mut board.orders.sends) };
         drop(board);
         // Each dropped reply wakes its sender, so not under the lock.
         drop(refused);
-        if turned {
-            self.changed.notify(usize::MAX);
-        }
+        watchers.into_values().for_each(Waker::wake);
     }
 
     /// The loop is over: nobody will see what was ordered, or what is ordered from now on.

@@ -4,16 +4,16 @@ use std::collections::VecDeque;
 use std::iter;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll};
 
-use atomic_waker::AtomicWaker;
 use tidegate_core::{Delivery, Feed, FrameHandler, StopReason, Timestamp};
 
 use crate::bugs::bug;
 use crate::control::Control;
 use crate::engine::{Consumer, Engine};
 use crate::runtime::Runtime;
+use crate::sync::{AtomicWaker, Mutex, MutexGuard};
 
 /// Marks cost no demand; this many beyond the items wait here at most, the others fold in the machine's queue.
 const SPARE_MARKS: usize = 16;

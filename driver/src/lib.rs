@@ -14,6 +14,7 @@
 //! | the hand-over between task and consumer | `handover.rs` |
 //! | what consumers call | `consumer.rs` |
 //! | what handles call | `control.rs` |
+//! | what threads share, and loom's types in its place | `sync.rs` |
 //! | logs and metrics | `observe.rs` |
 //! | options of the builder | `builder.rs` |
 //! | what the simulator must be able to find | `bugs.rs` |
@@ -34,6 +35,7 @@ mod request;
 mod resolve;
 mod runtime;
 mod secrets;
+mod sync;
 mod turn;
 mod url;
 
