@@ -105,7 +105,8 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
             moved |= self.time(&turn);
             // An action carried out counts: a future that was just made has not been polled yet.
             moved |= self.actions(turn.now);
-            // Before the hand-over: whoever has been told that the feed is Live may send.
+            // Before the hand-over: whoever has been told that the feed is Live may send. And in each round, since no connection
+            // is lost and the next one Live in the same: what waits for the lost one comes back (O1).
             if self.feed.phase() != self.published {
                 self.publish();
             }
