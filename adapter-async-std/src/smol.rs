@@ -37,6 +37,9 @@ impl Spawner for Smol {
 /// A runtime that runs the tasks of spawned feeds on `executor`, in place of smol's global one. They end when it is
 /// dropped.
 ///
+/// Stop the feeds before you drop an executor that has threads: an `async_executor::Executor` that is dropped while another
+/// thread wakes one of its tasks may lose that task without dropping it, and the consumer of its feed then waits forever.
+///
 /// ```
 /// use std::sync::{Arc, Weak};
 ///

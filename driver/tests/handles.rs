@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Waker};
 
 use common::{
-    Dial, Gate, InStream, InTask, Mode, Rig, SECOND, World, builder, config, in_both_modes, reset, text,
+    Dial, Gate, InStream, InTask, Mode, Rig, SECOND, Wakes, World, builder, config, in_both_modes, reset, text,
 };
 use futures_util::FutureExt;
 use tidegate_driver::core::{Delivery, Message, Phase, SendError, Step, from_fn};
@@ -22,6 +22,8 @@ in_both_modes!(
     text_that_is_not_utf8_comes_back,
     phase_follows_the_feed,
     wait_for_sees_the_phase_it_waits_for,
+    a_watcher_uses_its_handle_as_it_is_woken,
+    a_watcher_that_gives_up_leaves_nothing_behind,
     stats_follow_the_feed,
 );
 
@@ -171,6 +173,43 @@ fn wait_for_sees_the_phase_it_waits_for<M: Mode>() {
     assert_eq!(rig.wait(handle.wait_for(|phase| phase == Phase::Waiting)), Some(Phase::Waiting));
     rig.handle.shutdown();
     assert_eq!(rig.wait(handle.wait_for(|phase| phase == Phase::Live)), Some(Phase::Stopped));
+}
+
+/// Watches a feed, and waits for another phase as soon as it is woken.
+struct Watcher(FeedHandle, Mutex<Vec<Phase>>);
+
+impl std::task::Wake for Watcher {
+    fn wake(self: Arc<Self>) {
+        assert_eq!(self.0.wait_for(|_| false).now_or_never(), None);
+        self.1.lock().unwrap().push(self.0.phase());
+    }
+}
+
+/// Wakers are the application's: none is woken, or dropped, under a lock.
+fn a_watcher_uses_its_handle_as_it_is_woken<M: Mode>() {
+    let world = World::default();
+    let mut rig = Rig::idle::<M, _>(&world, builder(&world));
+    let handle = rig.handle.clone();
+    let watcher = Arc::new(Watcher(handle.clone(), Mutex::default()));
+    let waker = Waker::from(watcher.clone());
+    let mut waiting = Box::pin(handle.wait_for(|phase| phase == Phase::Live));
+    assert!(waiting.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    rig.settle();
+    assert_eq!(*watcher.1.lock().unwrap(), [Phase::Connecting]);
+    assert_eq!(waiting.now_or_never(), Some(Phase::Live));
+}
+
+/// A feed stays Live for months, and who watches it comes and goes.
+fn a_watcher_that_gives_up_leaves_nothing_behind<M: Mode>() {
+    let world = World::default();
+    let rig = Rig::new::<M, _>(&world, builder(&world));
+    let wakes = Arc::<Wakes>::default();
+    let waker = Waker::from(wakes.clone());
+    let mut waiting = Box::pin(rig.handle.wait_for(|phase| phase == Phase::Waiting));
+    assert!(waiting.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    drop(waiting);
+    drop(waker);
+    assert_eq!(Arc::strong_count(&wakes), 1);
 }
 
 fn stats_follow_the_feed<M: Mode>() {
