@@ -11,5 +11,5 @@ mod runtime;
 mod world;
 
 pub use explore::{Extent, block_on, explore};
-pub use runtime::{Bell, Wire};
+pub use runtime::{Connection, Timer};
 pub use world::{Clock, Step, Task, World};

@@ -15,23 +15,31 @@ use crate::world::{Step, Task, World};
 static ZEROS: [u8; 512 * 1024] = [0; 512 * 1024];
 
 impl Runtime for World {
-    type Alarm = Bell;
-    type Transport = Wire;
+    type Alarm = Timer;
+    type Transport = Connection;
 
     fn now(&self) -> Timestamp {
         self.state().now
     }
 
-    fn alarm(&self) -> Bell {
-        Bell { world: self.clone(), at: Timestamp::ZERO }
+    fn alarm(&self) -> Timer {
+        Timer { world: self.clone(), at: Timestamp::ZERO }
     }
 
-    fn connect(&self, _: ConnectRequest) -> impl Future<Output = Result<Wire, Failure>> + Send + 'static {
+    fn connect(
+        &self,
+        _: ConnectRequest,
+    ) -> impl Future<Output = Result<Connection, Failure>> + Send + 'static {
         let mut state = self.state();
         ready(match state.scripts.pop_front() {
             Some(script) => {
                 state.opened += 1;
-                Ok(Wire { world: self.clone(), number: state.opened, script: script.into(), closed: false })
+                Ok(Connection {
+                    world: self.clone(),
+                    number: state.opened,
+                    script: script.into(),
+                    closed: false,
+                })
             }
             None => Err(Failure::Io { detail: "refused by the script".to_owned() }),
         })
@@ -44,24 +52,24 @@ impl Spawn for World {
     }
 }
 
-/// Rings at once, or never.
-pub struct Bell {
+/// Rings at once or never, as the clock says.
+pub struct Timer {
     world: World,
     at: Timestamp,
 }
 
-impl Alarm for Bell {
+impl Alarm for Timer {
     fn set(&mut self, at: Timestamp) {
         self.at = at;
     }
 
     fn poll_ring(&mut self, _: &mut Context<'_>) -> Poll<()> {
-        if self.world.clock_jumps_to(self.at) { Poll::Ready(()) } else { Poll::Pending }
+        if self.world.jump_to(self.at) { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 
 /// One connection.
-pub struct Wire {
+pub struct Connection {
     world: World,
     number: usize,
     script: VecDeque<Step>,
@@ -69,13 +77,13 @@ pub struct Wire {
     closed: bool,
 }
 
-impl Transport for Wire {
+impl Transport for Connection {
     fn bytes_read(&self) -> u64 {
         0
     }
 }
 
-impl Stream for Wire {
+impl Stream for Connection {
     type Item = Result<Frame, Failure>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -86,7 +94,7 @@ impl Stream for Wire {
             Some(Step::Message(text)) => Poll::Ready(Some(Ok(Message::from(text).into()))),
             Some(Step::Zeros(count)) => Poll::Ready(Some(Ok(Message::from(ZEROS[..count].to_vec()).into()))),
             Some(Step::Reset) => Poll::Ready(Some(Err(Failure::Io { detail: "reset".to_owned() }))),
-            Some(Step::Rest) => {
+            Some(Step::Yield) => {
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }
@@ -95,7 +103,7 @@ impl Stream for Wire {
     }
 }
 
-impl Sink<Frame> for Wire {
+impl Sink<Frame> for Connection {
     type Error = Failure;
 
     fn poll_ready(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
@@ -128,7 +136,7 @@ impl Sink<Frame> for Wire {
     }
 }
 
-impl Drop for Wire {
+impl Drop for Connection {
     fn drop(&mut self) {
         self.world.state().closed += 1;
     }

@@ -23,28 +23,28 @@ pub struct World {
 /// Whether time passes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Clock {
-    /// No deadline ever comes: it would hide a wake-up that is missing.
-    Stands,
-    /// Each deadline comes at once.
+    /// No deadline ever comes: one that wakes the task would hide a lost wake-up.
+    Frozen,
+    /// Each deadline comes as soon as the task waits for it.
     Jumps,
 }
 
-/// What a connection does next. After the last step it is quiet.
+/// What a connection does next. After the last step, nothing arrives.
 #[derive(Clone, Copy)]
 pub enum Step {
     /// A message of this text arrives.
     Message(&'static str),
     /// A binary message of so many zeros arrives, at most 512 KiB.
     Zeros(usize),
-    /// Nothing for now: the task is polled again, and others may run before that.
-    Rest,
+    /// Nothing arrives in this poll. The task is polled again, and other threads may run before that.
+    Yield,
     /// The connection breaks.
     Reset,
 }
 
 pub(crate) struct State {
     pub(crate) now: Timestamp,
-    /// What the connections do that are not open yet. Without one an attempt is refused.
+    /// The scripts of connections to come. Without one, an attempt is refused.
     pub(crate) scripts: VecDeque<Vec<Step>>,
     pub(crate) opened: usize,
     pub(crate) closed: usize,
@@ -98,7 +98,8 @@ impl World {
         state.sent.clone()
     }
 
-    pub(crate) fn clock_jumps_to(&self, at: Timestamp) -> bool {
+    /// Moves the clock to `at` if it jumps. Returns whether it does.
+    pub(crate) fn jump_to(&self, at: Timestamp) -> bool {
         let mut state = self.state();
         let jumps = self.clock == Clock::Jumps;
         if jumps {

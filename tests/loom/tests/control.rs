@@ -49,7 +49,7 @@ fn end(feed: &mut Feed<Spawned<Message>>) -> Option<StopReason> {
 #[test]
 fn told_live_so_may_send() {
     explore("told_live_so_may_send", Extent::All, || {
-        let world = World::new(Clock::Stands, &[QUIET]);
+        let world = World::new(Clock::Frozen, &[QUIET]);
         let (mut feed, task) = world.feed(|config| config);
         let task = task.start();
         assert!(matches!(block_on(feed.recv()), Some(Ok(Delivery::Live { .. }))));
@@ -65,7 +65,7 @@ fn told_live_so_may_send() {
 #[test]
 fn a_send_against_a_stop() {
     explore("a_send_against_a_stop", Extent::All, || {
-        let world = World::new(Clock::Stands, &[QUIET]);
+        let world = World::new(Clock::Frozen, &[QUIET]);
         let (mut feed, task) = world.feed(|config| config);
         let task = task.start();
         let handle = feed.handle();
@@ -81,7 +81,7 @@ fn a_send_against_a_stop() {
 #[test]
 fn a_send_against_a_drop() {
     explore("a_send_against_a_drop", Extent::All, || {
-        let world = World::new(Clock::Stands, &[QUIET]);
+        let world = World::new(Clock::Frozen, &[QUIET]);
         let (mut feed, task) = world.feed(|config| config);
         let task = task.start();
         let handle = feed.handle();
@@ -97,7 +97,7 @@ fn a_send_against_a_drop() {
 #[test]
 fn shutdown_against_the_first_poll() {
     explore("shutdown_against_the_first_poll", Extent::All, || {
-        let world = World::new(Clock::Stands, &[QUIET]);
+        let world = World::new(Clock::Frozen, &[QUIET]);
         let (feed, task) = world.feed(|config| config);
         let task = task.start();
         feed.handle().shutdown();
@@ -110,7 +110,7 @@ fn shutdown_against_the_first_poll() {
 #[test]
 fn a_send_across_a_reconnect() {
     explore("a_send_across_a_reconnect", Extent::All, || {
-        let world = World::new(Clock::Jumps, &[&[Step::Rest, Step::Reset], QUIET]);
+        let world = World::new(Clock::Jumps, &[&[Step::Yield, Step::Reset], QUIET]);
         let retry = RetryPolicy::custom(Duration::ZERO, |state, _| state).max_retries(1);
         let (feed, task) = world.feed(|config| config.retry(retry));
         let (handle, outside) = (feed.handle(), world.clone());
@@ -144,7 +144,7 @@ fn a_send_across_a_reconnect() {
 #[test]
 fn watchers() {
     explore("watchers", CAP, || {
-        let world = World::new(Clock::Stands, &[QUIET]);
+        let world = World::new(Clock::Frozen, &[QUIET]);
         let (feed, task) = world.feed(|config| config);
         let (live, stopped) = (feed.handle(), feed.handle());
         let task = task.start();
@@ -161,7 +161,7 @@ fn watchers() {
 #[test]
 fn two_senders() {
     explore("two_senders", CAP, || {
-        let world = World::new(Clock::Stands, &[QUIET]);
+        let world = World::new(Clock::Frozen, &[QUIET]);
         let (mut feed, task) = world.feed(|config| config.send_buffer(1));
         let (one, two) = (feed.handle(), feed.handle());
         let task = task.start();
@@ -180,7 +180,7 @@ fn two_senders() {
 #[test]
 fn task_dropped_by_its_runtime() {
     explore("task_dropped_by_its_runtime", CAP, || {
-        let world = World::new(Clock::Stands, &[QUIET]);
+        let world = World::new(Clock::Frozen, &[QUIET]);
         let (mut feed, task) = world.feed(|config| config);
         let handle = feed.handle();
         let task = task.cut_short(2);

@@ -11,7 +11,7 @@ const B: Step = Step::Message("b");
 const C: Step = Step::Message("c");
 const HALF_MIB: Step = Step::Zeros(512 * 1024);
 
-/// The length of the next item. Marks are passed over.
+/// Waits for the next item. Skips other deliveries.
 fn item(feed: &mut Feed<Spawned<Message>>) -> Message {
     loop {
         if let Delivery::Item(item) = block_on(feed.recv()).unwrap().unwrap() {
@@ -20,7 +20,7 @@ fn item(feed: &mut Feed<Spawned<Message>>) -> Message {
     }
 }
 
-/// Asserts that these items come next, and then no further delivery but the end of a connection that has broken.
+/// Asserts that these items arrive, and then the end of a feed that does not retry.
 fn assert_rest(feed: &mut Feed<Spawned<Message>>, items: &[&str]) {
     for expected in items {
         assert_eq!(item(feed), Message::from(*expected));
@@ -42,7 +42,7 @@ fn assert_rest(feed: &mut Feed<Spawned<Message>>, items: &[&str]) {
 #[test]
 fn hand_over() {
     explore("hand_over", Extent::All, || {
-        let world = World::new(Clock::Stands, &[&[A, Step::Rest, B]]);
+        let world = World::new(Clock::Frozen, &[&[A, Step::Yield, B]]);
         let (mut feed, task) = world.feed(|config| config);
         let task = task.start();
         assert_eq!(item(&mut feed), Message::from("a"));
@@ -57,7 +57,7 @@ fn hand_over() {
 #[test]
 fn demand() {
     explore("demand", Extent::All, || {
-        let world = World::new(Clock::Stands, &[&[A, B, C]]);
+        let world = World::new(Clock::Frozen, &[&[A, B, C]]);
         let (mut feed, task) = world.feed(|config| config.max_demand(1));
         let task = task.start();
         for expected in ["a", "b", "c"] {
@@ -72,7 +72,7 @@ fn demand() {
 #[test]
 fn full_by_bytes() {
     explore("full_by_bytes", Extent::All, || {
-        let world = World::new(Clock::Stands, &[&[HALF_MIB, HALF_MIB, HALF_MIB]]);
+        let world = World::new(Clock::Frozen, &[&[HALF_MIB, HALF_MIB, HALF_MIB]]);
         let (mut feed, task) = world.feed(|config| config);
         let task = task.start();
         for _ in 0..3 {
@@ -87,7 +87,7 @@ fn full_by_bytes() {
 #[test]
 fn items_left_behind() {
     explore("items_left_behind", Extent::All, || {
-        let world = World::new(Clock::Stands, &[&[A, B, C, Step::Reset]]);
+        let world = World::new(Clock::Frozen, &[&[A, B, C, Step::Reset]]);
         let (mut feed, task) = world.feed(|config| config.max_demand(1));
         let task = task.start();
         assert_rest(&mut feed, &["a", "b", "c"]);
@@ -99,7 +99,7 @@ fn items_left_behind() {
 #[test]
 fn items_left_behind_and_dropped() {
     explore("items_left_behind_and_dropped", Extent::All, || {
-        let world = World::new(Clock::Stands, &[&[A, B, C, Step::Reset]]);
+        let world = World::new(Clock::Frozen, &[&[A, B, C, Step::Reset]]);
         let (mut feed, task) = world.feed(|config| config.max_demand(1));
         let task = task.start();
         assert_eq!(item(&mut feed), Message::from("a"));
@@ -112,7 +112,7 @@ fn items_left_behind_and_dropped() {
 #[test]
 fn consumer_dropped() {
     explore("consumer_dropped", Extent::All, || {
-        let world = World::new(Clock::Stands, &[&[A, Step::Rest, B]]);
+        let world = World::new(Clock::Frozen, &[&[A, Step::Yield, B]]);
         let (feed, task) = world.feed(|config| config);
         let task = task.start();
         drop(feed);
@@ -125,7 +125,7 @@ fn consumer_dropped() {
 #[test]
 fn the_end() {
     explore("the_end", Extent::All, || {
-        let world = World::new(Clock::Stands, &[&[A, Step::Rest, Step::Reset]]);
+        let world = World::new(Clock::Frozen, &[&[A, Step::Yield, Step::Reset]]);
         let (mut feed, task) = world.feed(|config| config);
         let task = task.start();
         assert_rest(&mut feed, &["a"]);
