@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Waker};
 
 use common::{
-    Dial, Gate, InStream, InTask, Mode, Rig, SECOND, Wakes, World, builder, config, in_both_modes, reset, text,
+    Dial, Gate, InStream, InTask, Mode, Rig, SECOND, Wakes, World, builder, config, in_both_modes, reset,
+    text,
 };
 use futures_util::FutureExt;
 use tidegate_driver::core::{Delivery, Message, Phase, SendError, Step, from_fn};
