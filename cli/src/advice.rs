@@ -78,8 +78,9 @@ fn advice(failure: &Failure) -> &'static str {
         Failure::PongTimeout => "Check the network and the server; --pong-timeout allows more time.",
         Failure::Stale => "Check what --send subscribes to; --stale-after allows more time between items.",
         Failure::Overflow => "Read faster, or choose a larger --buffer or another --overflow.",
-        // The command has no resolver, and its handler accepts every message.
+        // The command has no resolver and no connector of its own, and its handler accepts every message.
         Failure::Resolve { .. }
+        | Failure::Connect { .. }
         | Failure::Bootstrap(BootstrapFailure::Fault(_))
         | Failure::Fault(_)
         | Failure::Reconnect => DEFECT,

@@ -34,6 +34,11 @@ pub enum Failure {
         /// Which header, and what to do.
         detail: String,
     },
+    /// The application's own way to connect failed.
+    Connect {
+        /// What the application said.
+        detail: String,
+    },
     /// The host's name could not be looked up.
     Lookup {
         /// What the operating system said.
@@ -130,6 +135,7 @@ impl Failure {
         match self {
             Self::Resolve { .. } => "resolve",
             Self::Request { .. } => "request",
+            Self::Connect { .. } => "connect",
             Self::Lookup { .. } => "lookup",
             Self::Tcp { .. } => "tcp",
             Self::Proxy { problem, .. } => problem.kind(),
@@ -166,6 +172,7 @@ impl fmt::Display for Failure {
         match self {
             Self::Resolve { detail } => write!(f, "the resolver of URL and headers failed: {detail}"),
             Self::Request { detail } => write!(f, "the request cannot be sent: {detail}"),
+            Self::Connect { detail } => write!(f, "the application could not connect: {detail}"),
             Self::Lookup { detail } => write!(f, "the host's name could not be looked up: {detail}"),
             Self::Tcp { detail } => write!(f, "no TCP connection: {detail}"),
             Self::Proxy { detail, .. } => write!(f, "no way through the proxy: {detail}"),

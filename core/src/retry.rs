@@ -188,6 +188,7 @@ fn is_fatal(failure: &Failure) -> bool {
         // Settled on this side: the next attempt would send, or be led to, the same.
         Failure::Request { .. } | Failure::Redirected { .. } => true,
         Failure::Resolve { .. }
+        | Failure::Connect { .. }
         | Failure::Lookup { .. }
         | Failure::Tcp { .. }
         | Failure::Upgrade { .. }

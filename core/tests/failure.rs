@@ -43,6 +43,7 @@ fn each_failure_has_a_name_and_says_what_happened() {
     let table = [
         (Failure::Resolve { detail: x() }, "resolve", "the resolver of URL and headers failed: x"),
         (Failure::Request { detail: x() }, "request", "the request cannot be sent: x"),
+        (Failure::Connect { detail: x() }, "connect", "the application could not connect: x"),
         (Failure::Lookup { detail: x() }, "lookup", "the host's name could not be looked up: x"),
         (refused(), "tcp", "no TCP connection: connection refused"),
         (proxy(ProxyProblem::Misconfigured), "proxy_misconfigured", "no way through the proxy: x"),

@@ -408,6 +408,7 @@ fn r6_all_else_is_retried() {
     let detail = || "x".to_owned();
     let failures = [
         Failure::Resolve { detail: detail() },
+        Failure::Connect { detail: detail() },
         Failure::Lookup { detail: detail() },
         Failure::Tcp { detail: detail() },
         Failure::Upgrade { detail: detail() },

@@ -46,7 +46,8 @@ pub(crate) fn same_origin(one: &ConnectRequest, other: &ConnectRequest) -> bool 
 pub(crate) fn met_at(mut failure: Failure, url: &str) -> Failure {
     match &mut failure {
         Failure::Rejected { refusal, .. } => **refusal = std::mem::take(&mut **refusal).with_redirect(url),
-        Failure::Lookup { detail }
+        Failure::Connect { detail }
+        | Failure::Lookup { detail }
         | Failure::Tcp { detail }
         | Failure::Proxy { detail, .. }
         | Failure::Tls { detail, .. }
