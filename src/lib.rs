@@ -35,6 +35,8 @@
 //! - `async-std`: the adapter for async-std, which is discontinued upstream: for applications that still are on it.
 //! - `ring` (default), `aws-lc-rs`: which cryptography TLS uses; with both, `ring`.
 //! - `metrics`: counters, gauges and histograms through the `metrics` facade.
+//! - `tungstenite`: feeds over WebSockets that the application opens with tungstenite; see `FeedBuilder::over_tungstenite`.
+//!   tungstenite 0.30 is then part of the public API, as `driver::net::tungstenite`.
 #![forbid(unsafe_code)]
 
 pub use tidegate_core as core;
@@ -56,7 +58,7 @@ pub use tidegate_core::{
 };
 #[cfg(any(feature = "tokio", feature = "smol", feature = "async-std"))]
 pub use tidegate_driver::net::{
-    Connector, LimitError, Limits, Proxy, ProxyError, TlsError, TlsOptions, rustls,
+    Connector, LimitError, Limits, Over, Proxy, ProxyError, TlsError, TlsOptions, rustls,
 };
 pub use tidegate_driver::{
     Attempt, BuildError, ConnectRequest, Feed, FeedBuilder, FeedHandle, Inline, Items, RequestError, Source,

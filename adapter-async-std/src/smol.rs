@@ -1,7 +1,9 @@
 //! Feeds on smol.
 
+use std::io;
 use std::sync::{Arc, Weak};
 
+use futures_io::{AsyncRead, AsyncWrite};
 use smol::Executor;
 use tidegate_driver::FeedBuilder;
 use tidegate_driver::net::SocketRuntime;
@@ -70,4 +72,31 @@ pub fn feed(url: impl AsRef<str>) -> FeedBuilder<Runtime> {
 /// A feed of `url` through a [`Connector`] of your own: TLS, limits, buffers, proxy.
 pub fn feed_with(connector: Connector, url: impl AsRef<str>) -> FeedBuilder<Runtime> {
     FeedBuilder::new(Runtime::new(connector), url)
+}
+
+/// A feed of `url` over streams that `open` returns for each attempt, such as a Unix socket. See [`FeedBuilder::over`].
+///
+/// ```no_run
+/// use smol::net::unix::UnixStream;
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut feed =
+///     tidegate_async_std::smol::feed_over("ws://localhost/prices", |_| UnixStream::connect("/run/feed.sock"))
+///         .spawn()?;
+/// while let Some(delivery) = feed.recv().await {
+///     println!("{:?}", delivery?);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub fn feed_over<F, Fut, S>(
+    url: impl AsRef<str>,
+    open: F,
+) -> FeedBuilder<Over<Runtime, tidegate_driver::net::Transport<S>>>
+where
+    F: FnMut(ConnectRequest) -> Fut + Send + 'static,
+    Fut: Future<Output = io::Result<S>> + Send + 'static,
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    feed(url).over(open)
 }

@@ -36,7 +36,8 @@ mod feed;
 mod net;
 mod runtime;
 
-pub use feed::{connect_once, feed, feed_with};
+pub use feed::{connect_once, feed, feed_over, feed_with};
+pub use net::TokioNet;
 pub use runtime::{Alarm, Runtime};
 pub use tidegate_driver::net::names::*;
 

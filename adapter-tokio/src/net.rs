@@ -9,9 +9,9 @@ use tokio::net::TcpStream;
 use tokio::task::spawn_blocking;
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 
-/// [`Net`] on tokio.
+/// The network's side of tokio.
 #[derive(Debug)]
-pub(crate) struct TokioNet;
+pub struct TokioNet;
 
 impl Net for TokioNet {
     type Stream = Compat<TcpStream>;

@@ -70,6 +70,12 @@ impl tidegate_driver::Runtime for Runtime {
 }
 
 impl Networked for Runtime {
+    type Net = TokioNet;
+
+    fn connector(&self) -> &Arc<Connector> {
+        &self.connector
+    }
+
     fn connector_mut(&mut self) -> &mut Connector {
         Arc::make_mut(&mut self.connector)
     }

@@ -192,11 +192,16 @@ impl<R: Runtime, H: FrameHandler> FeedBuilder<R, H> {
     }
 
     fn map_handler<G>(self, map: impl FnOnce(H) -> G) -> FeedBuilder<R, G> {
+        self.map(|runtime, handler| (runtime, map(handler)))
+    }
+
+    pub(crate) fn map<S, G>(self, map: impl FnOnce(R, H) -> (S, G)) -> FeedBuilder<S, G> {
+        let (runtime, handler) = map(self.runtime, self.handler);
         FeedBuilder {
-            runtime: self.runtime,
+            runtime,
             request: self.request,
             resolver: self.resolver,
-            handler: map(self.handler),
+            handler,
             config: self.config,
             watch: self.watch,
             seed: self.seed,

@@ -11,6 +11,7 @@
 //! | the standard library's sockets as streams | `net/std_stream.rs` |
 //! | the order of steps, and redirects | `net/dial.rs` |
 //! | what applications can set | `net/builder.rs`, `net/connector.rs`, `net/limits.rs`, `net/tls.rs` |
+//! | connections that the application opens | `net/over.rs`, `net/over/tungstenite.rs` |
 //! | options of TCP | `net/tcp.rs` |
 //! | the addresses of a host, and which is taken | `net/hosts.rs`, `net/eyeballs.rs` |
 //! | proxies, and those of the environment | `net/proxy.rs` |
@@ -39,6 +40,7 @@ mod hosts;
 mod limits;
 mod memory;
 mod message;
+mod over;
 mod platform;
 mod proxy;
 mod redirect;
@@ -55,15 +57,20 @@ pub use builder::Networked;
 pub use connector::{Connector, connect_once};
 pub use futures_rustls::rustls;
 pub use limits::{LimitError, Limits};
+pub use over::Over;
+#[cfg(feature = "tungstenite")]
+pub use over::TungsteniteTransport;
 pub use platform::{Net, SpawnNet};
 pub use proxy::{Proxy, ProxyError};
 pub use runtime::{SleepAlarm, SocketRuntime};
 pub use std_stream::{Interest, Readiness, StdStream};
 pub use tls::{TlsError, TlsOptions};
 pub use transport::Transport;
+#[cfg(feature = "tungstenite")]
+pub use tungstenite;
 
 /// What every adapter gives under its own name as well, so that one can be put in the place of another.
 pub mod names {
-    pub use super::{Connector, LimitError, Limits, Proxy, ProxyError, TlsError, TlsOptions, rustls};
+    pub use super::{Connector, LimitError, Limits, Over, Proxy, ProxyError, TlsError, TlsOptions, rustls};
     pub use crate::{ConnectRequest, RequestError, Scheme, UrlError, core};
 }

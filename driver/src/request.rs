@@ -176,6 +176,19 @@ impl ConnectRequest {
         &self.headers
     }
 
+    /// The same as they are sent: subprotocols are offered in one header, since not every server reads several.
+    #[cfg(feature = "net")]
+    pub(crate) fn sent_headers(&self) -> HeaderMap {
+        let mut headers = self.headers.clone();
+        let offered = self.subprotocols().collect::<Vec<_>>().join(&b", "[..]);
+        if headers.contains_key(SEC_WEBSOCKET_PROTOCOL)
+            && let Ok(offered) = HeaderValue::from_bytes(&offered)
+        {
+            headers.insert(SEC_WEBSOCKET_PROTOCOL, offered);
+        }
+        headers
+    }
+
     /// Scheme, host, port and path: what may be shown of it (T3).
     #[must_use]
     pub fn redacted(&self) -> String {

@@ -31,8 +31,10 @@ pub(crate) fn parse(text: &str) -> Result<(Scheme, Uri), UrlError> {
     let at = text.len() - rest.len();
     let (host, port) = parse_authority(authority, at)?;
     let tail = encode(tail, at + authority.len())?;
+    // `ws://host?query` asks for `/?query`.
+    let slash = if tail.starts_with('/') { "" } else { "/" };
     // All but its length has been checked.
-    let uri = Uri::try_from(format!("{}://{host}{port}{tail}", scheme.as_str()));
+    let uri = Uri::try_from(format!("{}://{host}{port}{slash}{tail}", scheme.as_str()));
     uri.map(|uri| (scheme, uri)).map_err(|_| UrlError::TooLong)
 }
 

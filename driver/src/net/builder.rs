@@ -1,10 +1,12 @@
 //! The network's options, from a feed's builder.
 
 use std::fmt::Display;
+use std::sync::Arc;
 
 use tidegate_core::FrameHandler;
 
 use super::connector::Connector;
+use super::platform::Net;
 use super::proxy::Proxy;
 use super::tls::TlsOptions;
 use crate::builder::{BuildError, FeedBuilder};
@@ -12,6 +14,12 @@ use crate::runtime::Runtime;
 
 /// A runtime that connects through a [`Connector`].
 pub trait Networked: Runtime {
+    /// The runtime's side of the network.
+    type Net: Net;
+
+    /// The connector.
+    fn connector(&self) -> &Arc<Connector>;
+
     /// The connector, to be changed before the feed starts.
     fn connector_mut(&mut self) -> &mut Connector;
 }

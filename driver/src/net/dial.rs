@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_io::{AsyncRead, AsyncWrite};
 use futures_rustls::TlsConnector;
 use futures_rustls::rustls::pki_types::ServerName;
 use tidegate_core::Failure;
@@ -26,13 +27,27 @@ const BODY_PATIENCE: Duration = Duration::from_millis(200);
 /// One connection, however long it takes: the caller has the clock (C3).
 pub(crate) async fn dial<N: Net>(
     connector: &Connector,
-    mut request: ConnectRequest,
+    request: ConnectRequest,
 ) -> Result<Transport<N::Stream>, Failure> {
+    dial_over::<N, _, _>(connector, request, |request| reach::<N>(connector, request)).await
+}
+
+/// The same over any stream: `open` opens it for each request.
+pub(crate) async fn dial_over<N, S, Opening>(
+    connector: &Connector,
+    mut request: ConnectRequest,
+    open: impl Fn(ConnectRequest) -> Opening,
+) -> Result<Transport<S>, Failure>
+where
+    N: Net,
+    S: AsyncRead + AsyncWrite + Send + Unpin,
+    Opening: Future<Output = Result<Prefixed<S>, Failure>>,
+{
     request.check().map_err(RequestError::into_failure)?;
     let mut secrets = Secrets::of(&request);
     let mut led_to: Option<String> = None;
     for _ in 0..=redirect::MOST {
-        let asked = ask::<N>(connector, &request, &secrets).await;
+        let asked = ask::<N, S>(connector, &request, &secrets, open(request.clone())).await;
         let met_at = |failure| match &led_to {
             Some(url) => redirect::met_at(failure, url),
             None => failure,
@@ -56,33 +71,34 @@ pub(crate) async fn dial<N: Net>(
 }
 
 /// What one request leads to.
-async fn ask<N: Net>(
+async fn ask<N: Net, S: AsyncRead + AsyncWrite + Unpin>(
     connector: &Connector,
     request: &ConnectRequest,
     secrets: &Secrets,
-) -> Result<Led<Socket<Prefixed<N::Stream>>>, Failure> {
-    let socket = open::<N>(connector, request).await?;
+    opening: impl Future<Output = Result<Prefixed<S>, Failure>>,
+) -> Result<Led<Socket<Prefixed<S>>>, Failure> {
+    let stream = opening.await?;
+    let socket = match request.scheme() {
+        Scheme::Ws => Socket::Plain(stream),
+        Scheme::Wss => secure::<N, S>(connector, request.host(), stream).await?,
+    };
     // The timer starts when it is polled, which is once there is a body to read.
     let patience = async { N::sleep(BODY_PATIENCE).await };
     upgrade(request, secrets, socket, patience).await
 }
 
-/// The bytes that the upgrade is asked for over.
-async fn open<N: Net>(
+/// TCP to the host of the request, through a proxy if there is one.
+async fn reach<N: Net>(
     connector: &Connector,
-    request: &ConnectRequest,
-) -> Result<Socket<Prefixed<N::Stream>>, Failure> {
+    request: ConnectRequest,
+) -> Result<Prefixed<N::Stream>, Failure> {
     let (host, port) = connector.hosts().target(request.host(), request.port());
-    let tcp = match connector.proxy_for(request.scheme(), host, port)? {
-        Some(proxy) => through::<N>(connector, proxy, host, port).await?,
+    match connector.proxy_for(request.scheme(), host, port)? {
+        Some(proxy) => through::<N>(connector, proxy, host, port).await,
         None => {
             let tcp = connect::<N>(connector, host, port).await;
-            Prefixed::new(Bytes::new(), tcp.map_err(failure::of_tcp)?)
+            Ok(Prefixed::new(Bytes::new(), tcp.map_err(failure::of_tcp)?))
         }
-    };
-    match request.scheme() {
-        Scheme::Ws => Ok(Socket::Plain(tcp)),
-        Scheme::Wss => secure::<N>(connector, request.host(), tcp).await,
     }
 }
 
@@ -108,17 +124,17 @@ async fn connect<N: Net>(connector: &Connector, host: &str, port: u16) -> Result
     eyeballs::race::<N>(addresses, connector.tcp()).await
 }
 
-async fn secure<N: Net>(
+async fn secure<N: Net, S: AsyncRead + AsyncWrite + Unpin>(
     connector: &Connector,
     host: &str,
-    tcp: Prefixed<N::Stream>,
-) -> Result<Socket<Prefixed<N::Stream>>, Failure> {
+    stream: Prefixed<S>,
+) -> Result<Socket<Prefixed<S>>, Failure> {
     let Ok(name) = ServerName::try_from(host.to_owned()) else {
         return Err(failure::tls::of_host());
     };
     let config = TlsConnector::from(connector.tls_config::<N>().await?);
-    match config.connect(name, tcp).into_fallible().await {
+    match config.connect(name, stream).into_fallible().await {
         Ok(stream) => Ok(Socket::Tls(Box::new(stream))),
-        Err((error, tcp)) => Err(failure::tls::of_handshake(&error, tcp).await),
+        Err((error, stream)) => Err(failure::tls::of_handshake(&error, stream).await),
     }
 }

@@ -54,6 +54,11 @@ pub(crate) fn of_exchange(error: &io::Error) -> Failure {
     tls::in_io(error).unwrap_or_else(|| Failure::Io { detail: error.to_string() })
 }
 
+/// Why the application could not connect.
+pub(crate) fn of_application(error: &io::Error) -> Failure {
+    tls::in_io(error).unwrap_or_else(|| Failure::Connect { detail: error.to_string() })
+}
+
 /// Why an open connection failed.
 pub(crate) fn of_connection(error: Error) -> Failure {
     let (code, detail) = match error {

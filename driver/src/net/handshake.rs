@@ -72,7 +72,8 @@ where
     }
 }
 
-fn refused(answer: &Answer, body: &str, secrets: &Secrets) -> Failure {
+/// Why the server did not upgrade.
+pub(crate) fn refused(answer: &Answer, body: &str, secrets: &Secrets) -> Failure {
     let refusal = Refusal::default()
         .with_reason(&secrets.hidden_in(&answer.reason))
         .with_body(&secrets.hidden_in(body));
@@ -111,20 +112,13 @@ async fn final_answer<S: AsyncRead + Unpin>(stream: &mut S) -> Result<(Answer, B
 /// The request's head as it goes out.
 fn head(request: &ConnectRequest, key: &str) -> Vec<u8> {
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-    // `ws://host?query` asks for `/?query`.
-    let slash = if path.starts_with('/') { "" } else { "/" };
     let host = request.host_header();
     let mut head = format!(
-        "GET {slash}{path} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+        "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n"
     )
     .into_bytes();
-    let offered: Vec<_> = request.subprotocols().collect();
-    if !offered.is_empty() {
-        // One header, whatever the application gave: not every server reads several.
-        put(&mut head, &SEC_WEBSOCKET_PROTOCOL, &offered.join(&b", "[..]));
-    }
-    for (name, value) in request.headers().iter().filter(|(name, _)| *name != SEC_WEBSOCKET_PROTOCOL) {
+    for (name, value) in &request.sent_headers() {
         put(&mut head, name, value.as_bytes());
     }
     head.extend_from_slice(b"\r\n");

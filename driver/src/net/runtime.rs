@@ -72,6 +72,12 @@ impl<N: Net> Runtime for SocketRuntime<N> {
 }
 
 impl<N: Net> Networked for SocketRuntime<N> {
+    type Net = N;
+
+    fn connector(&self) -> &Arc<Connector> {
+        &self.connector
+    }
+
     fn connector_mut(&mut self) -> &mut Connector {
         Arc::make_mut(&mut self.connector)
     }

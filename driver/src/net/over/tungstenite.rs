@@ -1,0 +1,277 @@
+//! Connections of tungstenite's messages, which the application opens (feature `tungstenite`).
+
+use std::pin::Pin;
+use std::sync::Mutex;
+use std::task::{Context, Poll, ready};
+
+use futures_core::Stream;
+use futures_sink::Sink;
+use futures_util::io::Cursor;
+use http::header::HOST;
+use http::{HeaderValue, Response};
+use tidegate_core::{CloseFrame, Failure, Frame, FrameHandler, TlsProblem};
+use tungstenite::client::IntoClientRequest;
+use tungstenite::error::{ProtocolError, UrlError};
+use tungstenite::handshake::client::Request;
+use tungstenite::{Error, Message};
+
+use super::{Connecting, Over, call};
+use crate::builder::FeedBuilder;
+use crate::net::answer::Answer;
+use crate::net::handshake::refused;
+use crate::net::head::HeadFault;
+use crate::net::message::sent;
+use crate::net::{body, failure};
+use crate::request::ConnectRequest;
+use crate::runtime::Runtime;
+use crate::secrets::Secrets;
+
+impl<R: Runtime, H: FrameHandler> FeedBuilder<R, H> {
+    /// Connects through `connect`, which returns an open WebSocket of tungstenite's messages: a `WebSocketStream` of
+    /// async-tungstenite (with its feature `futures-03-sink`) or tokio-tungstenite, or any other [`Stream`] and [`Sink`] of
+    /// [`Message`]s. Needs the feature `tungstenite`.
+    ///
+    /// `connect` is called for each attempt, and `connect_timeout` bounds it (C3). The request that it is given has the URL
+    /// and headers of this builder or its resolver. It implements [`IntoClientRequest`], so it can be passed to
+    /// `client_async`.
+    ///
+    /// Everything below the messages is what `connect` makes of it: TLS, limits, and whether a redirect is followed. Bytes
+    /// of a frame that is not whole do not count as heard (L1), and a read fails once a pong cannot be written (O2).
+    ///
+    /// # Errors
+    /// Errors of `connect` and of the WebSocket become the [`Failure`]s of any feed. [`Error::Io`] from `connect` is
+    /// [`Failure::Connect`], which is retried by default. Its text is shown, so keep secrets out of it. [`Error::Http`] is
+    /// [`Failure::Rejected`], without the reason phrase.
+    ///
+    /// # Versions
+    /// tungstenite 0.30 is part of the public API with this feature, re-exported as
+    /// [`net::tungstenite`](crate::net::tungstenite). A release of tidegate with a newer tungstenite is a breaking one.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// use async_io::Async;
+    /// use async_tungstenite::client_async;
+    /// use tidegate_driver::{BuildError, FeedBuilder, Runtime};
+    ///
+    /// # fn example(runtime: impl Runtime) -> Result<(), BuildError> {
+    /// let feed = FeedBuilder::new(runtime, "ws://localhost/prices")
+    ///     .over_tungstenite(|request| async {
+    ///         let stream = Async::<UnixStream>::connect("/run/feed.sock").await?;
+    ///         let (socket, _) = client_async(request, stream).await?;
+    ///         Ok(socket)
+    ///     })
+    ///     .on_upgrade(|_| Ok(["subscribe"]))
+    ///     .inline()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn over_tungstenite<F, Fut, S>(self, connect: F) -> FeedBuilder<Over<R, TungsteniteTransport<S>>, H>
+    where
+        F: FnMut(ConnectRequest) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<S, Error>> + Send + 'static,
+        S: Stream<Item = Result<Message, Error>> + Sink<Message, Error = Error> + Send + Unpin + 'static,
+    {
+        let connect = Mutex::new(connect);
+        let connect = move |_: &R, request| -> Connecting<TungsteniteTransport<S>> {
+            let secrets = Secrets::of(&request);
+            let connecting = call(&connect, request);
+            Box::pin(async move {
+                match connecting.await {
+                    Ok(socket) => Ok(TungsteniteTransport { socket, peer: Peer::Open }),
+                    Err(error) => Err(not_connected(error, &secrets).await),
+                }
+            })
+        };
+        self.map(|runtime, handler| (Over::new(runtime, connect), handler))
+    }
+}
+
+/// Converts to the request of an upgrade, with a new key.
+impl IntoClientRequest for ConnectRequest {
+    fn into_client_request(self) -> tungstenite::Result<Request> {
+        let mut request = self.uri().into_client_request()?;
+        let headers = request.headers_mut();
+        headers.insert(HOST, HeaderValue::from_str(self.host_header())?);
+        headers.extend(self.sent_headers());
+        Ok(request)
+    }
+}
+
+/// Why the application could not connect.
+async fn not_connected(error: Error, secrets: &Secrets) -> Failure {
+    match error {
+        Error::Http(answer) => rejected(*answer, secrets).await,
+        Error::Io(error) => failure::of_application(&error),
+        // It quotes the URL.
+        Error::Url(UrlError::UnableToConnect(_)) => {
+            Failure::Connect { detail: "no address of the URL's host can be reached".to_owned() }
+        }
+        Error::Url(error) => Failure::Request { detail: error.to_string() },
+        Error::HttpFormat(_) => Failure::Request { detail: "it is not valid HTTP".to_owned() },
+        Error::Protocol(ProtocolError::HandshakeIncomplete) => failure::of_head(&HeadFault::Ended),
+        Error::Protocol(error) => Failure::Upgrade { detail: error.to_string() },
+        Error::Capacity(error) => Failure::Upgrade { detail: error.to_string() },
+        Error::Utf8(_) => Failure::Upgrade { detail: "a header in it is not ASCII".to_owned() },
+        Error::AttackAttempt => Failure::Upgrade { detail: "its head does not end".to_owned() },
+        Error::Tls(error) => Failure::Tls { problem: TlsProblem::Other, detail: error.to_string() },
+        error @ (Error::ConnectionClosed | Error::AlreadyClosed | Error::WriteBufferFull(_)) => {
+            failure::of_connection(error)
+        }
+    }
+}
+
+async fn rejected(answer: Response<Option<Vec<u8>>>, secrets: &Secrets) -> Failure {
+    let (head, part) = answer.into_parts();
+    let answer = Answer {
+        status: head.status.as_u16(),
+        is_http_1_1: true,
+        reason: String::new(),
+        headers: head.headers,
+    };
+    let part = Cursor::new(part.unwrap_or_default());
+    let body = body::read(part, answer.status, &answer.headers, std::future::pending()).await;
+    refused(&answer, &body, secrets)
+}
+
+/// One open WebSocket connection of tungstenite's messages, made by
+/// [`FeedBuilder::over_tungstenite`](crate::FeedBuilder::over_tungstenite).
+#[derive(Debug)]
+pub struct TungsteniteTransport<S> {
+    socket: S,
+    peer: Peer,
+}
+
+/// What the peer has done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Peer {
+    Open,
+    /// It has sent Close, and tungstenite has queued the answer. Nothing that goes wrong from now on matters.
+    Closed,
+    /// It has broken the protocol. Not read any more: some WebSockets end at once, and the Close would be cut off (C6).
+    Broken,
+}
+
+impl<S> crate::Transport for TungsteniteTransport<S>
+where
+    S: Stream<Item = Result<Message, Error>> + Sink<Message, Error = Error> + Send + Unpin,
+{
+    fn bytes_read(&self) -> u64 {
+        0
+    }
+}
+
+impl<S: Stream<Item = Result<Message, Error>> + Unpin> Stream for TungsteniteTransport<S> {
+    type Item = Result<Frame, Failure>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            if self.peer == Peer::Broken {
+                return Poll::Pending;
+            }
+            return Poll::Ready(match ready!(Pin::new(&mut self.socket).poll_next(cx)) {
+                Some(Ok(Message::Text(text))) => Some(Ok(Frame::Text(text.into()))),
+                Some(Ok(Message::Binary(payload))) => Some(Ok(Frame::Binary(payload))),
+                Some(Ok(Message::Ping(payload))) => Some(Ok(Frame::Ping(payload))),
+                Some(Ok(Message::Pong(payload))) => Some(Ok(Frame::Pong(payload))),
+                Some(Ok(Message::Close(frame))) => {
+                    self.peer = Peer::Closed;
+                    let frame = frame.map(|frame| CloseFrame {
+                        code: frame.code.into(),
+                        reason: frame.reason.as_str().to_owned(),
+                    });
+                    Some(Ok(Frame::Close(frame)))
+                }
+                // A read never gives one.
+                Some(Ok(Message::Frame(_))) => continue,
+                Some(Err(error)) if self.peer == Peer::Open => {
+                    let failure = failure::of_connection(error);
+                    if let Failure::Protocol { .. } = failure {
+                        self.peer = Peer::Broken;
+                    }
+                    Some(Err(failure))
+                }
+                Some(Err(_)) | None => None,
+            });
+        }
+    }
+}
+
+impl<S: Sink<Message, Error = Error> + Unpin> Sink<Frame> for TungsteniteTransport<S> {
+    type Error = Failure;
+
+    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        let ready = ready!(Pin::new(&mut self.socket).poll_ready(cx));
+        Poll::Ready(self.written(ready))
+    }
+
+    fn start_send(mut self: Pin<&mut Self>, frame: Frame) -> Result<(), Failure> {
+        // tungstenite takes nothing behind its answer to Close.
+        if self.peer == Peer::Closed {
+            return Ok(());
+        }
+        let sent = Pin::new(&mut self.socket).start_send(sent(frame));
+        self.written(sent)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        let flushed = ready!(Pin::new(&mut self.socket).poll_flush(cx));
+        Poll::Ready(self.written(flushed))
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        let closed = ready!(Pin::new(&mut self.socket).poll_close(cx));
+        Poll::Ready(self.written(closed))
+    }
+}
+
+impl<S> TungsteniteTransport<S> {
+    /// Once the peer has sent Close it need not wait for the answer: that it cannot be written is no failure.
+    fn written(&self, result: tungstenite::Result<()>) -> Result<(), Failure> {
+        match (self.peer, result) {
+            (Peer::Closed, _) | (_, Ok(())) => Ok(()),
+            (Peer::Open | Peer::Broken, Err(error)) => Err(failure::of_connection(error)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header::SEC_WEBSOCKET_PROTOCOL;
+    use tungstenite::handshake::client::generate_request;
+
+    use super::*;
+
+    #[test]
+    fn the_request_of_an_upgrade() {
+        let request = ConnectRequest::new("ws://feed.test?a=b").unwrap().with_host("other.test:8").unwrap();
+        let request = request
+            .with_header(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static("v2"))
+            .with_header(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static("v1"))
+            .into_client_request();
+        let (head, key) = generate_request(request.unwrap()).unwrap();
+        let expected = format!(
+            "GET /?a=b HTTP/1.1\r\nHost: other.test:8\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Protocol: v2, v1\r\n\r\n"
+        );
+        assert_eq!(String::from_utf8(head).unwrap(), expected);
+    }
+
+    /// T3: these variants carry the URL, or what a peer sent.
+    #[test]
+    fn no_detail_quotes_the_url_or_the_peer() {
+        use futures_util::FutureExt;
+        let secret = "hunter2";
+        let errors = [
+            Error::Url(UrlError::UnableToConnect(secret.to_owned())),
+            Error::HttpFormat(http::Uri::try_from("http://hunter2 ").unwrap_err().into()),
+            Error::Utf8(secret.to_owned()),
+            Error::WriteBufferFull(Box::new(Message::text(secret))),
+        ];
+        for error in errors {
+            let failure = not_connected(error, &Secrets::default()).now_or_never().unwrap();
+            assert!(!failure.to_string().contains(secret), "{failure}");
+        }
+    }
+}
