@@ -1,8 +1,11 @@
 //! What the suites need of an adapter. To test another: write its file in `adapter/`, and add it to [`each`].
 
 use std::fmt::Debug;
+use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use futures_util::io::{AsyncRead, AsyncWrite};
 use tidegate::driver::net::Networked;
 use tidegate::driver::{Spawn, Transport};
 use tidegate::{ConnectRequest, Failure, FeedBuilder};
@@ -29,6 +32,8 @@ pub trait Adapter: 'static {
     type Rt: Spawn<Alarm: 'static, Transport = Self::Transport> + Networked + Clone;
     /// One connection.
     type Transport: Transport + Debug + 'static;
+    /// A TCP connection of the runtime's own.
+    type Tcp: AsyncRead + AsyncWrite + Send + Unpin + 'static;
     /// A whole runtime.
     type World: World;
 
@@ -47,6 +52,9 @@ pub trait Adapter: 'static {
 
     /// The subprotocol that the server chose.
     fn subprotocol(connection: &Self::Transport) -> Option<&str>;
+
+    /// Connects by TCP.
+    fn tcp(address: SocketAddr) -> impl Future<Output = io::Result<Self::Tcp>> + Send + 'static;
 
     /// A runtime to run in.
     fn world() -> Self::World;

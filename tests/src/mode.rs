@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use tidegate::driver::Source;
+use tidegate::driver::{Source, Spawn};
 use tidegate::{
     Config, ConfigBuilder, Feed, FeedBuilder, FrameHandler, Inline, Overflow, RetryPolicy, Spawned,
 };
@@ -26,6 +26,11 @@ impl<H> Handler for H where
 {
 }
 
+/// Any runtime that a feed can be run on in either way.
+pub trait Runnable: Spawn<Alarm: 'static, Transport: 'static> + Clone {}
+
+impl<R: Spawn<Alarm: 'static, Transport: 'static> + Clone> Runnable for R {}
+
 /// How a feed is run, and on what.
 pub trait Mode: 'static {
     /// What it runs on.
@@ -33,10 +38,10 @@ pub trait Mode: 'static {
     /// In a task, or in the stream itself.
     const SPAWNED: bool;
     /// Where its deliveries come from.
-    type Source<H: Handler>: Source<Item = H::Item> + 'static;
+    type Source<R: Runnable, H: Handler>: Source<Item = H::Item> + 'static;
 
     /// Starts it.
-    fn start<H: Handler>(builder: FeedBuilder<Rt<Self>, H>) -> Feed<Self::Source<H>>;
+    fn start<R: Runnable, H: Handler>(builder: FeedBuilder<R, H>) -> Feed<Self::Source<R, H>>;
 
     /// A feed of this URL.
     fn feed(url: &str) -> FeedBuilder<Rt<Self>> {
@@ -55,9 +60,9 @@ pub struct Task<A>(PhantomData<A>);
 impl<A: Adapter> Mode for Task<A> {
     type Adapter = A;
     const SPAWNED: bool = true;
-    type Source<H: Handler> = Spawned<H::Item>;
+    type Source<R: Runnable, H: Handler> = Spawned<H::Item>;
 
-    fn start<H: Handler>(builder: FeedBuilder<A::Rt, H>) -> Feed<Spawned<H::Item>> {
+    fn start<R: Runnable, H: Handler>(builder: FeedBuilder<R, H>) -> Feed<Spawned<H::Item>> {
         builder.spawn().unwrap()
     }
 }
@@ -68,9 +73,9 @@ pub struct NoTask<A>(PhantomData<A>);
 impl<A: Adapter> Mode for NoTask<A> {
     type Adapter = A;
     const SPAWNED: bool = false;
-    type Source<H: Handler> = Inline<A::Rt, H>;
+    type Source<R: Runnable, H: Handler> = Inline<R, H>;
 
-    fn start<H: Handler>(builder: FeedBuilder<A::Rt, H>) -> Feed<Inline<A::Rt, H>> {
+    fn start<R: Runnable, H: Handler>(builder: FeedBuilder<R, H>) -> Feed<Inline<R, H>> {
         builder.inline().unwrap()
     }
 }

@@ -2,7 +2,7 @@
 //! How a feed stops is in `stopping.rs`.
 
 use futures_util::SinkExt;
-use tidegate::{CloseFrame, Delivery, Failure, Frame, Phase};
+use tidegate::{CloseFrame, Delivery, Failure, Feed, Frame, Phase, Source};
 use tidegate_tests::once::{next as next_frame, pair};
 use tidegate_tests::prelude::*;
 use tidegate_tests::server::{BINARY, CLOSE, Fact, Server, TEXT, frame};
@@ -198,8 +198,8 @@ async fn an_end_or_a_reset_after_each_byte_of_a_frame<A: Adapter>() {
 }
 
 /// The next mark of an end, and the items before it.
-async fn interruption<M: Mode>(
-    feed: &mut tidegate::Feed<M::Source<tidegate::PassThrough>>,
+pub(super) async fn interruption<S: Source<Item: Shown>>(
+    feed: &mut Feed<S>,
 ) -> (Vec<String>, Option<Failure>) {
     let mut before = Vec::new();
     loop {
@@ -231,7 +231,7 @@ async fn a_feed_tells_code_and_reason_of_a_close<M: Mode>() {
     });
     let mut feed = M::start(M::to(&server).config(quick().close_timeout(WAIT)));
     for (id, (_, told)) in (1..).zip(table) {
-        let (before, failure) = interruption::<M>(&mut feed).await;
+        let (before, failure) = interruption(&mut feed).await;
         assert_eq!(before, [format!("live {id}"), "x".to_owned()]);
         assert_eq!(failure, Some(Failure::Closed(told)));
     }

@@ -18,6 +18,7 @@ mod interruption;
 #[cfg(target_os = "linux")]
 mod links;
 mod liveness;
+mod own_connections;
 mod peers;
 mod proxies;
 mod proxy_environment;
@@ -56,6 +57,7 @@ impl Suite for Conformance {
         #[cfg(target_os = "linux")]
         links::cases::<A>(cases);
         liveness::cases::<A>(cases);
+        own_connections::cases::<A>(cases);
         peers::cases::<A>(cases);
         proxies::cases::<A>(cases);
         proxy_environment::cases::<A>(cases);

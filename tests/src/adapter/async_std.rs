@@ -1,7 +1,10 @@
 //! The adapter for async-std.
 
+use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use async_std::net::TcpStream;
 use tidegate::{ConnectRequest, Failure, FeedBuilder};
 
 use super::{Adapter, World};
@@ -14,6 +17,7 @@ impl Adapter for AsyncStd {
     const NAME: &'static str = "async-std";
     type Rt = tidegate::async_std::Runtime;
     type Transport = tidegate::async_std::Transport;
+    type Tcp = TcpStream;
     type World = AsyncStdWorld;
 
     fn feed(url: &str) -> FeedBuilder<Self::Rt> {
@@ -34,6 +38,10 @@ impl Adapter for AsyncStd {
 
     fn subprotocol(connection: &Self::Transport) -> Option<&str> {
         connection.subprotocol()
+    }
+
+    async fn tcp(address: SocketAddr) -> io::Result<Self::Tcp> {
+        TcpStream::connect(address).await
     }
 
     fn world() -> AsyncStdWorld {

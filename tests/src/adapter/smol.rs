@@ -1,10 +1,13 @@
 //! The adapter for smol.
 
 use std::cell::RefCell;
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use smol::Executor;
+use smol::net::TcpStream;
 use tidegate::{ConnectRequest, Failure, FeedBuilder};
 
 use super::{Adapter, World};
@@ -22,6 +25,7 @@ impl Adapter for Smol {
     const NAME: &'static str = "smol";
     type Rt = tidegate::smol::Runtime;
     type Transport = tidegate::smol::Transport;
+    type Tcp = TcpStream;
     type World = SmolWorld;
 
     fn feed(url: &str) -> FeedBuilder<Self::Rt> {
@@ -45,6 +49,10 @@ impl Adapter for Smol {
 
     fn subprotocol(connection: &Self::Transport) -> Option<&str> {
         connection.subprotocol()
+    }
+
+    async fn tcp(address: SocketAddr) -> io::Result<Self::Tcp> {
+        TcpStream::connect(address).await
     }
 
     fn world() -> SmolWorld {

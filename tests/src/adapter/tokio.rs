@@ -1,9 +1,13 @@
 //! The adapter for tokio.
 
+use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tidegate::{ConnectRequest, Failure, FeedBuilder};
+use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Handle, Runtime};
+use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 
 use super::{Adapter, World};
 use crate::Connector;
@@ -15,6 +19,7 @@ impl Adapter for Tokio {
     const NAME: &'static str = "tokio";
     type Rt = tidegate::tokio::Runtime;
     type Transport = tidegate::tokio::Transport;
+    type Tcp = Compat<TcpStream>;
     type World = TokioWorld;
 
     fn feed(url: &str) -> FeedBuilder<Self::Rt> {
@@ -35,6 +40,10 @@ impl Adapter for Tokio {
 
     fn subprotocol(connection: &Self::Transport) -> Option<&str> {
         connection.subprotocol()
+    }
+
+    async fn tcp(address: SocketAddr) -> io::Result<Self::Tcp> {
+        Ok(TcpStream::connect(address).await?.compat())
     }
 
     fn world() -> TokioWorld {
