@@ -47,9 +47,9 @@ fn over_tungstenite<M: Mode>(
 
 /// Why attempts failed so far.
 fn failures(notices: &Notices) -> Vec<Failure> {
-    let failure = |seen: Seen| match seen.notice {
-        Notice::Failure { failure, .. } => Some(failure),
-        _ => None,
+    let failure = |seen: Seen| {
+        let Notice::Failure { failure, .. } = seen.notice else { return None };
+        Some(failure)
     };
     notices.all().into_iter().filter_map(failure).collect()
 }
