@@ -15,7 +15,7 @@
 //! let request = ConnectRequest::new("wss://feed.example.com/prices")?;
 //! let mut connection = connect_once(request, &connector, Duration::from_secs(10)).await?;
 //!
-//! connection.send(Frame::Text("subscribe".into())).await?;
+//! connection.send(Frame::from("subscribe")).await?;
 //! while let Some(frame) = connection.next().await {
 //!     println!("{:?}", frame?);
 //! }

@@ -8,7 +8,6 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use tidegate_core::{
     Action, Config, ConnectionId, Deadline, Delivery, Event, Failure, Feed, Frame, Message, PassThrough,
     RetryPolicy, Timestamp,
@@ -33,6 +32,10 @@ fn main() {
         while let Some(action) = feed.poll_action() {
             println!("{:>4} ms  machine   {action:?}", clock.now().as_millis());
             server.carry_out(action);
+        }
+        while let Some((_, frame)) = feed.poll_send() {
+            println!("{:>4} ms  machine   {frame:?}", clock.now().as_millis());
+            server.say(frame);
         }
         if let Some(items) = demand.top_up() {
             feed.request(items);
@@ -105,8 +108,6 @@ impl Server {
                 // Sending fails once the feed is over, and then nobody needs it.
                 thread::spawn(move || play(id, &events, &from_client));
             }
-            Action::Send { frame, .. } => self.say(frame),
-            Action::Close { frame, .. } => self.say(Frame::Close(frame)),
             Action::Abort { .. } => self.line = None,
             Action::Notify(_) => {}
         }
@@ -131,7 +132,7 @@ fn play(id: ConnectionId, events: &Sender<Event>, from_client: &Receiver<Frame>)
     say(Event::Connected { id });
     for number in 1..=messages {
         thread::sleep(Duration::from_millis(10));
-        let frame = Frame::Text(Bytes::from(format!("message {number} of connection {id}")));
+        let frame = Frame::from(format!("message {number} of connection {id}"));
         say(Event::Frame { id, frame });
     }
     // Silent from here on, until the client hangs up or closes.

@@ -4,7 +4,7 @@ use alloc::string::String;
 use core::time::Duration;
 
 use crate::failure::{Failure, StopReason};
-use crate::frame::{CloseFrame, ConnectionId, Frame};
+use crate::frame::ConnectionId;
 
 /// Something to carry out. Take them with [`Feed::poll_action`](crate::Feed::poll_action), in order, until there are
 /// none.
@@ -14,21 +14,6 @@ pub enum Action {
     Connect {
         /// What the attempt is called.
         id: ConnectionId,
-    },
-    /// Write this frame after those before it, and report `Flushed` once all taken so far are with the operating
-    /// system.
-    Send {
-        /// On which connection; if it is no longer the open one, drop the frame (O1).
-        id: ConnectionId,
-        /// What to write.
-        frame: Frame,
-    },
-    /// Start the closing handshake, or answer the peer's, after the frames before it. Keep reading.
-    Close {
-        /// Which connection.
-        id: ConnectionId,
-        /// The body of the Close frame.
-        frame: Option<CloseFrame>,
     },
     /// Drop the socket, or the attempt, now.
     Abort {

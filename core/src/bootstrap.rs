@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use crate::bugs::bug;
+use crate::demand::Reading;
 use crate::outbox::Ticket;
 use crate::time::{Deadline, Timestamp};
 
@@ -21,7 +22,7 @@ pub enum Readiness {
 #[derive(Debug)]
 pub(crate) struct Bootstrap {
     owed: Owed,
-    clock: Clock,
+    end: Timestamp,
     last_frame: Ticket,
 }
 
@@ -33,14 +34,6 @@ enum Owed {
     Nothing,
 }
 
-/// The bootstrap clock stands still while reading is held back, and goes on from there: acknowledgements cannot come
-/// meanwhile, but pauses must not put off the end again and again (B3).
-#[derive(Debug)]
-enum Clock {
-    Until(Timestamp),
-    HeldBack { left: Duration },
-}
-
 impl Bootstrap {
     /// `last_frame` is the last of the bootstrap frames.
     pub(crate) fn new(readiness: Readiness, last_frame: Ticket, timeout: Duration, now: Timestamp) -> Self {
@@ -48,7 +41,7 @@ impl Bootstrap {
             Readiness::WhenFlushed => Owed::Flush,
             Readiness::WhenDeclared => Owed::FlushAndWord,
         };
-        Self { owed, clock: Clock::Until(now.saturating_add(timeout)), last_frame }
+        Self { owed, end: now.saturating_add(timeout), last_frame }
     }
 
     /// Everything up to `flushed` is with the operating system.
@@ -82,27 +75,20 @@ impl Bootstrap {
     /// Whether something is owed beyond the time for it. A pause must not put off what is due: a loop that was held up reads,
     /// and may fill the queue, before it looks at the clock.
     pub(crate) fn has_run_out(&self, now: Timestamp) -> bool {
-        !self.is_done() && self.deadline().is_due(now)
+        !self.is_done() && self.end <= now
     }
 
-    pub(crate) fn pause(&mut self, now: Timestamp) {
-        if let Clock::Until(end) = self.clock {
-            let left = end.saturating_since(now);
-            let left = bug!(PausePutsOff: left.saturating_add(Duration::from_secs(1)), not left);
-            self.clock = Clock::HeldBack { left };
-        }
+    /// Reading goes on after a pause. The clock stood still: acknowledgements could not come meanwhile, but pauses must not put
+    /// off the end again and again (B3).
+    pub(crate) fn resume(&mut self, paused_for: Duration) {
+        let second = bug!(PausePutsOff: Duration::from_secs(1), not Duration::ZERO);
+        self.end = self.end.saturating_add(paused_for).saturating_add(second);
     }
 
-    pub(crate) fn resume(&mut self, now: Timestamp) {
-        if let Clock::HeldBack { left } = self.clock {
-            self.clock = Clock::Until(now.saturating_add(left));
-        }
-    }
-
-    pub(crate) fn deadline(&self) -> Deadline {
-        match self.clock {
-            Clock::Until(end) => Deadline::At(end),
-            Clock::HeldBack { .. } => Deadline::Never,
+    pub(crate) const fn deadline(&self, reading: Reading) -> Deadline {
+        match reading {
+            Reading::On => Deadline::At(self.end),
+            Reading::Paused { .. } => Deadline::Never,
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::demand::{DemandWindow, Overflow, QueueConfig};
 use crate::failure::Failure;
 use crate::retry::{Backoff, Class, Classification, RetryPolicy};
 
-/// A feed's options, checked. [`Config::default`] is the reference's behaviour where the reference is right.
+/// A feed's options, checked. [`Config::default`] is the reference's behavior where the reference is right.
 #[derive(Debug)]
 pub struct Config {
     pub(crate) connect_timeout: Duration,
@@ -26,23 +26,24 @@ pub struct Config {
     pub(crate) send_buffer: usize,
     pub(crate) retry: RetryPolicy,
     pub(crate) classification: Classification,
-    min_demand: u32,
+    min_demand: Option<u32>,
     max_demand: u32,
     telemetry_id: String,
 }
 
-#[derive(Clone, Copy, Debug)]
+/// Each is off unless it is set.
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct LivenessConfig {
     pub(crate) idle_timeout: Option<Duration>,
-    pub(crate) ping: Option<PingConfig>,
+    pub(crate) ping_interval: Option<Duration>,
+    pub(crate) pong_timeout: Option<Duration>,
     pub(crate) stale_after: Option<Duration>,
     pub(crate) max_pause: Option<Duration>,
 }
 
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct PingConfig {
-    pub(crate) interval: Duration,
-    pub(crate) timeout: Duration,
+impl LivenessConfig {
+    /// Unless it is set.
+    pub(crate) const PONG_TIMEOUT: Duration = Duration::from_secs(10);
 }
 
 impl Config {
@@ -55,13 +56,13 @@ impl Config {
     /// The consumer's side of demand, with nothing asked for yet (D5).
     #[must_use]
     pub fn demand_window(&self) -> DemandWindow {
-        DemandWindow::new(self.min_demand, self.max_demand)
+        DemandWindow::new(self.min_demand(), self.max_demand)
     }
 
     /// The consumer asks for more once what is outstanding falls to this (D5).
     #[must_use]
-    pub const fn min_demand(&self) -> u32 {
-        self.min_demand
+    pub fn min_demand(&self) -> u32 {
+        self.min_demand.unwrap_or(self.max_demand / 2)
     }
 
     /// At most this many items are outstanding between consumer and machine (D5).
@@ -91,39 +92,17 @@ impl Default for Config {
 
 /// Collects options; [`build`](Self::build) checks them.
 #[derive(Debug)]
-pub struct ConfigBuilder {
-    connect_timeout: Duration,
-    bootstrap_timeout: Duration,
-    close_timeout: Duration,
-    stable_after: Duration,
-    max_retry_after: Duration,
-    idle_timeout: Option<Duration>,
-    ping_interval: Option<Duration>,
-    pong_timeout: Option<Duration>,
-    stale_after: Option<Duration>,
-    max_pause: Option<Duration>,
-    queue: QueueConfig,
-    send_buffer: usize,
-    retry: RetryPolicy,
-    classification: Classification,
-    min_demand: Option<u32>,
-    max_demand: u32,
-    telemetry_id: String,
-}
+pub struct ConfigBuilder(Config);
 
 impl Default for ConfigBuilder {
     fn default() -> Self {
-        Self {
+        Self(Config {
             connect_timeout: Duration::from_secs(10),
             bootstrap_timeout: Duration::from_secs(10),
             close_timeout: Duration::from_secs(1),
             stable_after: Duration::from_secs(10),
             max_retry_after: Duration::from_secs(5 * 60),
-            idle_timeout: None,
-            ping_interval: None,
-            pong_timeout: None,
-            stale_after: None,
-            max_pause: None,
+            liveness: LivenessConfig::default(),
             queue: QueueConfig { items: 1024, bytes: 1024 * 1024, overflow: Overflow::Pause },
             send_buffer: 256,
             retry: RetryPolicy::default(),
@@ -131,7 +110,7 @@ impl Default for ConfigBuilder {
             min_demand: None,
             max_demand: 2000,
             telemetry_id: "websocket_producer".to_owned(),
-        }
+        })
     }
 }
 
@@ -140,21 +119,21 @@ impl ConfigBuilder {
     /// `await_timeout`.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = timeout;
+        self.0.connect_timeout = timeout;
         self
     }
 
     /// How long a connection may take from the upgrade to Live (B3). Default 10 s.
     #[must_use]
     pub fn bootstrap_timeout(mut self, timeout: Duration) -> Self {
-        self.bootstrap_timeout = timeout;
+        self.0.bootstrap_timeout = timeout;
         self
     }
 
     /// How long a closing handshake may take before the socket is dropped (C5, S1). Default 1 s.
     #[must_use]
     pub fn close_timeout(mut self, timeout: Duration) -> Self {
-        self.close_timeout = timeout;
+        self.0.close_timeout = timeout;
         self
     }
 
@@ -162,56 +141,56 @@ impl ConfigBuilder {
     /// that accepts and closes at once is still backed off.
     #[must_use]
     pub fn stable_after(mut self, span: Duration) -> Self {
-        self.stable_after = span;
+        self.0.stable_after = span;
         self
     }
 
     /// The most that a server's `Retry-After` is heeded (R5). Default 5 min.
     #[must_use]
     pub fn max_retry_after(mut self, span: Duration) -> Self {
-        self.max_retry_after = span;
+        self.0.max_retry_after = span;
         self
     }
 
     /// Nothing heard for this long ends the connection (L1, L2). Default off; the reference's `ws_timeout`.
     #[must_use]
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
-        self.idle_timeout = Some(timeout);
+        self.0.liveness.idle_timeout = Some(timeout);
         self
     }
 
     /// A ping this often (L3). Default off.
     #[must_use]
     pub fn ping_interval(mut self, interval: Duration) -> Self {
-        self.ping_interval = Some(interval);
+        self.0.liveness.ping_interval = Some(interval);
         self
     }
 
     /// How long the answer to a ping may take (L3). Default 10 s; needs `ping_interval`.
     #[must_use]
     pub fn pong_timeout(mut self, timeout: Duration) -> Self {
-        self.pong_timeout = Some(timeout);
+        self.0.liveness.pong_timeout = Some(timeout);
         self
     }
 
     /// No item for this long ends the connection, though frames may still come (L4). Default off.
     #[must_use]
     pub fn stale_after(mut self, span: Duration) -> Self {
-        self.stale_after = Some(span);
+        self.0.liveness.stale_after = Some(span);
         self
     }
 
     /// How long reading may be held back by a slow consumer before the connection is given up (L5). Default off.
     #[must_use]
     pub fn max_pause(mut self, span: Duration) -> Self {
-        self.max_pause = Some(span);
+        self.0.liveness.max_pause = Some(span);
         self
     }
 
     /// The queue's bound in items (D3). Default 1024.
     #[must_use]
     pub fn buffer(mut self, items: usize) -> Self {
-        self.queue.items = items;
+        self.0.queue.items = items;
         self
     }
 
@@ -219,35 +198,35 @@ impl ConfigBuilder {
     /// 1 MiB.
     #[must_use]
     pub fn buffer_bytes(mut self, bytes: usize) -> Self {
-        self.queue.bytes = bytes;
+        self.0.queue.bytes = bytes;
         self
     }
 
     /// What happens when the queue is full (D4). Default [`Overflow::Pause`].
     #[must_use]
     pub fn overflow(mut self, overflow: Overflow) -> Self {
-        self.queue.overflow = overflow;
+        self.0.queue.overflow = overflow;
         self
     }
 
     /// The bound on outgoing frames that are not flushed yet (O3). Default 256. Bootstrap frames do not count against it.
     #[must_use]
     pub fn send_buffer(mut self, frames: usize) -> Self {
-        self.send_buffer = frames;
+        self.0.send_buffer = frames;
         self
     }
 
     /// How long to wait before each retry, and how many there are (R2, R3). Default: 5 retries, 10 s apart.
     #[must_use]
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
-        self.retry = policy;
+        self.0.retry = policy;
         self
     }
 
     /// Which failures are fatal (R6). Default [`Classification::Standard`].
     #[must_use]
     pub fn classification(mut self, classification: Classification) -> Self {
-        self.classification = classification;
+        self.0.classification = classification;
         self
     }
 
@@ -261,7 +240,7 @@ impl ConfigBuilder {
     /// [`max_demand`](Self::max_demand); the reference's `min_demand`, which is 10 there.
     #[must_use]
     pub fn min_demand(mut self, items: u32) -> Self {
-        self.min_demand = Some(items);
+        self.0.min_demand = Some(items);
         self
     }
 
@@ -269,14 +248,14 @@ impl ConfigBuilder {
     /// few of them, a fast consumer in another task and the feed spend their time waking each other.
     #[must_use]
     pub fn max_demand(mut self, items: u32) -> Self {
-        self.max_demand = items;
+        self.0.max_demand = items;
         self
     }
 
     /// The first part of telemetry names (T1). Default `websocket_producer`; the reference's `telemetry_id`.
     #[must_use]
     pub fn telemetry_id(mut self, id: impl Into<String>) -> Self {
-        self.telemetry_id = id.into();
+        self.0.telemetry_id = id.into();
         self
     }
 
@@ -285,43 +264,25 @@ impl ConfigBuilder {
     /// # Errors
     /// For each impossible combination one that names option, value and rule.
     pub fn build(self) -> Result<Config, ConfigError> {
-        self.check_spans()?;
-        self.check_retry()?;
-        self.check_bounds()?;
-        let ping = self.ping()?;
-        let min_demand = self.least_demand();
-        Ok(Config {
-            connect_timeout: self.connect_timeout,
-            bootstrap_timeout: self.bootstrap_timeout,
-            close_timeout: self.close_timeout,
-            stable_after: self.stable_after,
-            max_retry_after: self.max_retry_after,
-            liveness: LivenessConfig {
-                idle_timeout: self.idle_timeout,
-                ping,
-                stale_after: self.stale_after,
-                max_pause: self.max_pause,
-            },
-            queue: self.queue,
-            send_buffer: self.send_buffer,
-            retry: self.retry,
-            classification: self.classification,
-            min_demand,
-            max_demand: self.max_demand,
-            telemetry_id: self.telemetry_id,
-        })
+        self.0.check_spans()?;
+        self.0.check_retry()?;
+        self.0.check_bounds()?;
+        self.0.check_pings()?;
+        Ok(self.0)
     }
+}
 
+impl Config {
     fn check_spans(&self) -> Result<(), ConfigError> {
         let spans = [
             ("connect_timeout", Some(self.connect_timeout)),
             ("bootstrap_timeout", Some(self.bootstrap_timeout)),
             ("close_timeout", Some(self.close_timeout)),
-            ("idle_timeout", self.idle_timeout),
-            ("ping_interval", self.ping_interval),
-            ("pong_timeout", self.pong_timeout),
-            ("stale_after", self.stale_after),
-            ("max_pause", self.max_pause),
+            ("idle_timeout", self.liveness.idle_timeout),
+            ("ping_interval", self.liveness.ping_interval),
+            ("pong_timeout", self.liveness.pong_timeout),
+            ("stale_after", self.liveness.stale_after),
+            ("max_pause", self.liveness.max_pause),
         ];
         spans.into_iter().try_for_each(|(option, span)| match span {
             Some(Duration::ZERO) => Err(ConfigError::Zero { option }),
@@ -347,10 +308,6 @@ impl ConfigBuilder {
         if delay.is_zero() { Err(ConfigError::Zero { option }) } else { Ok(()) }
     }
 
-    fn least_demand(&self) -> u32 {
-        self.min_demand.unwrap_or(self.max_demand / 2)
-    }
-
     fn check_bounds(&self) -> Result<(), ConfigError> {
         let bounds = [
             ("buffer", self.queue.items),
@@ -360,10 +317,10 @@ impl ConfigBuilder {
         if let Some((option, _)) = bounds.into_iter().find(|(_, bound)| *bound == 0) {
             return Err(ConfigError::Zero { option });
         }
-        if self.least_demand() >= self.max_demand {
+        if self.min_demand() >= self.max_demand {
             return Err(ConfigError::NotBelow {
                 option: "min_demand",
-                value: Value::Count(self.least_demand().into()),
+                value: Value::Count(self.min_demand().into()),
                 limit: "max_demand",
                 limit_value: Value::Count(self.max_demand.into()),
             });
@@ -374,22 +331,22 @@ impl ConfigBuilder {
         Ok(())
     }
 
-    fn ping(&self) -> Result<Option<PingConfig>, ConfigError> {
-        let Some(interval) = self.ping_interval else {
-            return match self.pong_timeout {
-                Some(_) => Err(ConfigError::Needs { option: "pong_timeout", needs: "ping_interval" }),
-                None => Ok(None),
-            };
-        };
-        if let Some(idle) = self.idle_timeout.filter(|idle| interval >= *idle) {
-            return Err(ConfigError::NotBelow {
-                option: "ping_interval",
-                value: Value::Span(interval),
-                limit: "idle_timeout",
-                limit_value: Value::Span(idle),
-            });
+    fn check_pings(&self) -> Result<(), ConfigError> {
+        match self.liveness {
+            LivenessConfig { pong_timeout: Some(_), ping_interval: None, .. } => {
+                Err(ConfigError::Needs { option: "pong_timeout", needs: "ping_interval" })
+            }
+            LivenessConfig { ping_interval: Some(interval), idle_timeout: Some(idle), .. }
+                if interval >= idle =>
+            {
+                Err(ConfigError::NotBelow {
+                    option: "ping_interval",
+                    value: Value::Span(interval),
+                    limit: "idle_timeout",
+                    limit_value: Value::Span(idle),
+                })
+            }
+            LivenessConfig { .. } => Ok(()),
         }
-        let timeout = self.pong_timeout.unwrap_or(Duration::from_secs(10));
-        Ok(Some(PingConfig { interval, timeout }))
     }
 }

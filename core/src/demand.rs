@@ -9,6 +9,7 @@ use core::fmt;
 use crate::bugs::bug;
 use crate::failure::Failure;
 use crate::frame::ConnectionId;
+use crate::time::Timestamp;
 
 use mark::{Interruption, Mark, Opening};
 pub use window::DemandWindow;
@@ -87,7 +88,6 @@ pub(crate) struct Queue<T> {
     dropped: u64,
     bytes: u64,
     credit: u64,
-    reading: Reading,
     continuity: Continuity,
 }
 
@@ -97,11 +97,14 @@ struct Weighed<T> {
     weight: u32,
 }
 
-/// Whether the queue lets reading go on; it changes at the bound and at half of it (D4).
+/// Whether frames are read: not between the moment at which the queue is full and the one at which it is half empty (D4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reading {
+pub(crate) enum Reading {
     On,
-    HeldBack,
+    Paused {
+        /// When that began, for the present connection.
+        since: Timestamp,
+    },
 }
 
 /// Whether something of the present connection has been put in-band, so that its end must be as well.
@@ -122,7 +125,6 @@ impl<T> Queue<T> {
             bytes: 0,
             credit: 0,
             dropped: 0,
-            reading: Reading::On,
             continuity: Continuity::Broken,
         }
     }
@@ -205,9 +207,6 @@ impl<T> Queue<T> {
         if bug!(OrderLost) {
             self.items.rotate_left(1);
         }
-        if self.config.overflow == Overflow::Pause && self.is_full() {
-            self.reading = Reading::HeldBack;
-        }
     }
 
     /// A connection turned Live.
@@ -254,20 +253,16 @@ impl<T> Queue<T> {
         Some((item, weight))
     }
 
-    /// Lets reading go on if it was held back and the queue is half empty by now (D4); whether it does.
-    pub(crate) fn resume(&mut self) -> bool {
-        let resumes = self.is_held_back()
-            && self.items.len() <= self.config.items / 2
-            && self.bytes <= self.config.bytes as u64 / 2
-            && !bug!(NeverResumed);
-        if resumes {
-            self.reading = Reading::On;
-        }
-        resumes
+    /// Whether reading must pause until [`Self::resumes`] (D4).
+    pub(crate) fn pauses(&self) -> bool {
+        self.config.overflow == Overflow::Pause && self.is_full()
     }
 
-    pub(crate) fn is_held_back(&self) -> bool {
-        self.reading == Reading::HeldBack
+    /// Whether the queue is empty enough for reading to go on after a pause (D4).
+    pub(crate) fn resumes(&self) -> bool {
+        self.items.len() <= self.config.items / 2
+            && self.bytes <= self.config.bytes as u64 / 2
+            && !bug!(NeverResumed)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -343,8 +338,7 @@ impl<T> fmt::Debug for Weighed<T> {
 impl<T> fmt::Debug for Queue<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Nothing is staged between two calls.
-        let Self { config, items, staged: _, marks, head, bytes, credit, dropped, reading, continuity } =
-            self;
+        let Self { config, items, staged: _, marks, head, bytes, credit, dropped, continuity } = self;
         f.debug_struct("Queue")
             .field("config", config)
             .field("items", items)
@@ -353,7 +347,6 @@ impl<T> fmt::Debug for Queue<T> {
             .field("bytes", bytes)
             .field("credit", credit)
             .field("dropped", dropped)
-            .field("reading", reading)
             .field("continuity", continuity)
             .finish()
     }

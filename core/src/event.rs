@@ -53,7 +53,7 @@ pub enum Event {
         /// Which rule it broke.
         detail: String,
     },
-    /// Every [`Action::Send`](crate::Action::Send) taken so far has been written and flushed to the operating system.
+    /// Every frame taken with [`Feed::poll_send`](crate::Feed::poll_send) so far has been written and flushed to the operating system.
     Flushed {
         /// On which connection.
         id: ConnectionId,

@@ -1,7 +1,7 @@
-//! The machine: one routing function per phase. It alone sees all rooms.
+//! The machine: which event does what in which phase. It alone sees all rooms.
 
 mod ending;
-mod linked;
+mod open;
 
 use alloc::collections::VecDeque;
 use core::fmt;
@@ -12,13 +12,13 @@ use fastrand::Rng;
 use crate::action::{Action, Notice};
 use crate::bugs::bug;
 use crate::config::Config;
-use crate::demand::{Delivery, Queue};
-use crate::effects::Effects;
+use crate::demand::{Delivery, Queue, Reading};
 use crate::event::Event;
-use crate::failure::StopReason;
-use crate::frame::{ConnectionId, Frame, Message};
-use crate::handler::{FrameHandler, SendError, checked};
-use crate::phase::{Phase, State, TRANSITIONS, Then, Transition};
+use crate::failure::{Failure, StopReason};
+use crate::frame::{CloseFrame, ConnectionId, Frame, Message};
+use crate::handler::{Asks, FrameHandler, SendError, checked};
+use crate::outbox::Outbox;
+use crate::phase::{Phase, Slot, Stage, State, TRANSITIONS, Then, Transition};
 use crate::retry::Retry;
 use crate::stats::Stats;
 use crate::time::{Deadline, Timestamp};
@@ -26,33 +26,48 @@ use crate::time::{Deadline, Timestamp};
 /// A feed's state machine.
 ///
 /// - Tell it what happened: [`handle`](Self::handle), with the time.
-/// - After that, carry out what it asks for: [`poll_action`](Self::poll_action) until there is none.
+/// - After that, carry out what it asks for: [`poll_action`](Self::poll_action) until there is none, and
+///   [`poll_send`](Self::poll_send) for as long as the connection takes frames.
 /// - Then pass on what there is for the consumer: [`poll_delivery`](Self::poll_delivery) until there is none.
 /// - Then wait: for the [`deadline`](Self::deadline), for a frame while it [`wants_frames`](Self::wants_frames), or for
 ///   the application.
 ///
 /// Same configuration, seed and events give the same actions and deliveries (P3).
 pub struct Feed<H: FrameHandler> {
-    settings: Settings,
-    handler: H,
     state: State<H::Session>,
+    common: Common<H>,
+}
+
+/// What there is in every state.
+struct Common<H: FrameHandler> {
+    config: Config,
+    handler: H,
     retry: Retry,
     rng: Rng,
     queue: Queue<H::Item>,
-    effects: Effects,
+    reading: Reading,
+    outbox: Outbox,
+    asks: Option<Asks>,
     actions: VecDeque<Action>,
     now: Timestamp,
     stats: Stats,
 }
 
-/// What the machine still needs of its configuration once the rooms have their part.
-struct Settings {
-    connect_timeout: Duration,
-    bootstrap_timeout: Duration,
-    close_timeout: Duration,
-    stable_after: Duration,
-    send_buffer: usize,
-    liveness: crate::config::LivenessConfig,
+/// How a connection ends.
+enum End {
+    /// It is gone.
+    Lost(Failure),
+    /// It is of no use any more.
+    Abort(Failure),
+    /// With a closing handshake, begun by us or answered.
+    Close(Option<CloseFrame>, Then),
+}
+
+impl End {
+    /// A Close of ours, for which the peer is not to blame.
+    fn close(then: Then) -> Self {
+        Self::Close(Some(CloseFrame::new(CloseFrame::NORMAL)), then)
+    }
 }
 
 impl<H: FrameHandler> Feed<H> {
@@ -60,36 +75,30 @@ impl<H: FrameHandler> Feed<H> {
     #[must_use]
     pub fn new(config: Config, handler: H, seed: u64) -> Self {
         Self {
-            settings: Settings {
-                connect_timeout: config.connect_timeout,
-                bootstrap_timeout: config.bootstrap_timeout,
-                close_timeout: config.close_timeout,
-                stable_after: config.stable_after,
-                send_buffer: config.send_buffer,
-                liveness: config.liveness,
-            },
-            handler,
             state: State::Idle,
-            queue: Queue::new(config.queue),
-            retry: Retry::new(config.retry, config.classification, config.max_retry_after),
-            rng: Rng::with_seed(seed),
-            effects: Effects::default(),
-            actions: VecDeque::new(),
-            now: Timestamp::ZERO,
-            stats: Stats::default(),
+            common: Common {
+                queue: Queue::new(config.queue),
+                retry: Retry::new(&config.retry),
+                config,
+                handler,
+                reading: Reading::On,
+                rng: Rng::with_seed(seed),
+                outbox: Outbox::default(),
+                asks: None,
+                actions: VecDeque::new(),
+                now: Timestamp::ZERO,
+                stats: Stats::default(),
+            },
         }
     }
 
     /// Takes in one event. Time that runs backwards counts as standing still.
     #[inline(always)]
     pub fn handle(&mut self, event: Event, now: Timestamp) {
-        self.now = self.now.max(now);
+        self.common.now = self.common.now.max(now);
         match event {
             // By far the most there are: they have a short way of their own.
-            Event::Frame { id, frame: Frame::Text(payload) } => self.on_message(id, Message::Text(payload)),
-            Event::Frame { id, frame: Frame::Binary(payload) } => {
-                self.on_message(id, Message::Binary(payload));
-            }
+            Event::Frame { id, frame: Frame::Message(message) } => self.on_message(id, message),
             other @ (Event::Frame { frame: Frame::Ping(_) | Frame::Pong(_) | Frame::Close(_), .. }
             | Event::Start
             | Event::Connected { .. }
@@ -104,23 +113,48 @@ impl<H: FrameHandler> Feed<H> {
         }
     }
 
-    /// One routing function per phase.
+    // Always: to call it, and what it calls, takes an eighth of all that the machine does with a message.
+    #[inline(always)]
+    fn on_message(&mut self, id: ConnectionId, message: Message) {
+        let State::Active(Slot { id: current, stage: Stage::Open(connection) }) = &mut self.state else {
+            return self.route(Event::Frame { id, frame: Frame::Message(message) });
+        };
+        if *current != id || self.common.reading != Reading::On {
+            return self.route(Event::Frame { id, frame: Frame::Message(message) });
+        }
+        if let Err(end) = self.common.on_message(id, connection, message) {
+            self.end(id, end);
+        }
+    }
+
     #[inline(never)]
     fn route(&mut self, event: Event) {
         if event.connection().is_some_and(|id| self.state.connection() != Some(id)) {
-            return self.count_stale();
+            return self.common.count_stale();
         }
         if matches!(event, Event::HandlerPanicked) {
             return self.handler_panicked();
         }
-        match &self.state {
+        match &mut self.state {
             State::Idle => self.on_idle(&event),
-            State::Connecting { id, deadline } => {
-                let (id, deadline) = (*id, *deadline);
-                self.on_connecting(id, deadline, event);
+            State::Active(Slot { id, stage }) => {
+                let id = *id;
+                match stage {
+                    Stage::Connecting { deadline } => {
+                        let deadline = *deadline;
+                        self.on_connecting(id, deadline, event);
+                    }
+                    Stage::Open(connection) => {
+                        if let Err(end) = self.common.on_open(id, connection, event) {
+                            self.end(id, end);
+                        }
+                    }
+                    Stage::Closing { deadline, then } => {
+                        let (deadline, then) = (*deadline, then.clone());
+                        self.on_closing(id, deadline, then, &event);
+                    }
+                }
             }
-            State::Bootstrapping { .. } | State::Live { .. } => self.on_linked(event),
-            State::Closing { .. } => self.on_closing(&event),
             State::Waiting { until } => {
                 let until = *until;
                 self.on_waiting(until, &event);
@@ -131,53 +165,68 @@ impl<H: FrameHandler> Feed<H> {
 
     /// The next thing to carry out.
     pub fn poll_action(&mut self) -> Option<Action> {
-        let action = self.actions.pop_front()?;
-        if let (Action::Send { .. }, Some(link)) = (&action, self.state.link_mut()) {
-            link.outbox.take();
-        }
-        Some(action)
+        self.common.actions.pop_front()
+    }
+
+    /// The next frame to write, and the connection to write it on. Take one only if it can be written behind those before it,
+    /// and hand in [`Event::Flushed`] once all that were taken are with the operating system. A Close frame is the last, and
+    /// begins or ends the closing handshake: keep reading.
+    pub fn poll_send(&mut self) -> Option<(ConnectionId, Frame)> {
+        let id = self.state.connection()?;
+        self.common.outbox.take().map(|frame| (id, frame))
+    }
+
+    /// Whether there is a frame to write.
+    #[must_use]
+    pub fn wants_to_send(&self) -> bool {
+        !self.common.outbox.is_empty()
     }
 
     /// The next thing for the consumer, if there is one and demand for it (D1). It takes the time because it may let
     /// reading go on, and the liveness clocks start from then (L5).
     #[inline]
     pub fn poll_delivery(&mut self, now: Timestamp) -> Option<Delivery<H::Item>> {
-        if self.queue.has_marks() || self.queue.is_held_back() {
+        if self.common.queue.has_marks() || self.common.reading != Reading::On {
             return self.deliver(now);
         }
         self.poll_item().map(|(item, _)| Delivery::Item(item))
     }
 
-    /// The next item and its weight in bytes, as long as no mark is to come and reading is not held back: the part of
+    /// The next item and its weight in bytes, as long as no mark is to come and reading is not paused: the part of
     /// [`poll_delivery`](Self::poll_delivery) that needs no time. For who moves many at once.
     #[inline]
     pub fn poll_item(&mut self) -> Option<(H::Item, u32)> {
-        if self.queue.has_marks() || self.queue.is_held_back() {
+        if self.common.queue.has_marks() || self.common.reading != Reading::On {
             return None;
         }
-        let next = self.queue.pop()?;
-        self.stats.delivered += 1;
+        let next = self.common.queue.pop()?;
+        self.common.stats.delivered += 1;
         Some(next)
     }
 
     /// The long way of [`Self::poll_delivery`].
     #[inline(never)]
     fn deliver(&mut self, now: Timestamp) -> Option<Delivery<H::Item>> {
-        if let Some(mark) = self.queue.pop_mark() {
+        if let Some(mark) = self.common.queue.pop_mark() {
             return Some(mark);
         }
-        let (item, _) = self.queue.pop()?;
-        self.stats.delivered += 1;
-        if self.queue.resume() {
-            self.now = self.now.max(now);
-            self.resume_reading();
+        let (item, _) = self.common.queue.pop()?;
+        self.common.stats.delivered += 1;
+        if let Reading::Paused { since } = self.common.reading
+            && self.common.queue.resumes()
+        {
+            self.common.now = self.common.now.max(now);
+            self.common.reading = Reading::On;
+            if let State::Active(Slot { id, stage: Stage::Open(connection) }) = &mut self.state {
+                self.common.resume(*id, connection, since);
+            }
         }
         Some(Delivery::Item(item))
     }
 
     /// The consumer wants `items` more (D1).
     pub fn request(&mut self, items: u64) {
-        self.queue.request(items);
+        self.common.queue.request(items);
     }
 
     /// Sends a message on the present connection, and on no other (O1).
@@ -186,33 +235,31 @@ impl<H: FrameHandler> Feed<H> {
     /// If the feed is not Live, the outgoing queue is full, or text is not UTF-8; the message comes back.
     pub fn send(&mut self, message: impl Into<Message>) -> Result<(), SendError> {
         let message = message.into();
-        let State::Live { link, .. } = &mut self.state else {
+        if self.phase() != Phase::Live {
             return Err(SendError::NotLive(message));
-        };
-        if link.outbox.pending() >= self.settings.send_buffer {
+        }
+        if self.common.outbox.pending() >= self.common.config.send_buffer {
             return Err(SendError::Full(message));
         }
-        let frame = checked(message)?.into();
-        link.outbox.accept();
-        self.actions.push_back(Action::Send { id: link.id, frame });
+        self.common.outbox.push(checked(message)?);
         Ok(())
     }
 
     /// Whether to read from the connection now. While it says no, leave the socket alone: TCP pushes back (D4).
     #[must_use]
     pub fn wants_frames(&self) -> bool {
-        match &self.state {
-            State::Bootstrapping { link, .. } | State::Live { link, .. } => !link.liveness.is_paused(),
+        match self.phase() {
+            Phase::Bootstrapping | Phase::Live => self.common.reading == Reading::On,
             // Only the peer's Close matters any more, and it may stand behind data.
-            State::Closing { .. } => true,
-            State::Idle | State::Connecting { .. } | State::Waiting { .. } | State::Stopped { .. } => false,
+            Phase::Closing => true,
+            Phase::Idle | Phase::Connecting | Phase::Waiting | Phase::Stopped => false,
         }
     }
 
     /// When to hand in an [`Event::Tick`] if nothing else happens. It may change with every call of a method.
     #[must_use]
     pub fn deadline(&self) -> Deadline {
-        self.state.deadline()
+        self.state.deadline(self.common.reading)
     }
 
     /// When the attempt or connection fails if nothing arrives until then: the part of [`deadline`](Self::deadline) that is a
@@ -220,7 +267,7 @@ impl<H: FrameHandler> Feed<H> {
     /// whose thread was busy, finds the deadline passed and the socket full.
     #[must_use]
     pub fn failure_deadline(&self) -> Deadline {
-        self.state.failure_deadline()
+        self.state.failure_deadline(self.common.reading)
     }
 
     /// Where the feed stands.
@@ -240,39 +287,35 @@ impl<H: FrameHandler> Feed<H> {
     pub const fn stopped(&self) -> Option<&StopReason> {
         match &self.state {
             State::Stopped { reason } => Some(reason),
-            State::Idle
-            | State::Connecting { .. }
-            | State::Bootstrapping { .. }
-            | State::Live { .. }
-            | State::Closing { .. }
-            | State::Waiting { .. } => None,
+            State::Idle | State::Active(_) | State::Waiting { .. } => None,
         }
     }
 
     /// What the items in the queue weigh, in bytes (D3).
     #[must_use]
     pub const fn queued_bytes(&self) -> u64 {
-        self.queue.bytes()
+        self.common.queue.bytes()
     }
 
     /// Figures so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
+        let Common { queue, outbox, retry, stats, .. } = &self.common;
         Stats {
-            queued: self.queue.len() as u64,
-            queued_bytes: self.queued_bytes(),
-            demand: self.queue.credit(),
-            dropped: self.queue.dropped(),
-            sending: self.state.sending() as u64,
-            retries: self.retry.attempt(),
-            ..self.stats
+            queued: queue.len() as u64,
+            queued_bytes: queue.bytes(),
+            demand: queue.credit(),
+            dropped: queue.dropped(),
+            sending: outbox.pending() as u64,
+            retries: retry.attempt(),
+            ..*stats
         }
     }
 
     /// The handler, to look at.
     #[must_use]
     pub const fn handler(&self) -> &H {
-        &self.handler
+        &self.common.handler
     }
 
     fn on_idle(&mut self, event: &Event) {
@@ -286,17 +329,17 @@ impl<H: FrameHandler> Feed<H> {
             | Event::Heard { .. }
             | Event::ProtocolError { .. }
             | Event::Flushed { .. }
-            | Event::Lost { .. } => self.count_stale(),
+            | Event::Lost { .. } => self.common.count_stale(),
         }
     }
 
     fn on_connecting(&mut self, id: ConnectionId, deadline: Timestamp, event: Event) {
         match event {
             Event::Connected { .. } => self.upgraded(id),
-            Event::ConnectFailed { failure, .. } => self.fail(failure),
-            Event::Tick if deadline <= self.now => self.abort(id, crate::Failure::ConnectTimeout),
+            Event::ConnectFailed { failure, .. } => self.end(id, End::Lost(failure)),
+            Event::Tick if deadline <= self.common.now => self.end(id, End::Abort(Failure::ConnectTimeout)),
             Event::Shutdown => {
-                self.actions.push_back(Action::Abort { id });
+                self.common.drop_socket(id);
                 self.stop(StopReason::Shutdown);
             }
             Event::Tick | Event::Start | Event::HandlerPanicked => {}
@@ -304,35 +347,48 @@ impl<H: FrameHandler> Feed<H> {
             | Event::Heard { .. }
             | Event::ProtocolError { .. }
             | Event::Flushed { .. }
-            | Event::Lost { .. } => self.count_stale(),
+            | Event::Lost { .. } => self.common.count_stale(),
         }
     }
 
-    fn on_closing(&mut self, event: &Event) {
-        let State::Closing { id, deadline, then } = &mut self.state else { return };
+    fn upgraded(&mut self, id: ConnectionId) {
+        match self.common.upgrade(id) {
+            Ok(connection) => self.enter(State::Active(Slot { id, stage: Stage::Open(connection) })),
+            Err(end) => return self.end(id, end),
+        }
+        if let State::Active(Slot { stage: Stage::Open(connection), .. }) = &mut self.state
+            && let Err(end) = self.common.begin(id, connection)
+        {
+            self.end(id, end);
+        }
+    }
+
+    fn on_closing(&mut self, id: ConnectionId, deadline: Timestamp, then: Then, event: &Event) {
         match event {
-            Event::Lost { .. } => self.closed(),
-            Event::Tick if *deadline > self.now => {}
+            Event::Lost { .. } => self.closed(then),
+            Event::Tick if deadline > self.common.now => {}
             // Out of time, or out of words: no Close of the peer is to be had.
             Event::Tick | Event::ProtocolError { .. } => {
-                let id = *id;
-                self.drop_socket(id);
-                self.closed();
+                self.common.drop_socket(id);
+                self.closed(then);
             }
-            Event::Shutdown => *then = Then::ShutDown,
+            Event::Shutdown => {
+                let stage = Stage::Closing { deadline, then: Then::ShutDown };
+                self.state = State::Active(Slot { id, stage });
+            }
             // Whatever still comes stands before the peer's Close, or is it.
             Event::Frame { .. }
             | Event::Heard { .. }
             | Event::Flushed { .. }
             | Event::Start
             | Event::HandlerPanicked => {}
-            Event::Connected { .. } | Event::ConnectFailed { .. } => self.count_stale(),
+            Event::Connected { .. } | Event::ConnectFailed { .. } => self.common.count_stale(),
         }
     }
 
     fn on_waiting(&mut self, until: Timestamp, event: &Event) {
         match event {
-            Event::Tick if until <= self.now => self.connect(),
+            Event::Tick if until <= self.common.now => self.connect(),
             Event::Shutdown if bug!(ShutdownWaits) => {}
             Event::Shutdown => self.stop(StopReason::Shutdown),
             Event::Tick | Event::Start | Event::HandlerPanicked => {}
@@ -342,33 +398,35 @@ impl<H: FrameHandler> Feed<H> {
             | Event::Heard { .. }
             | Event::ProtocolError { .. }
             | Event::Flushed { .. }
-            | Event::Lost { .. } => self.count_stale(),
+            | Event::Lost { .. } => self.common.count_stale(),
         }
     }
 
     fn connect(&mut self) {
-        self.stats.attempts += 1;
-        let id = ConnectionId::new(self.stats.attempts);
-        let timeout = bug!(NoUpgradeDeadline: Duration::MAX, not self.settings.connect_timeout);
-        let deadline = self.now.saturating_add(timeout);
-        self.notify(Notice::Connecting { id });
-        self.actions.push_back(Action::Connect { id });
-        self.enter(State::Connecting { id, deadline });
+        let common = &mut self.common;
+        common.stats.attempts += 1;
+        let id = ConnectionId::new(common.stats.attempts);
+        let timeout = bug!(NoUpgradeDeadline: Duration::MAX, not common.config.connect_timeout);
+        let deadline = common.now.saturating_add(timeout);
+        common.notify(Notice::Connecting { id });
+        common.actions.push_back(Action::Connect { id });
+        self.enter(State::Active(Slot { id, stage: Stage::Connecting { deadline } }));
     }
 
     fn enter(&mut self, next: State<H::Session>) {
-        self.enter_from(self.state.phase(), next);
-    }
-
-    fn enter_from(&mut self, from: Phase, next: State<H::Session>) {
-        let to = next.phase();
-        debug_assert!(
-            TRANSITIONS.iter().any(|Transition { from: a, to: b, .. }| (*a, *b) == (from, to)),
-            "{from} to {to} is not among the transitions"
-        );
+        assert_move(self.state.phase(), next.phase());
         self.state = next;
     }
+}
 
+fn assert_move(from: Phase, to: Phase) {
+    debug_assert!(
+        TRANSITIONS.iter().any(|Transition { from: a, to: b, .. }| (*a, *b) == (from, to)),
+        "{from} to {to} is not among the transitions"
+    );
+}
+
+impl<H: FrameHandler> Common<H> {
     fn notify(&mut self, notice: Notice) {
         self.actions.push_back(Action::Notify(notice));
     }
@@ -376,21 +434,40 @@ impl<H: FrameHandler> Feed<H> {
     fn count_stale(&mut self) {
         self.stats.stale_events += 1;
     }
+
+    fn drop_socket(&mut self, id: ConnectionId) {
+        self.outbox.clear();
+        self.actions.push_back(Action::Abort { id });
+    }
 }
 
 /// Shows where the machine stands: everything that decides what it does next, but for what is the application's own
 /// (the handler, its session, what items hold). Payloads are shown by their length.
 impl<H: FrameHandler> fmt::Debug for Feed<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The effects are empty between two calls.
-        let Self { settings: _, handler: _, state, retry, rng, queue, effects: _, actions, now, stats } =
-            self;
+        let Self { state, common } = self;
+        // No handler asks for anything between two calls.
+        let Common {
+            config: _,
+            handler: _,
+            retry,
+            rng,
+            queue,
+            reading,
+            outbox,
+            asks: _,
+            actions,
+            now,
+            stats,
+        } = common;
         f.debug_struct("Feed")
             .field("now", now)
             .field("state", state)
             .field("retry", retry)
             .field("rng", rng)
             .field("queue", queue)
+            .field("reading", reading)
+            .field("outbox", outbox)
             .field("actions", actions)
             .field("stats", stats)
             .finish_non_exhaustive()

@@ -45,7 +45,8 @@ pub enum Message {
 impl Message {
     /// The payload, whatever its kind.
     #[must_use]
-    pub fn payload(&self) -> &Bytes {
+    #[inline]
+    pub const fn payload(&self) -> &Bytes {
         match self {
             Self::Text(payload) | Self::Binary(payload) => payload,
         }
@@ -70,13 +71,14 @@ impl Message {
 
     /// The payload's length in bytes.
     #[must_use]
-    pub fn len(&self) -> usize {
+    #[inline]
+    pub const fn len(&self) -> usize {
         self.payload().len()
     }
 
     /// Whether the payload is empty.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub const fn is_empty(&self) -> bool {
         self.payload().is_empty()
     }
 }
@@ -118,10 +120,8 @@ impl From<Bytes> for Message {
 /// One whole message or control frame, in either direction (RFC 6455 §5.5, §5.6). Fragments have been joined.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Frame {
-    /// A text message.
-    Text(Bytes),
-    /// A binary message.
-    Binary(Bytes),
+    /// A data message.
+    Message(Message),
     /// A ping; the transport answers it (O2).
     Ping(Bytes),
     /// A pong.
@@ -136,9 +136,8 @@ impl Frame {
     #[inline]
     pub const fn len(&self) -> usize {
         match self {
-            Self::Text(payload) | Self::Binary(payload) | Self::Ping(payload) | Self::Pong(payload) => {
-                payload.len()
-            }
+            Self::Message(message) => message.len(),
+            Self::Ping(payload) | Self::Pong(payload) => payload.len(),
             Self::Close(Some(frame)) => frame.reason.len(),
             Self::Close(None) => 0,
         }
@@ -155,8 +154,7 @@ impl Frame {
 impl fmt::Debug for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Text(payload) => write!(f, "Text({} bytes)", payload.len()),
-            Self::Binary(payload) => write!(f, "Binary({} bytes)", payload.len()),
+            Self::Message(message) => message.fmt(f),
             Self::Ping(payload) => write!(f, "Ping({} bytes)", payload.len()),
             Self::Pong(payload) => write!(f, "Pong({} bytes)", payload.len()),
             Self::Close(frame) => f.debug_tuple("Close").field(frame).finish(),
@@ -164,12 +162,9 @@ impl fmt::Debug for Frame {
     }
 }
 
-impl From<Message> for Frame {
-    fn from(message: Message) -> Self {
-        match message {
-            Message::Text(payload) => Self::Text(payload),
-            Message::Binary(payload) => Self::Binary(payload),
-        }
+impl<M: Into<Message>> From<M> for Frame {
+    fn from(message: M) -> Self {
+        Self::Message(message.into())
     }
 }
 

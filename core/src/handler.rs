@@ -5,7 +5,6 @@ use core::marker::PhantomData;
 
 use crate::bootstrap::Readiness;
 use crate::demand::Queue;
-use crate::effects::{Asks, Effects};
 use crate::failure::Fault;
 use crate::frame::{ConnectionId, Message};
 use crate::outbox::Outbox;
@@ -80,14 +79,23 @@ pub trait FrameHandler {
 pub struct Context<'a, T> {
     pub(crate) now: Timestamp,
     pub(crate) connection: ConnectionId,
-    pub(crate) outbox: &'a Outbox,
-    /// How many frames the outgoing queue takes (O3).
+    /// Where messages go.
+    pub(crate) outbox: &'a mut Outbox,
+    /// How many frames it takes (O3).
     pub(crate) send_buffer: usize,
     /// Where items go.
     pub(crate) queue: &'a mut Queue<T>,
     /// [`FrameHandler::weight`].
     pub(crate) weigh: fn(&T) -> usize,
-    pub(crate) effects: &'a mut Effects,
+    pub(crate) asks: &'a mut Option<Asks>,
+}
+
+/// What a handler asks for at most once in a call. The machine carries it out afterwards; nearly every call asks for nothing.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Asks {
+    pub(crate) wake_at: Option<Timestamp>,
+    pub(crate) ready: bool,
+    pub(crate) reconnect: bool,
 }
 
 impl<T> Context<'_, T> {
@@ -117,10 +125,10 @@ impl<T> Context<'_, T> {
     /// If the outgoing queue is full, or text is not UTF-8; the message comes back (O3).
     pub fn send(&mut self, message: impl Into<Message>) -> Result<(), SendError> {
         let message = checked(message.into())?;
-        if self.outbox.pending() + self.effects.sends.len() >= self.send_buffer {
+        if self.outbox.pending() >= self.send_buffer {
             return Err(SendError::Full(message));
         }
-        self.effects.sends.push(message);
+        self.outbox.push(message);
         Ok(())
     }
 
@@ -141,7 +149,7 @@ impl<T> Context<'_, T> {
     }
 
     fn asks(&mut self) -> &mut Asks {
-        self.effects.asks.get_or_insert_default()
+        self.asks.get_or_insert_default()
     }
 }
 

@@ -11,7 +11,8 @@
 //! You call, in this order and again after everything that happens:
 //!
 //! 1. [`Feed::handle`] with one [`Event`] and the time. [`Event::Start`] comes first.
-//! 2. [`Feed::poll_action`] until it gives none, carrying out each [`Action`].
+//! 2. [`Feed::poll_action`] until it gives none, carrying out each [`Action`]; and [`Feed::poll_send`] for as long as the
+//!    connection takes frames.
 //! 3. [`Feed::poll_delivery`] until it gives none. Items come only as far as the consumer has asked for them with
 //!    [`Feed::request`]; marks (`Live`, `Interrupted`, `Dropped`) stand exactly where continuity broke.
 //! 4. Then wait for the first of: [`Feed::deadline`], which calls for [`Event::Tick`]; a frame, but only while
@@ -78,13 +79,12 @@
 //!
 //! // The upgrade is complete: the subscription goes out, and once it is flushed the feed is live.
 //! feed.handle(Event::Connected { id }, at(30));
-//! let subscribe = Frame::Text("subscribe".into());
-//! assert_eq!(asked(&mut feed), [Action::Send { id, frame: subscribe }]);
+//! assert_eq!(feed.poll_send(), Some((id, Frame::from("subscribe"))));
 //! feed.handle(Event::Flushed { id }, at(31));
 //! assert_eq!(feed.phase(), Phase::Live);
 //!
 //! // A message comes in, and goes out when the consumer asks for it.
-//! feed.handle(Event::Frame { id, frame: Frame::Text("tick".into()) }, at(40));
+//! feed.handle(Event::Frame { id, frame: Frame::from("tick") }, at(40));
 //! assert_eq!(feed.poll_delivery(at(40)), Some(Delivery::Live { id }));
 //! assert_eq!(feed.poll_delivery(at(40)), None);
 //! feed.request(10);
@@ -106,22 +106,22 @@
 //! # To change X, open Y
 //!
 //! One room per concern. The rooms know neither [`Event`] nor [`Action`]; `feed.rs` alone sees them all. `handler.rs` uses
-//! `demand.rs`, `outbox.rs` and `effects.rs`, `bootstrap.rs` uses `outbox.rs`; no other room knows another.
+//! `demand.rs` and `outbox.rs`, `bootstrap.rs` uses `outbox.rs`; no other room knows another.
 //!
 //! | to change | open | rules |
 //! |---|---|---|
 //! | what the outside can say, or be asked for and told | `event.rs`, `action.rs` | T1 |
 //! | which phases and moves there are, and what each holds | `phase.rs` | P1 |
-//! | which event does what in which phase | `feed.rs`; while connected `feed/linked.rs` | C1-C5, H2-H4 |
+//! | which event does what in which phase | `feed.rs`; of an open connection `feed/open.rs` | C1-C5, H2-H4 |
 //! | how attempts, connections and the feed end, and what is told of it | `feed/ending.rs` | R1, R4, S1, T2, H5 |
 //! | why something ended, and its names | `failure.rs` | B4, R6 |
 //! | how text of a peer is shown | `escape.rs` | T3 |
 //! | delays, jitter, `Retry-After`, what is fatal | `retry.rs` | R2-R6 |
 //! | idle, ping and stale clocks, pauses | `liveness.rs` | L1-L6 |
 //! | what is owed before a connection is live | `bootstrap.rs` | B2, B3 |
-//! | what handlers see and may ask for; the ready-made ones; how it is kept | `handler.rs`; `effects.rs` | H1-H4, B1 |
+//! | what handlers see and may ask for; the ready-made ones | `handler.rs` | H1-H4, B1 |
 //! | the queue, its bounds, overflow, marks; what a consumer asks for | `demand.rs`; `demand/window.rs` | D1-D5 |
-//! | the bound on what goes out | `outbox.rs` | O3 |
+//! | what goes out, and the bound on it | `outbox.rs` | O1, O3 |
 //! | an option, its default, its check, the words of its error | `config.rs`, `config/error.rs` | |
 //! | what the simulator must be able to find | `bugs.rs` | |
 //! | frames, messages, ids; time and deadlines; figures | `frame.rs`; `time.rs`; `stats.rs` | C2, P2 |
@@ -139,7 +139,6 @@ mod bugs;
 pub mod bugs;
 mod config;
 mod demand;
-mod effects;
 pub mod escape;
 mod event;
 mod failure;

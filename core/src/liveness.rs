@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use crate::bugs::bug;
 use crate::config::LivenessConfig;
+use crate::demand::Reading;
 use crate::failure::Failure;
 use crate::time::{Deadline, Timestamp};
 
@@ -26,7 +27,6 @@ pub(crate) struct Liveness {
     last_heard: Timestamp,
     pings: Pings,
     emission: Emission,
-    reading: Reading,
 }
 
 /// Where the ping cycle stands.
@@ -44,21 +44,15 @@ enum Emission {
     Since(Timestamp),
 }
 
-#[derive(Debug)]
-enum Reading {
-    On,
-    HeldBack { since: Timestamp },
-}
-
 impl Liveness {
     pub(crate) fn new(config: LivenessConfig, now: Timestamp) -> Self {
-        let pings = config.ping.map_or(Pings::Off, |ping| Pings::Due {
-            at: now.saturating_add(ping.interval),
+        let pings = config.ping_interval.map_or(Pings::Off, |every| Pings::Due {
+            at: now.saturating_add(every),
             number: 0,
-            every: ping.interval,
-            timeout: ping.timeout,
+            every,
+            timeout: config.pong_timeout.unwrap_or(LivenessConfig::PONG_TIMEOUT),
         });
-        Self { config, last_heard: now, pings, emission: Emission::NotYetLive, reading: Reading::On }
+        Self { config, last_heard: now, pings, emission: Emission::NotYetLive }
     }
 
     /// Any inbound frame (L1).
@@ -97,15 +91,8 @@ impl Liveness {
         Some(now.saturating_since(sent))
     }
 
-    /// Reading is held back: the clocks stand still (L5).
-    pub(crate) fn pause(&mut self, now: Timestamp) {
-        self.reading = Reading::HeldBack { since: now };
-    }
-
-    /// Reading goes on: the clocks start from now (L5). For how long it was held back, if it was.
-    pub(crate) fn resume(&mut self, now: Timestamp) -> Option<Duration> {
-        let Reading::HeldBack { since } = self.reading else { return None };
-        self.reading = Reading::On;
+    /// Reading goes on after a pause: the clocks start from now (L5).
+    pub(crate) fn resume(&mut self, now: Timestamp) {
         self.last_heard = now;
         self.emitted(now);
         match &mut self.pings {
@@ -113,33 +100,32 @@ impl Liveness {
             Pings::Due { at, every, .. } => *at = now.saturating_add(*every),
             Pings::Awaiting { since, .. } => *since = now,
         }
-        Some(now.saturating_since(since))
     }
 
-    pub(crate) const fn is_paused(&self) -> bool {
-        matches!(self.reading, Reading::HeldBack { .. })
-    }
-
-    pub(crate) fn deadline(&self) -> Deadline {
-        self.failure_deadline().min(self.ping_deadline())
+    /// While reading is paused only the end of the pause counts (L5).
+    pub(crate) fn deadline(&self, reading: Reading) -> Deadline {
+        match reading {
+            Reading::On => self.failure_deadline(reading).min(self.ping_deadline()),
+            Reading::Paused { .. } => self.failure_deadline(reading),
+        }
     }
 
     /// The part of [`Self::deadline`] that is a verdict.
-    pub(crate) fn failure_deadline(&self) -> Deadline {
-        match self.reading {
-            Reading::HeldBack { .. } if bug!(ClocksRunWhilePaused) => self.idle_deadline(),
-            Reading::HeldBack { .. } if bug!(NoPauseDeadline) => Deadline::Never,
-            Reading::HeldBack { since } => Deadline::after(since, self.config.max_pause),
+    pub(crate) fn failure_deadline(&self, reading: Reading) -> Deadline {
+        match reading {
+            Reading::Paused { .. } if bug!(ClocksRunWhilePaused) => self.idle_deadline(),
+            Reading::Paused { .. } if bug!(NoPauseDeadline) => Deadline::Never,
+            Reading::Paused { since } => Deadline::after(since, self.config.max_pause),
             Reading::On => self.idle_deadline().min(self.pong_deadline()).min(self.stale_deadline()),
         }
     }
 
     /// Looks at the clocks; what has run out longest ago does not matter, a dead connection is dead.
-    pub(crate) fn tick(&mut self, now: Timestamp) -> Pulse {
-        if !self.deadline().is_due(now) {
+    pub(crate) fn tick(&mut self, reading: Reading, now: Timestamp) -> Pulse {
+        if !self.deadline(reading).is_due(now) {
             return Pulse::Alive;
         }
-        if self.is_paused() {
+        if let Reading::Paused { .. } = reading {
             return Pulse::Dead(Failure::Overflow);
         }
         if self.idle_deadline().is_due(now) {
@@ -165,7 +151,7 @@ impl Liveness {
 
     fn ping_deadline(&self) -> Deadline {
         match self.pings {
-            Pings::Due { .. } if self.is_paused() || bug!(NoPing) => Deadline::Never,
+            Pings::Due { .. } if bug!(NoPing) => Deadline::Never,
             Pings::Due { at, .. } => Deadline::At(at),
             Pings::Off | Pings::Awaiting { .. } => Deadline::Never,
         }

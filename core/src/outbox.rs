@@ -1,28 +1,47 @@
-//! How much is on its way out: the bound on the outgoing queue, and what has been flushed (O3, B2).
+//! What is on its way out: accepted frames in order, the bound on them, and what has been flushed (O1, O3, B2).
+
+use alloc::collections::VecDeque;
+
+use crate::bugs::bug;
+use crate::frame::Frame;
 
 /// A place in the order of the frames sent on one connection; the first is 1, and 0 stands before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Ticket(u64);
 
-/// Counts the frames of one connection: accepted, taken by the embedder, flushed.
-#[derive(Clone, Copy, Debug, Default)]
+/// The frames of one connection that have been accepted and not taken yet, and how many have gone before them.
+#[derive(Debug, Default)]
 pub(crate) struct Outbox {
-    accepted: Ticket,
+    frames: VecDeque<Frame>,
     taken: Ticket,
     flushed: Ticket,
-    /// Up to here the bound does not hold: the frames of the bootstrap.
-    unbounded: Ticket,
+    /// Frames up to here do not count against the bound: those of the bootstrap, and all once the connection closes.
+    exempt: Ticket,
 }
 
 impl Outbox {
-    /// One more frame is on its way.
-    pub(crate) fn accept(&mut self) {
-        self.accepted.0 += 1;
+    /// Another connection, or none: what was accepted on this one is never sent (O1).
+    pub(crate) fn clear(&mut self) {
+        if bug!(SendSurvives) {
+            return self.frames.retain(|frame| matches!(frame, Frame::Message(_)));
+        }
+        *self = Self::default();
     }
 
-    /// The embedder took the oldest frame that was still here.
-    pub(crate) fn take(&mut self) {
+    /// Queues a frame behind those before it.
+    pub(crate) fn push(&mut self, frame: impl Into<Frame>) {
+        self.frames.push_back(frame.into());
+    }
+
+    /// The oldest frame.
+    pub(crate) fn take(&mut self) -> Option<Frame> {
+        let frame = self.frames.pop_front()?;
         self.taken.0 += 1;
+        Some(frame)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.frames.is_empty()
     }
 
     /// Everything taken so far is with the operating system.
@@ -31,19 +50,18 @@ impl Outbox {
         self.flushed
     }
 
-    /// What has been accepted so far is the bootstrap: the bound does not hold for it. The last of its frames.
-    pub(crate) fn end_bootstrap(&mut self) -> Ticket {
-        self.unbounded = self.accepted;
-        self.accepted
+    /// Exempts the frames accepted so far from the bound. Returns the place of the last.
+    pub(crate) fn exempt(&mut self) -> Ticket {
+        self.exempt = self.accepted();
+        self.exempt
     }
 
-    /// The last frame flushed.
-    pub(crate) const fn last_flushed(&self) -> Ticket {
-        self.flushed
-    }
-
-    /// Frames that the bound holds for: accepted, not yet flushed, and none of the bootstrap.
+    /// How many frames count against the bound: accepted, not yet flushed, not exempt.
     pub(crate) fn pending(&self) -> usize {
-        usize::try_from(self.accepted.0 - self.flushed.0.max(self.unbounded.0)).unwrap_or(usize::MAX)
+        usize::try_from(self.accepted().0 - self.flushed.0.max(self.exempt.0)).unwrap_or(usize::MAX)
+    }
+
+    fn accepted(&self) -> Ticket {
+        Ticket(self.taken.0 + self.frames.len() as u64)
     }
 }

@@ -3,10 +3,10 @@
 use core::fmt;
 
 use crate::bootstrap::Bootstrap;
+use crate::demand::Reading;
 use crate::failure::{Failure, StopReason};
 use crate::frame::ConnectionId;
 use crate::liveness::Liveness;
-use crate::outbox::Outbox;
 use crate::time::{Deadline, Timestamp};
 
 /// Where a feed stands, without the data: for display, metrics and waiting.
@@ -99,19 +99,27 @@ pub const TRANSITIONS: &[Transition] = &[
 ];
 
 /// Where a feed stands: each state holds only the data that is valid in it.
-#[repr(u8)]
 pub(crate) enum State<S> {
     Idle,
-    Connecting { id: ConnectionId, deadline: Timestamp },
-    Bootstrapping { link: Link<S>, bootstrap: Bootstrap },
-    Live { link: Link<S>, since: Timestamp },
-    Closing { id: ConnectionId, deadline: Timestamp, then: Then },
+    Active(Slot<S>),
     Waiting { until: Timestamp },
     Stopped { reason: StopReason },
 }
 
+/// An attempt, and the connection that may come of it (C1).
+pub(crate) struct Slot<S> {
+    pub(crate) id: ConnectionId,
+    pub(crate) stage: Stage<S>,
+}
+
+pub(crate) enum Stage<S> {
+    Connecting { deadline: Timestamp },
+    Open(Connection<S>),
+    Closing { deadline: Timestamp, then: Then },
+}
+
 /// What follows a closing handshake.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Then {
     /// The retry path: the connection ended for this reason (R1).
     Retry(Failure),
@@ -120,20 +128,66 @@ pub(crate) enum Then {
 }
 
 /// An open connection.
-pub(crate) struct Link<S> {
-    pub(crate) id: ConnectionId,
+pub(crate) struct Connection<S> {
     pub(crate) session: S,
     pub(crate) liveness: Liveness,
-    pub(crate) outbox: Outbox,
+    pub(crate) progress: Progress,
     /// When the handler wants to be woken (H4).
     pub(crate) wake: Deadline,
 }
 
-impl<S> Link<S> {
-    /// While reading is held back the handler is not woken: it might emit (D3).
-    pub(crate) fn deadline(&self) -> Deadline {
-        let wake = if self.liveness.is_paused() { Deadline::Never } else { self.wake };
-        self.liveness.deadline().min(wake)
+#[derive(Debug)]
+pub(crate) enum Progress {
+    Bootstrapping(Bootstrap),
+    Live { since: Timestamp },
+}
+
+impl<S> Connection<S> {
+    /// While reading is paused the handler is not woken: it might emit (D3).
+    fn deadline(&self, reading: Reading) -> Deadline {
+        let wake = match reading {
+            Reading::On => self.wake,
+            Reading::Paused { .. } => Deadline::Never,
+        };
+        self.liveness.deadline(reading).min(self.progress.deadline(reading)).min(wake)
+    }
+}
+
+impl Progress {
+    pub(crate) fn deadline(&self, reading: Reading) -> Deadline {
+        match self {
+            Self::Bootstrapping(bootstrap) => bootstrap.deadline(reading),
+            Self::Live { .. } => Deadline::Never,
+        }
+    }
+}
+
+impl<S> Stage<S> {
+    const fn phase(&self) -> Phase {
+        match self {
+            Self::Connecting { .. } => Phase::Connecting,
+            Self::Open(Connection { progress: Progress::Bootstrapping(_), .. }) => Phase::Bootstrapping,
+            Self::Open(Connection { progress: Progress::Live { .. }, .. }) => Phase::Live,
+            Self::Closing { .. } => Phase::Closing,
+        }
+    }
+
+    fn deadline(&self, reading: Reading) -> Deadline {
+        match self {
+            Self::Connecting { deadline } | Self::Closing { deadline, .. } => Deadline::At(*deadline),
+            Self::Open(connection) => connection.deadline(reading),
+        }
+    }
+
+    fn failure_deadline(&self, reading: Reading) -> Deadline {
+        match self {
+            Self::Connecting { deadline } => Deadline::At(*deadline),
+            Self::Open(Connection { liveness, progress, .. }) => {
+                liveness.failure_deadline(reading).min(progress.deadline(reading))
+            }
+            // It has failed already.
+            Self::Closing { .. } => Deadline::Never,
+        }
     }
 }
 
@@ -141,111 +195,51 @@ impl<S> State<S> {
     pub(crate) const fn phase(&self) -> Phase {
         match self {
             Self::Idle => Phase::Idle,
-            Self::Connecting { .. } => Phase::Connecting,
-            Self::Bootstrapping { .. } => Phase::Bootstrapping,
-            Self::Live { .. } => Phase::Live,
-            Self::Closing { .. } => Phase::Closing,
+            Self::Active(slot) => slot.stage.phase(),
             Self::Waiting { .. } => Phase::Waiting,
             Self::Stopped { .. } => Phase::Stopped,
         }
     }
 
-    /// The connection or attempt that is current (C1, C2).
+    /// The attempt or connection that is current (C1, C2).
     pub(crate) const fn connection(&self) -> Option<ConnectionId> {
         match self {
-            Self::Connecting { id, .. } | Self::Closing { id, .. } => Some(*id),
-            Self::Bootstrapping { link, .. } | Self::Live { link, .. } => Some(link.id),
+            Self::Active(slot) => Some(slot.id),
             Self::Idle | Self::Waiting { .. } | Self::Stopped { .. } => None,
         }
     }
 
-    /// How many messages wait on the open connection, the bootstrap's aside (O3).
-    pub(crate) fn sending(&self) -> usize {
+    /// The part of [`Self::deadline`] at which the attempt or connection fails.
+    pub(crate) fn failure_deadline(&self, reading: Reading) -> Deadline {
         match self {
-            Self::Bootstrapping { link, .. } | Self::Live { link, .. } => link.outbox.pending(),
-            Self::Idle
-            | Self::Connecting { .. }
-            | Self::Closing { .. }
-            | Self::Waiting { .. }
-            | Self::Stopped { .. } => 0,
+            Self::Active(slot) => slot.stage.failure_deadline(reading),
+            Self::Idle | Self::Waiting { .. } | Self::Stopped { .. } => Deadline::Never,
         }
     }
 
-    pub(crate) const fn link_mut(&mut self) -> Option<&mut Link<S>> {
+    pub(crate) fn deadline(&self, reading: Reading) -> Deadline {
         match self {
-            Self::Bootstrapping { link, .. } | Self::Live { link, .. } => Some(link),
-            Self::Idle
-            | Self::Connecting { .. }
-            | Self::Closing { .. }
-            | Self::Waiting { .. }
-            | Self::Stopped { .. } => None,
-        }
-    }
-
-    /// The open connection, if it is this one and reading is not held back.
-    #[inline]
-    pub(crate) fn reading(&mut self, id: ConnectionId) -> Option<&mut Link<S>> {
-        self.link_mut().filter(|link| link.id == id && !link.liveness.is_paused())
-    }
-
-    /// The part of [`Self::deadline`] at which the attempt or connection fails. One that is closing has failed already.
-    pub(crate) fn failure_deadline(&self) -> Deadline {
-        match self {
-            Self::Idle | Self::Closing { .. } | Self::Waiting { .. } | Self::Stopped { .. } => {
-                Deadline::Never
-            }
-            Self::Connecting { deadline, .. } => Deadline::At(*deadline),
-            Self::Bootstrapping { link, bootstrap } => {
-                link.liveness.failure_deadline().min(bootstrap.deadline())
-            }
-            Self::Live { link, .. } => link.liveness.failure_deadline(),
-        }
-    }
-
-    pub(crate) fn deadline(&self) -> Deadline {
-        match self {
+            Self::Active(slot) => slot.stage.deadline(reading),
+            Self::Waiting { until } => Deadline::At(*until),
             Self::Idle | Self::Stopped { .. } => Deadline::Never,
-            Self::Connecting { deadline: at, .. }
-            | Self::Closing { deadline: at, .. }
-            | Self::Waiting { until: at } => Deadline::At(*at),
-            Self::Bootstrapping { link, bootstrap } => link.deadline().min(bootstrap.deadline()),
-            Self::Live { link, .. } => link.deadline(),
-        }
-    }
-}
-
-impl<S> fmt::Debug for State<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Idle => f.write_str("Idle"),
-            Self::Connecting { id, deadline } => {
-                f.debug_struct("Connecting").field("id", id).field("deadline", deadline).finish()
-            }
-            Self::Bootstrapping { link, bootstrap } => {
-                f.debug_struct("Bootstrapping").field("link", link).field("bootstrap", bootstrap).finish()
-            }
-            Self::Live { link, since } => {
-                f.debug_struct("Live").field("link", link).field("since", since).finish()
-            }
-            Self::Closing { id, deadline, then } => {
-                let mut out = f.debug_struct("Closing");
-                out.field("id", id).field("deadline", deadline).field("then", then).finish()
-            }
-            Self::Waiting { until } => f.debug_struct("Waiting").field("until", until).finish(),
-            Self::Stopped { reason } => f.debug_struct("Stopped").field("reason", reason).finish(),
         }
     }
 }
 
 /// All but the session, which is the application's own.
-impl<S> fmt::Debug for Link<S> {
+impl<S> fmt::Debug for State<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { id, session: _, liveness, outbox, wake } = self;
-        f.debug_struct("Link")
-            .field("id", id)
-            .field("liveness", liveness)
-            .field("outbox", outbox)
-            .field("wake", wake)
-            .finish_non_exhaustive()
+        match self {
+            Self::Idle => f.write_str("Idle"),
+            Self::Active(Slot { id, stage }) => match stage {
+                Stage::Connecting { deadline } => write!(f, "Connecting({id}, {deadline:?})"),
+                Stage::Open(Connection { session: _, liveness, progress, wake }) => {
+                    write!(f, "Open({id}, {liveness:?}, {progress:?}, {wake:?})")
+                }
+                Stage::Closing { deadline, then } => write!(f, "Closing({id}, {deadline:?}, {then:?})"),
+            },
+            Self::Waiting { until } => write!(f, "Waiting({until:?})"),
+            Self::Stopped { reason } => write!(f, "Stopped({reason:?})"),
+        }
     }
 }

@@ -7,6 +7,7 @@ use core::time::Duration;
 use fastrand::Rng;
 
 use crate::bugs::bug;
+use crate::config::Config;
 use crate::failure::{BootstrapFailure, Failure, Severity};
 use crate::time::Timestamp;
 
@@ -216,27 +217,14 @@ pub(crate) enum Next {
 /// The streak: what a policy has given out since the last stable connection.
 #[derive(Debug)]
 pub(crate) struct Retry {
-    policy: RetryPolicy,
-    classification: Classification,
-    max_retry_after: Duration,
     state: RetryState,
     attempt: u32,
 }
 
 impl Retry {
-    pub(crate) fn new(
-        policy: RetryPolicy,
-        classification: Classification,
-        max_retry_after: Duration,
-    ) -> Self {
-        let state = policy.start();
-        Self { policy, classification, max_retry_after, state, attempt: 0 }
-    }
-
-    /// A connection was Live for long enough: the streak is over (R4).
-    pub(crate) fn reset(&mut self) {
-        self.state = self.policy.start();
-        self.attempt = 0;
+    /// A new streak: at the start, and after a connection that was Live for long enough (R4).
+    pub(crate) fn new(policy: &RetryPolicy) -> Self {
+        Self { state: policy.start(), attempt: 0 }
     }
 
     /// Retries given out in this streak.
@@ -244,8 +232,14 @@ impl Retry {
         self.attempt
     }
 
-    pub(crate) fn next(&mut self, failure: &Failure, rng: &mut Rng, now: Timestamp) -> Next {
-        let class = self.classification.classify(failure);
+    pub(crate) fn next(
+        &mut self,
+        config: &mut Config,
+        failure: &Failure,
+        rng: &mut Rng,
+        now: Timestamp,
+    ) -> Next {
+        let class = config.classification.classify(failure);
         let refused = matches!(failure, Failure::Rejected { .. }) && bug!(AnyStatusIsFatal);
         if class == Class::Fatal && !bug!(FatalIsRetried) || refused {
             return Next::Fatal;
@@ -258,21 +252,21 @@ impl Retry {
             None => None,
         };
         let spent = RetryState { retries_left, ..self.state };
-        let wait = self.policy.next(spent, failure, &mut self.state, rng);
-        let delay = wait.max(self.retry_after(failure));
+        let wait = config.retry.next(spent, failure, &mut self.state, rng);
+        let delay = wait.max(retry_after(failure, config.max_retry_after));
         self.attempt = self.attempt.saturating_add(1);
         // A delay of zero still ends after now, so that a Tick never leaves a deadline due (P2).
         Next::RetryAt { at: now.saturating_add(delay).max(now.next()), attempt: self.attempt, delay }
     }
+}
 
-    /// The server's own lower bound, if it gave one and may (R5).
-    fn retry_after(&self, failure: &Failure) -> Duration {
-        let Some(after) = failure.retry_after() else { return Duration::ZERO };
-        if bug!(RetryAfterIgnored) {
-            return Duration::ZERO;
-        }
-        after.min(bug!(RetryAfterWithoutCap: Duration::MAX, not self.max_retry_after))
+/// The server's own lower bound, if it gave one and may (R5).
+fn retry_after(failure: &Failure, most: Duration) -> Duration {
+    let Some(after) = failure.retry_after() else { return Duration::ZERO };
+    if bug!(RetryAfterIgnored) {
+        return Duration::ZERO;
     }
+    after.min(bug!(RetryAfterWithoutCap: Duration::MAX, not most))
 }
 
 impl RetryPolicy {

@@ -25,7 +25,7 @@ pub struct Stats {
     pub queued_bytes: u64,
     /// Items requested and not yet delivered (D1).
     pub demand: u64,
-    /// Messages sent on this connection and not yet with the operating system, the bootstrap's aside (O3).
+    /// Frames accepted on this connection and not yet with the operating system, the bootstrap's aside (O3). 0 while closing.
     pub sending: u64,
     /// Retries in the present streak (R4).
     pub retries: u32,

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Bench, Puppet, at, broken, close, id, ms, names, notices, patient, refused, text};
+use common::{Asked, Bench, Puppet, at, broken, close, id, ms, names, notices, patient, refused, text};
 use tidegate_core::{
     Action, CloseFrame, ConnectionId, Deadline, Delivery, Event, Failure, Feed, Frame, Notice, PassThrough,
     Phase, Timestamp,
@@ -13,7 +13,10 @@ fn c1_start_dials_once() {
     let mut bench = Bench::plain(patient());
     assert_eq!(
         bench.start(),
-        [Action::Notify(Notice::Connecting { id: id(1) }), Action::Connect { id: id(1) }]
+        [
+            Asked::Do(Action::Notify(Notice::Connecting { id: id(1) })),
+            Asked::Do(Action::Connect { id: id(1) })
+        ]
     );
     assert_eq!(bench.start(), []);
     bench.connected();
@@ -155,7 +158,7 @@ fn c3_connect_timeout_is_one_deadline_from_the_dial() {
     let actions = bench.at(340).tick();
     let failure = Failure::ConnectTimeout;
     assert_eq!(notices(&actions)[0], Notice::Failure { id: id(1), failure });
-    assert_eq!(actions[1], Action::Abort { id: id(1) });
+    assert_eq!(actions[1], Asked::Do(Action::Abort { id: id(1) }));
 }
 
 #[test]
@@ -195,7 +198,7 @@ fn c5_the_peers_close_is_answered_with_its_code() {
         bench.connect();
         let actions = bench.frame(Frame::Close(received.clone()));
         assert_eq!(names(&actions), ["status", "disconnected", "Close"]);
-        assert_eq!(actions[2], Action::Close { id: id(1), frame: answer });
+        assert_eq!(actions[2], Asked::Write(id(1), Frame::Close(answer)));
         let failure = Some(Failure::Closed(received));
         assert_eq!(notices(&actions)[1], Notice::Disconnected { id: id(1), failure });
     }
@@ -249,7 +252,7 @@ fn c6_a_peer_that_breaks_the_protocol_is_closed_with_the_code() {
     let detail = || "a text message is not UTF-8".to_owned();
     let actions = bench.at(50).hand_in(Event::ProtocolError { id: id(1), code: 1007, detail: detail() });
     assert_eq!(names(&actions), ["status", "disconnected", "Close"]);
-    assert_eq!(actions[2], Action::Close { id: id(1), frame: Some(CloseFrame::new(1007)) });
+    assert_eq!(actions[2], close(1, 1007));
     let failure = Some(Failure::Protocol { code: 1007, detail: detail() });
     assert_eq!(notices(&actions)[1], Notice::Disconnected { id: id(1), failure });
     bench.assert_deadline(250);
@@ -364,6 +367,6 @@ fn a_close_goes_out_after_the_frames_before_it() {
     bench.connect();
     bench.feed.send("first").unwrap();
     let actions = bench.text("send:second reconnect");
-    assert_eq!(names(&actions), ["Send", "Send", "status", "disconnected", "Close"]);
+    assert_eq!(names(&actions), ["status", "disconnected", "Send", "Send", "Close"]);
     assert_eq!(actions[4], close(1, 1000));
 }

@@ -409,7 +409,7 @@ fn a_feed_shows_its_state_and_no_payload() {
     bench.connect();
     bench.text(&"s3cret".repeat(10));
     let shown = format!("{:?}", bench.feed);
-    for part in ["Live {", "link: Link {", "wake: Never", "items: [60]", "bytes: 60"] {
+    for part in ["Live {", "state: Open(1, Liveness {", "items: [60]", "bytes: 60"] {
         assert!(shown.contains(part), "{part}: {shown}");
     }
     assert!(!shown.contains("s3cret"), "{shown}");

@@ -29,8 +29,8 @@ fn strings_become_text_and_bytes_become_binary() {
     assert_eq!(Message::from("abc".to_owned()), Message::Text(bytes.clone()));
     assert_eq!(Message::from(b"abc".to_vec()), Message::Binary(bytes.clone()));
     assert_eq!(Message::from(bytes.clone()), Message::Binary(bytes.clone()));
-    assert_eq!(Frame::from(Message::Text(bytes.clone())), Frame::Text(bytes.clone()));
-    assert_eq!(Frame::from(Message::Binary(bytes.clone())), Frame::Binary(bytes));
+    assert_eq!(Frame::from(Message::Text(bytes.clone())), Frame::Message(Message::Text(bytes.clone())));
+    assert_eq!(Frame::from(Message::Binary(bytes.clone())), Frame::Message(Message::Binary(bytes)));
 }
 
 #[test]
@@ -39,8 +39,8 @@ fn a_frame_is_as_long_as_its_payload_and_a_close_as_its_reason() {
         let payload = Bytes::from(vec![0; length]);
         let close = Frame::Close(Some(CloseFrame { code: 4001, reason: "x".repeat(length) }));
         let frames = [
-            Frame::Text(payload.clone()),
-            Frame::Binary(payload.clone()),
+            Frame::Message(Message::Text(payload.clone())),
+            Frame::Message(Message::Binary(payload.clone())),
             Frame::Ping(payload.clone()),
             Frame::Pong(payload),
             close,
@@ -59,8 +59,8 @@ fn t3_a_frame_shows_its_kind_and_its_length() {
     assert_eq!(format!("{:?}", Message::Binary(payload.clone())), "Binary(6 bytes)");
     let close = Frame::Close(Some(CloseFrame { code: 4001, reason: "s3cret".to_owned() }));
     let table = [
-        (Frame::Text(payload.clone()), "Text(6 bytes)"),
-        (Frame::Binary(payload.clone()), "Binary(6 bytes)"),
+        (Frame::Message(Message::Text(payload.clone())), "Text(6 bytes)"),
+        (Frame::Message(Message::Binary(payload.clone())), "Binary(6 bytes)"),
         (Frame::Ping(payload.clone()), "Ping(6 bytes)"),
         (Frame::Pong(payload), "Pong(6 bytes)"),
         (Frame::Close(None), "Close(None)"),

@@ -5,7 +5,7 @@ mod common;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
-use common::{Bench, Puppet, at, close, id, interrupted, item, live, ms, names, patient, sent, text};
+use common::{Asked, Bench, Puppet, at, close, id, interrupted, item, live, ms, names, patient, sent, text};
 use tidegate_core::{
     CloseFrame, Context, Delivery, Event, Failure, Fault, Feed, Frame, FrameHandler, Message, PassThrough,
     Phase, Readiness, Step, StopReason, Upgrade, from_fn,
@@ -79,7 +79,7 @@ fn h2_one_call_per_data_frame_in_order_and_none_for_control_frames() {
     let frames = [
         text("1"),
         Frame::Ping(Bytes::from_static(b"ping")),
-        Frame::Binary(Bytes::from_static(b"2")),
+        Frame::Message(Message::Binary(Bytes::from_static(b"2"))),
         Frame::Pong(Bytes::from_static(b"pong")),
         text(""),
         Frame::Close(Some(CloseFrame::new(1000))),
@@ -125,7 +125,7 @@ fn h3_a_skipped_message_still_counts_as_heard() {
 fn h3_a_retryable_fault_reconnects_and_what_was_emitted_before_it_stands() {
     let mut bench = bench();
     let actions = bench.text("item:a send:bye fault item:b");
-    assert_eq!(names(&actions), ["Send", "status", "disconnected", "Close"]);
+    assert_eq!(names(&actions), ["status", "disconnected", "Send", "Close"]);
     let fault = Failure::Fault(Fault::retryable("fault"));
     assert_eq!(bench.deliveries(), [item("a"), interrupted(1, fault)]);
     assert_eq!(names(&bench.lost()), ["retry"]);
@@ -151,7 +151,7 @@ fn h3_from_fn_has_the_references_three_outcomes() {
     bench.connect();
     bench.request(9);
     bench.text("abc");
-    bench.frame(Frame::Binary(Bytes::new()));
+    bench.frame(Frame::Message(Message::Binary(Bytes::new())));
     bench.text("fail");
     let fault = Failure::Fault(Fault::retryable("told to"));
     assert_eq!(bench.deliveries(), [live(1), Delivery::Item(3), interrupted(1, fault)]);
@@ -299,7 +299,7 @@ fn b1_with_bootstrap_leaves_all_else_to_the_handler() {
 }
 
 /// Hands in what makes the handler panic, as a driver does: catch, then report.
-fn panic_on_message(bench: &mut Bench<Puppet>) -> Vec<tidegate_core::Action> {
+fn panic_on_message(bench: &mut Bench<Puppet>) -> Vec<Asked> {
     let feed: &mut Feed<Puppet> = &mut bench.feed;
     let call = || feed.handle(Event::Frame { id: id(1), frame: text("item:lost send:lost panic") }, at(1));
     catch_unwind(AssertUnwindSafe(call)).expect_err("it panics");

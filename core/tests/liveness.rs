@@ -4,7 +4,9 @@ mod common;
 
 use bytes::Bytes;
 use common::{Bench, Puppet, at, close, id, live, ms, names, notices, patient, ping, text};
-use tidegate_core::{Deadline, Delivery, Event, Failure, Frame, Notice, PassThrough, Phase, Timestamp};
+use tidegate_core::{
+    Deadline, Delivery, Event, Failure, Frame, Message, Notice, PassThrough, Phase, Timestamp,
+};
 
 fn just_before(millis: u64) -> Timestamp {
     Timestamp::from_nanos(at(millis).as_nanos() - 1)
@@ -34,7 +36,7 @@ fn all_clocks_are_off_by_default() {
 fn l1_every_inbound_frame_counts_as_heard() {
     let frames = [
         text("x"),
-        Frame::Binary(Bytes::from_static(b"x")),
+        Frame::Message(Message::Binary(Bytes::from_static(b"x"))),
         Frame::Ping(Bytes::new()),
         Frame::Pong(Bytes::new()),
     ];

@@ -5,7 +5,7 @@ mod common;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::{Bench, Puppet, at, broken, delay, id, ms, names, notices, patient, refused, rejected};
+use common::{Asked, Bench, Puppet, at, broken, delay, id, ms, names, notices, patient, refused, rejected};
 use tidegate_core::{
     Action, BootstrapFailure, Class, Classification, Config, ConfigBuilder, Event, Failure, Fault, Frame,
     Jitter, Notice, Overflow, PassThrough, Phase, ProxyProblem, RetryPolicy, RetryState, StopReason,
@@ -483,7 +483,7 @@ fn r7_no_connect_before_the_delay_is_over_and_no_socket_meanwhile() {
     let early = tidegate_core::Timestamp::from_nanos(at(150).as_nanos() - 1);
     assert_eq!(bench.at_time(early).tick(), []);
     assert_eq!(bench.start(), []);
-    let connect = Action::Connect { id: id(2) };
+    let connect = Asked::Do(Action::Connect { id: id(2) });
     assert!(bench.at(150).tick().contains(&connect));
 }
 

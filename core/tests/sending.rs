@@ -3,8 +3,8 @@
 mod common;
 
 use bytes::Bytes;
-use common::{Bench, Puppet, at, id, names, patient, sent, text};
-use tidegate_core::{Action, Event, Frame, Message, Phase, SendError};
+use common::{Asked, Bench, Puppet, at, id, names, patient, sent, text};
+use tidegate_core::{Event, Frame, Message, Phase, SendError};
 
 fn live() -> Bench<Puppet> {
     let mut bench = Bench::new(patient().send_buffer(2), Puppet::default());
@@ -18,8 +18,8 @@ fn o1_what_is_sent_while_live_goes_out_in_order() {
     bench.connect();
     bench.feed.send("a").unwrap();
     bench.feed.send(vec![1, 2]).unwrap();
-    let send = |frame| Action::Send { id: id(1), frame };
-    let binary = Frame::Binary(Bytes::from_static(&[1, 2]));
+    let send = |frame| Asked::Write(id(1), frame);
+    let binary = Frame::Message(Message::Binary(Bytes::from_static(&[1, 2])));
     assert_eq!(bench.actions(), [send(text("a")), send(binary)]);
 }
 

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Bench, Puppet, close, id, item, live, ms, names, notices, patient, refused, text};
+use common::{Asked, Bench, Puppet, close, id, item, live, ms, names, notices, patient, refused, text};
 use tidegate_core::{
     Action, Delivery, Event, Failure, Fault, Frame, Notice, PassThrough, Phase, SendError, StopReason,
 };
@@ -140,5 +140,5 @@ fn a_shutdown_before_the_dial_was_carried_out_takes_it_back() {
     bench.feed.handle(Event::Shutdown, common::at(0));
     let actions = bench.actions();
     assert_eq!(names(&actions), ["connecting", "Connect", "Abort", "stopped"]);
-    assert_eq!(actions[2], Action::Abort { id: id(1) });
+    assert_eq!(actions[2], Asked::Do(Action::Abort { id: id(1) }));
 }

@@ -2,8 +2,8 @@
 
 mod common;
 
-use common::{Bench, Puppet, broken, id, ms, names, notices, patient, ping, refused};
-use tidegate_core::{Action, CloseFrame, Config, Event, Failure, Frame, Notice, Phase, StopReason};
+use common::{Asked, Bench, Puppet, broken, id, ms, names, notices, patient, ping, refused};
+use tidegate_core::{CloseFrame, Config, Event, Failure, Frame, Notice, Phase, StopReason};
 
 #[test]
 fn t1_names_follow_the_reference() {
@@ -76,7 +76,7 @@ fn told(end: impl FnOnce(&mut Bench<Puppet>), bootstrap: &[&str]) -> [usize; 4] 
     count(&bench.actions())
 }
 
-fn count(actions: &[Action]) -> [usize; 4] {
+fn count(actions: &[Asked]) -> [usize; 4] {
     ["success", "failure", "disconnected", "timeout"]
         .map(|name| names(actions).into_iter().filter(|told| *told == name).count())
 }

@@ -15,29 +15,18 @@ macro_rules! bug {
 }
 pub(crate) use bug;
 
-/// What a connection leaves behind, in either direction.
-#[cfg(tidegate_bugs)]
-#[derive(Default)]
-pub(crate) struct Leftovers {
-    pub(crate) read: Vec<tidegate_core::Frame>,
-    pub(crate) unsent: Vec<tidegate_core::Frame>,
-}
-
 #[cfg(tidegate_bugs)]
 impl<T: crate::Transport> crate::link::Link<T> {
-    /// Takes what the next connection has no business with.
-    pub(crate) fn salvage(&mut self) -> Leftovers {
-        let mut left = Leftovers::default();
-        let Self::Up { line, .. } = self else { return left };
-        if bug!(SendSurvives) {
-            left.unsent = line.unsent();
-        }
+    /// Takes what a connection has received, and the next one has no business with.
+    pub(crate) fn unread(&mut self) -> Vec<tidegate_core::Frame> {
+        let mut unread = Vec::new();
+        let Self::Up { line, .. } = self else { return unread };
         let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
         while bug!(OldFramesAccepted)
             && let std::task::Poll::Ready(Some(Ok(frame))) = line.poll_read(&mut cx)
         {
-            left.read.push(frame);
+            unread.push(frame);
         }
-        left
+        unread
     }
 }

@@ -34,7 +34,7 @@ pub(crate) struct Engine<R: Runtime, H: FrameHandler> {
     /// When the second look ends; never while none is under way.
     verdict: Deadline,
     #[cfg(tidegate_bugs)]
-    leftovers: crate::bugs::Leftovers,
+    unread: Vec<Frame>,
 }
 
 // Nothing in it is pinned structurally.
@@ -79,7 +79,7 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
             rings: Deadline::Never,
             verdict: Deadline::Never,
             #[cfg(tidegate_bugs)]
-            leftovers: Default::default(),
+            unread: Vec::new(),
         }
     }
 
@@ -190,18 +190,15 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
 
     fn write(&mut self, id: ConnectionId, cx: &mut Context<'_>, turn: &mut Turn) -> bool {
         let Link::Up { line, .. } = &mut self.link else { return false };
-        if !line.has_work() {
-            return false;
-        }
-        match line.poll_write(cx) {
-            Poll::Ready(Ok(())) if bug!(FlushForgotten) => {}
-            Poll::Ready(Ok(())) => self.tell(Event::Flushed { id }, turn.now),
+        match line.poll_write(id, &mut self.feed, cx) {
+            Poll::Ready(Some(Ok(()))) if bug!(FlushForgotten) => {}
+            Poll::Ready(Some(Ok(()))) => self.tell(Event::Flushed { id }, turn.now),
             // What has arrived by now is still to be read; the loss is reported after it.
-            Poll::Ready(Err(failure)) => {
+            Poll::Ready(Some(Err(failure))) => {
                 line.fail(failure);
                 turn.readable = true;
             }
-            Poll::Pending => return false,
+            Poll::Ready(None) | Poll::Pending => return false,
         }
         true
     }
@@ -228,28 +225,16 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
         while turn.readable && !turn.budget.is_spent() && (self.feed.wants_frames() || bug!(ReadsWhilePaused))
         {
             match line.poll_read(cx) {
-                Poll::Ready(Some(Ok(frame))) => {
+                Poll::Ready(Some(Ok(mut frame))) => {
                     turn.budget.spend(frame.len());
-                    turn.running = Running::Machine;
-                    // Data is put together where it goes to: a move of what has just been written stalls.
-                    match frame {
-                        Frame::Text(payload) => {
-                            self.feed.handle(Event::Frame { id, frame: Frame::Text(payload) }, turn.now);
-                        }
-                        Frame::Binary(payload) => {
-                            self.feed.handle(Event::Frame { id, frame: Frame::Binary(payload) }, turn.now);
-                        }
-                        mut frame @ (Frame::Ping(_) | Frame::Pong(_) | Frame::Close(_)) => {
-                            if let Frame::Close(Some(close)) = &mut frame {
-                                line.hide_secrets(close);
-                            }
-                            // A ping's answer waits in the transport for the next read, which may be long in coming (O2).
-                            if let Frame::Ping(_) = frame {
-                                line.flush_pongs();
-                            }
-                            self.feed.handle(Event::Frame { id, frame }, turn.now);
-                        }
+                    match &mut frame {
+                        Frame::Message(_) | Frame::Pong(_) | Frame::Close(None) => {}
+                        // Its answer waits in the transport for the next read, which may be long in coming (O2).
+                        Frame::Ping(_) => line.flush_pongs(),
+                        Frame::Close(Some(close)) => line.hide_secrets(close),
                     }
+                    turn.running = Running::Machine;
+                    self.feed.handle(Event::Frame { id, frame }, turn.now);
                     turn.running = Running::Transport;
                 }
                 Poll::Ready(Some(Err(Failure::Protocol { code, detail }))) => {
@@ -298,8 +283,6 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
                     Some(request) => self.link = Link::Resolving { id, request },
                     None => self.panicked(now),
                 },
-                Action::Send { id, frame } => self.queue(id, frame),
-                Action::Close { id, frame } => self.queue(id, Frame::Close(frame)),
                 Action::Abort { id } => {
                     if self.link.id() == Some(id) && !bug!(AbortIsIgnored) {
                         self.take_down();
@@ -322,27 +305,17 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
     /// A bug's inheritance from an earlier connection.
     #[cfg(tidegate_bugs)]
     fn inherit(&mut self, id: ConnectionId, now: Timestamp) {
-        let left = std::mem::take(&mut self.leftovers);
-        left.unsent.into_iter().for_each(|frame| self.queue(id, frame));
-        left.read.into_iter().for_each(|frame| self.tell(Event::Frame { id, frame }, now));
+        let unread = std::mem::take(&mut self.unread);
+        unread.into_iter().for_each(|frame| self.tell(Event::Frame { id, frame }, now));
     }
 
     /// The connection is gone, with all that belongs to it.
     fn take_down(&mut self) {
         #[cfg(tidegate_bugs)]
         {
-            self.leftovers = self.link.salvage();
+            self.unread = self.link.unread();
         }
         self.link = Link::Down;
-    }
-
-    /// What was accepted on one connection is never sent on another (O1).
-    fn queue(&mut self, id: ConnectionId, frame: Frame) {
-        if let Link::Up { id: open, line } = &mut self.link
-            && *open == id
-        {
-            line.queue(frame);
-        }
     }
 
     /// Nobody drives the feed any more: a shutdown, without a handshake.

@@ -1,10 +1,9 @@
 //! The one attempt or connection there is: dialing, writing, flushing, reading.
 
-use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tidegate_core::{CloseFrame, ConnectionId, Failure, Frame, Timestamp};
+use tidegate_core::{CloseFrame, ConnectionId, Failure, Feed, Frame, FrameHandler, Timestamp};
 
 use crate::request::ConnectRequest;
 use crate::resolve::Resolving;
@@ -72,10 +71,9 @@ fn announce(id: ConnectionId, request: &ConnectRequest) {
     tracing::debug!(connection = id.get(), url = request.redacted(), "dialing");
 }
 
-/// An open connection, with what is still to be written to it.
+/// An open connection.
 pub(crate) struct Line<T> {
     transport: T,
-    outgoing: VecDeque<Frame>,
     written: Written,
     secrets: Secrets,
     /// Bytes that the transport had read at the last look.
@@ -101,32 +99,12 @@ enum Written {
 
 impl<T: Transport> Line<T> {
     fn new(transport: T, secrets: Secrets) -> Self {
-        Self {
-            transport,
-            outgoing: VecDeque::new(),
-            written: Written::Flushed,
-            secrets,
-            bytes_read: 0,
-            heard: Timestamp::ZERO,
-        }
+        Self { transport, written: Written::Flushed, secrets, bytes_read: 0, heard: Timestamp::ZERO }
     }
 
     /// The reason of a Close is shown, and may repeat what the request held (T3).
     pub(crate) fn hide_secrets(&self, close: &mut CloseFrame) {
         close.reason = self.secrets.hidden_in(&close.reason);
-    }
-
-    /// Queues a frame behind those before it; the machine bounds how many there are (O3).
-    pub(crate) fn queue(&mut self, frame: Frame) {
-        if !matches!(self.written, Written::Failed { .. }) {
-            self.outgoing.push_back(frame);
-        }
-    }
-
-    /// What a bug takes over to the next connection.
-    #[cfg(tidegate_bugs)]
-    pub(crate) fn unsent(&mut self) -> Vec<Frame> {
-        self.outgoing.drain(..).filter(|frame| matches!(frame, Frame::Text(_))).collect()
     }
 
     /// Reading is about to stop for a while: an automatic pong may be waiting for the next read (O2).
@@ -138,7 +116,6 @@ impl<T: Transport> Line<T> {
 
     /// Writing has failed. Frames that had arrived before, such as a Close that says why, can still be read.
     pub(crate) fn fail(&mut self, failure: Failure) {
-        self.outgoing.clear();
         self.written = Written::Failed { failure, frames_left: FRAMES_AFTER_FAILURE };
     }
 
@@ -169,21 +146,34 @@ impl<T: Transport> Line<T> {
         self.heard
     }
 
-    /// Whether there is something to write or flush.
-    pub(crate) fn has_work(&self) -> bool {
+    /// Writes what `feed` has for this connection, and flushes it. Ready when all of it is with the operating system; `None` if
+    /// there was nothing to do.
+    pub(crate) fn poll_write<H: FrameHandler>(
+        &mut self,
+        id: ConnectionId,
+        feed: &mut Feed<H>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<(), Failure>>> {
         match self.written {
-            Written::Flushed => !self.outgoing.is_empty(),
-            Written::Unflushed => true,
-            Written::Failed { .. } => false,
+            Written::Flushed if !feed.wants_to_send() => Poll::Ready(None),
+            Written::Failed { .. } => Poll::Ready(None),
+            Written::Flushed | Written::Unflushed => self.poll_flush(id, feed, cx).map(Some),
         }
     }
 
-    /// Writes and flushes. Ready when all of it is with the operating system.
-    pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+    fn poll_flush<H: FrameHandler>(
+        &mut self,
+        id: ConnectionId,
+        feed: &mut Feed<H>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Failure>> {
         let mut transport = Pin::new(&mut self.transport);
-        while !self.outgoing.is_empty() {
+        while feed.wants_to_send() {
             ready!(transport.as_mut().poll_ready(cx))?;
-            if let Some(frame) = self.outgoing.pop_front() {
+            // What was accepted on one connection is never sent on another (O1).
+            if let Some((to, frame)) = feed.poll_send()
+                && to == id
+            {
                 self.written = Written::Unflushed;
                 transport.as_mut().start_send(frame)?;
             }

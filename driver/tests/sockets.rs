@@ -85,9 +85,9 @@ fn frames_go_both_ways() {
     });
     block_on(async {
         let mut connection = connect(address, Connector::default()).await.unwrap();
-        connection.send(Frame::Text("what is there".into())).await.unwrap();
+        connection.send(Frame::from("what is there")).await.unwrap();
         let answer = connection.next().await.unwrap().unwrap();
-        assert_eq!(answer, Frame::Binary(vec![7; 8 << 20].into()));
+        assert_eq!(answer, Frame::from(vec![7; 8 << 20]));
     });
     assert_eq!(told.recv_timeout(WAIT).unwrap(), Said::text("what is there"));
 }
@@ -104,7 +104,7 @@ fn closing_the_sink_is_a_closing_handshake() {
     block_on(async {
         let mut connection = connect(address, Connector::default()).await.unwrap();
         connection.close().await.unwrap();
-        let late = connection.send(Frame::Text("late".into())).await.unwrap_err();
+        let late = connection.send(Frame::from("late")).await.unwrap_err();
         assert_eq!(late.kind(), "io", "{late}");
         assert_eq!(connection.next().await, Some(Ok(Frame::Close(None))), "the peer's answer");
         assert_eq!(connection.next().await, None);

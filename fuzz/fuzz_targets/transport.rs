@@ -96,8 +96,8 @@ impl<'a> Tungstenite<'a> {
     /// The next frame, until something goes wrong.
     fn next(&mut self) -> Option<Frame> {
         self.context.read(&mut self.says).ok().map(|message| match message {
-            WsMessage::Text(text) => Frame::Text(text.into()),
-            WsMessage::Binary(payload) => Frame::Binary(payload),
+            WsMessage::Text(text) => Frame::Message(Message::Text(text.into())),
+            WsMessage::Binary(payload) => Frame::Message(Message::Binary(payload)),
             WsMessage::Ping(payload) => Frame::Ping(payload),
             WsMessage::Pong(payload) => Frame::Pong(payload),
             WsMessage::Close(_) => Frame::Close(None),
@@ -115,7 +115,7 @@ fn judged_here(failure: &Failure) -> bool {
 fn without_reason(frame: Frame) -> Frame {
     match frame {
         Frame::Close(_) => Frame::Close(None),
-        Frame::Text(_) | Frame::Binary(_) | Frame::Ping(_) | Frame::Pong(_) => frame,
+        Frame::Message(_) | Frame::Ping(_) | Frame::Pong(_) => frame,
     }
 }
 
@@ -141,11 +141,11 @@ impl Write for Deaf<'_> {
 /// RFC 6455 §5.5, §5.6, §7.4.
 fn check(frame: &Frame) {
     match frame {
-        Frame::Text(payload) => {
+        Frame::Message(Message::Text(payload)) => {
             assert!(std::str::from_utf8(payload).is_ok(), "text that is not UTF-8");
             assert!(payload.len() <= MAX_MESSAGE, "a message of {} bytes", payload.len());
         }
-        Frame::Binary(payload) => assert!(payload.len() <= MAX_MESSAGE, "{} bytes", payload.len()),
+        Frame::Message(Message::Binary(payload)) => assert!(payload.len() <= MAX_MESSAGE, "{} bytes", payload.len()),
         Frame::Ping(payload) | Frame::Pong(payload) => assert!(payload.len() <= MAX_CONTROL),
         Frame::Close(Some(close)) => {
             assert!(close.reason.len() + 2 <= MAX_CONTROL);
@@ -202,15 +202,10 @@ impl Live {
     }
 
     fn to_send(&mut self) -> Vec<Frame> {
-        let actions = std::iter::from_fn(|| self.feed.poll_action());
-        actions
-            .filter_map(|action| match action {
-                Action::Send { frame, .. } => Some(frame),
-                Action::Close { frame, .. } => Some(Frame::Close(frame)),
-                Action::Connect { .. } => panic!("C1: the connection is still open"),
-                Action::Abort { .. } | Action::Notify(_) => None,
-            })
-            .collect()
+        while let Some(action) = self.feed.poll_action() {
+            assert!(!matches!(action, Action::Connect { .. }), "C1: the connection is still open");
+        }
+        std::iter::from_fn(|| self.feed.poll_send()).map(|(_, frame)| frame).collect()
     }
 
     /// The end: no item comes after it that was not queued before.
@@ -223,7 +218,7 @@ impl Live {
         }
         self.handle(Event::Lost { id: self.id, failure });
         assert_eq!(self.feed.phase(), Phase::Waiting);
-        self.handle(Event::Frame { id: self.id, frame: Frame::Text(bytes::Bytes::from_static(b"late")) });
+        self.handle(Event::Frame { id: self.id, frame: Frame::Message(Message::Text(bytes::Bytes::from_static(b"late"))) });
         assert_eq!(self.feed.stats().items, items, "an item behind the end");
         self.feed.request(u64::MAX);
         self.take();

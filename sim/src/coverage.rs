@@ -216,7 +216,7 @@ impl Mirror {
 
     fn read(&mut self, frame: &Frame, coverage: &mut Coverage) {
         let event = match frame {
-            Frame::Text(_) | Frame::Binary(_) => EventKind::Data,
+            Frame::Message(_) => EventKind::Data,
             Frame::Ping(_) => EventKind::Ping,
             Frame::Pong(_) => EventKind::Pong,
             Frame::Close(_) => EventKind::Close,

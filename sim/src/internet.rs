@@ -123,10 +123,10 @@ impl State {
         let arrived = |wire: &mut Wire| if wire.server_gone { None } else { wire.to_server.pop(now) };
         while let Some(Unit::Frame(frame)) = self.wire(line).and_then(arrived) {
             match frame {
-                Frame::Text(text) => {
+                Frame::Message(Message::Text(text)) => {
                     self.call_server(line, true, |server, peer| server.on_message(peer, Message::Text(text)));
                 }
-                Frame::Binary(data) => {
+                Frame::Message(Message::Binary(data)) => {
                     self.call_server(line, true, |server, peer| {
                         server.on_message(peer, Message::Binary(data))
                     });

@@ -33,12 +33,9 @@ impl Unit {
         const HEADER: u64 = 6;
         HEADER
             + match self {
-                Self::Frame(
-                    Frame::Text(payload)
-                    | Frame::Binary(payload)
-                    | Frame::Ping(payload)
-                    | Frame::Pong(payload),
-                ) => payload.len() as u64,
+                Self::Frame(frame @ (Frame::Message(_) | Frame::Ping(_) | Frame::Pong(_))) => {
+                    frame.len() as u64
+                }
                 Self::Frame(Frame::Close(_)) | Self::Reset | Self::Fin | Self::End | Self::Invalid => 0,
             }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tidegate::core::{
-    Action, CloseFrame, Config, ConfigBuilder, ConnectionId, Deadline, Event, Failure, Fault, Feed, Frame,
+    CloseFrame, Config, ConfigBuilder, ConnectionId, Deadline, Event, Failure, Fault, Feed, Frame,
     FrameHandler, Message, PassThrough, Phase, Timestamp, WithBootstrap,
 };
 
@@ -102,8 +102,8 @@ impl Fixture {
     pub(crate) fn pong(&mut self) -> Frame {
         self.become_due();
         self.feed.handle(Event::Tick, self.now);
-        match self.feed.poll_action() {
-            Some(Action::Send { frame: Frame::Ping(payload), .. }) => {
+        match self.feed.poll_send() {
+            Some((_, Frame::Ping(payload))) => {
                 self.tell(Event::Flushed { id: self.id() });
                 Frame::Pong(payload)
             }
@@ -114,7 +114,7 @@ impl Fixture {
 
 /// A message of 64 B.
 pub(crate) fn text() -> Frame {
-    Frame::Text(Bytes::from_static(&[b'x'; 64]))
+    Frame::Message(Message::Text(Bytes::from_static(&[b'x'; 64])))
 }
 
 pub(crate) fn close() -> Frame {

@@ -22,7 +22,7 @@ pub(crate) const fn at(millis: u64) -> Timestamp {
 }
 
 pub(crate) fn text(payload: &str) -> Frame {
-    Frame::Text(Bytes::copy_from_slice(payload.as_bytes()))
+    payload.into()
 }
 
 pub(crate) fn broken() -> Failure {
@@ -42,7 +42,14 @@ pub(crate) fn patient() -> ConfigBuilder {
     Config::builder().retry(RetryPolicy::fixed(ms(100)).unlimited())
 }
 
-/// A feed and a clock. Each event is handed in at the bench's time and answers with the actions that followed.
+/// What a feed asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    Do(Action),
+    Write(ConnectionId, Frame),
+}
+
+/// A feed and a clock. Each event is handed in at the bench's time and answers with the actions that followed, and the frames.
 pub(crate) struct Bench<H: FrameHandler> {
     pub(crate) feed: Feed<H>,
     now: Timestamp,
@@ -74,13 +81,15 @@ impl<H: FrameHandler> Bench<H> {
         self
     }
 
-    pub(crate) fn hand_in(&mut self, event: Event) -> Vec<Action> {
+    pub(crate) fn hand_in(&mut self, event: Event) -> Vec<Asked> {
         self.feed.handle(event, self.now);
         self.actions()
     }
 
-    pub(crate) fn actions(&mut self) -> Vec<Action> {
-        std::iter::from_fn(|| self.feed.poll_action()).collect()
+    pub(crate) fn actions(&mut self) -> Vec<Asked> {
+        let mut asked: Vec<_> = std::iter::from_fn(|| self.feed.poll_action()).map(Asked::Do).collect();
+        asked.extend(std::iter::from_fn(|| self.feed.poll_send()).map(|(id, frame)| Asked::Write(id, frame)));
+        asked
     }
 
     /// The current connection; one that never was if there is none, so that the event is stale.
@@ -88,48 +97,48 @@ impl<H: FrameHandler> Bench<H> {
         self.feed.connection().unwrap_or(ConnectionId::new(u64::MAX))
     }
 
-    pub(crate) fn start(&mut self) -> Vec<Action> {
+    pub(crate) fn start(&mut self) -> Vec<Asked> {
         self.hand_in(Event::Start)
     }
 
-    pub(crate) fn connected(&mut self) -> Vec<Action> {
+    pub(crate) fn connected(&mut self) -> Vec<Asked> {
         self.hand_in(Event::Connected { id: self.id() })
     }
 
-    pub(crate) fn connect_failed(&mut self, failure: Failure) -> Vec<Action> {
+    pub(crate) fn connect_failed(&mut self, failure: Failure) -> Vec<Asked> {
         self.hand_in(Event::ConnectFailed { id: self.id(), failure })
     }
 
-    pub(crate) fn frame(&mut self, frame: Frame) -> Vec<Action> {
+    pub(crate) fn frame(&mut self, frame: Frame) -> Vec<Asked> {
         self.hand_in(Event::Frame { id: self.id(), frame })
     }
 
-    pub(crate) fn text(&mut self, payload: &str) -> Vec<Action> {
+    pub(crate) fn text(&mut self, payload: &str) -> Vec<Asked> {
         self.frame(text(payload))
     }
 
-    pub(crate) fn heard(&mut self, at_millis: u64) -> Vec<Action> {
+    pub(crate) fn heard(&mut self, at_millis: u64) -> Vec<Asked> {
         self.hand_in(Event::Heard { id: self.id(), at: at(at_millis) })
     }
 
-    pub(crate) fn flushed(&mut self) -> Vec<Action> {
+    pub(crate) fn flushed(&mut self) -> Vec<Asked> {
         self.hand_in(Event::Flushed { id: self.id() })
     }
 
-    pub(crate) fn lost(&mut self) -> Vec<Action> {
+    pub(crate) fn lost(&mut self) -> Vec<Asked> {
         self.hand_in(Event::Lost { id: self.id(), failure: broken() })
     }
 
-    pub(crate) fn tick(&mut self) -> Vec<Action> {
+    pub(crate) fn tick(&mut self) -> Vec<Asked> {
         self.hand_in(Event::Tick)
     }
 
-    pub(crate) fn shutdown(&mut self) -> Vec<Action> {
+    pub(crate) fn shutdown(&mut self) -> Vec<Asked> {
         self.hand_in(Event::Shutdown)
     }
 
     /// Starts, or waits out the delay, and connects; for a handler without bootstrap frames the feed is Live then.
-    pub(crate) fn connect(&mut self) -> Vec<Action> {
+    pub(crate) fn connect(&mut self) -> Vec<Asked> {
         if self.feed.phase() == Phase::Idle {
             self.start();
         } else {
@@ -139,7 +148,7 @@ impl<H: FrameHandler> Bench<H> {
     }
 
     /// Moves the clock to the deadline and says so.
-    pub(crate) fn expire(&mut self) -> Vec<Action> {
+    pub(crate) fn expire(&mut self) -> Vec<Asked> {
         let Deadline::At(deadline) = self.feed.deadline() else { panic!("there is no deadline") };
         self.at_time(deadline).tick()
     }
@@ -170,46 +179,42 @@ impl<H: FrameHandler> Bench<H> {
 }
 
 /// What is asked for, in one word each; notices by their name.
-pub(crate) fn names(actions: &[Action]) -> Vec<&'static str> {
-    actions
+pub(crate) fn names(asked: &[Asked]) -> Vec<&'static str> {
+    asked
         .iter()
-        .map(|action| match action {
-            Action::Connect { .. } => "Connect",
-            Action::Send { .. } => "Send",
-            Action::Close { .. } => "Close",
-            Action::Abort { .. } => "Abort",
-            Action::Notify(notice) => notice.name(),
+        .map(|asked| match asked {
+            Asked::Do(Action::Connect { .. }) => "Connect",
+            Asked::Do(Action::Abort { .. }) => "Abort",
+            Asked::Do(Action::Notify(notice)) => notice.name(),
+            Asked::Write(_, Frame::Close(_)) => "Close",
+            Asked::Write(..) => "Send",
         })
         .collect()
 }
 
-pub(crate) fn notices(actions: &[Action]) -> Vec<Notice> {
-    let notice =
-        |action: &Action| if let Action::Notify(notice) = action { Some(notice.clone()) } else { None };
-    actions.iter().filter_map(notice).collect()
+pub(crate) fn notices(asked: &[Asked]) -> Vec<Notice> {
+    let notice = |asked: &Asked| {
+        if let Asked::Do(Action::Notify(notice)) = asked { Some(notice.clone()) } else { None }
+    };
+    asked.iter().filter_map(notice).collect()
 }
 
 /// The payloads of the data messages sent.
-pub(crate) fn sent(actions: &[Action]) -> Vec<String> {
-    let payload = |action: &Action| match action {
-        Action::Send { frame: Frame::Text(payload) | Frame::Binary(payload), .. } => {
-            Some(String::from_utf8_lossy(payload).into_owned())
+pub(crate) fn sent(asked: &[Asked]) -> Vec<String> {
+    let payload = |asked: &Asked| match asked {
+        Asked::Write(_, Frame::Message(message)) => {
+            Some(String::from_utf8_lossy(message.payload()).into_owned())
         }
-        Action::Send { .. } | Action::Connect { .. } | Action::Close { .. } | Action::Abort { .. } => None,
-        Action::Notify(_) => None,
+        Asked::Write(..) | Asked::Do(_) => None,
     };
-    actions.iter().filter_map(payload).collect()
+    asked.iter().filter_map(payload).collect()
 }
 
 /// The ping sent, which must be the only one.
 #[track_caller]
-pub(crate) fn ping(actions: &[Action]) -> Bytes {
-    let mut pings = actions.iter().filter_map(|action| {
-        if let Action::Send { frame: Frame::Ping(payload), .. } = action {
-            Some(payload.clone())
-        } else {
-            None
-        }
+pub(crate) fn ping(asked: &[Asked]) -> Bytes {
+    let mut pings = asked.iter().filter_map(|asked| {
+        if let Asked::Write(_, Frame::Ping(payload)) = asked { Some(payload.clone()) } else { None }
     });
     let ping = pings.next().expect("a ping was sent");
     assert!(pings.next().is_none(), "one ping at a time");
@@ -218,13 +223,13 @@ pub(crate) fn ping(actions: &[Action]) -> Bytes {
 
 /// The delay until the retry that follows.
 #[track_caller]
-pub(crate) fn delay(actions: &[Action]) -> Duration {
+pub(crate) fn delay(actions: &[Asked]) -> Duration {
     let delay = |notice| if let Notice::Retry { delay, .. } = notice { Some(delay) } else { None };
     notices(actions).into_iter().find_map(delay).expect("a retry follows")
 }
 
-pub(crate) fn close(id: u64, code: u16) -> Action {
-    Action::Close { id: ConnectionId::new(id), frame: Some(CloseFrame::new(code)) }
+pub(crate) fn close(id: u64, code: u16) -> Asked {
+    Asked::Write(ConnectionId::new(id), Frame::Close(Some(CloseFrame::new(code))))
 }
 
 pub(crate) fn live<T>(id: u64) -> Delivery<T> {

@@ -1,8 +1,8 @@
 //! Frames as the machine has them, and messages as tungstenite has them.
 
 use bytes::Bytes;
-use tidegate_core::{CloseFrame, Failure, Frame};
-use tungstenite::Message;
+use tidegate_core::{CloseFrame, Failure, Frame, Message};
+use tungstenite::Message as Sent;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 use tungstenite::protocol::frame::{CloseFrame as WsCloseFrame, Frame as WsFrame};
 
@@ -32,15 +32,17 @@ pub(crate) fn close_frame(payload: &Bytes) -> Result<Option<CloseFrame>, Failure
     }
 }
 
-pub(crate) fn sent(frame: Frame) -> Message {
+pub(crate) fn sent(frame: Frame) -> Sent {
     match frame {
         // As a raw frame: the text has been checked when the machine took it, and need not be again.
-        Frame::Text(payload) => Message::Frame(WsFrame::message(payload, OpCode::Data(Data::Text), true)),
-        Frame::Binary(payload) => Message::Binary(payload),
-        Frame::Ping(payload) => Message::Ping(payload),
+        Frame::Message(Message::Text(payload)) => {
+            Sent::Frame(WsFrame::message(payload, OpCode::Data(Data::Text), true))
+        }
+        Frame::Message(Message::Binary(payload)) => Sent::Binary(payload),
+        Frame::Ping(payload) => Sent::Ping(payload),
         // As a raw frame: tungstenite keeps one pong at a time, and this one would displace an answer (O2).
-        Frame::Pong(payload) => Message::Frame(WsFrame::pong(payload)),
-        Frame::Close(frame) => Message::Close(
+        Frame::Pong(payload) => Sent::Frame(WsFrame::pong(payload)),
+        Frame::Close(frame) => Sent::Close(
             frame.map(|frame| WsCloseFrame { code: frame.code.into(), reason: cut(frame.reason).into() }),
         ),
     }

@@ -9,9 +9,9 @@ use futures_core::Stream;
 use futures_io::{AsyncRead, AsyncWrite};
 use futures_sink::Sink;
 use std::io::ErrorKind;
-use tidegate_core::{CloseFrame, Failure, Frame};
+use tidegate_core::{CloseFrame, Failure, Frame, Message};
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
-use tungstenite::{Error, Message};
+use tungstenite::{Error, Message as Received};
 
 use super::blocking::Polled;
 use super::buffer::{ReadBuffer, STRAIGHT};
@@ -227,8 +227,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
                                 Kind::Text if !is_utf8(&payload) => {
                                     Some(Err(self.failed(failure::not_utf8())))
                                 }
-                                Kind::Text => Some(Ok(Frame::Text(payload))),
-                                Kind::Binary => Some(Ok(Frame::Binary(payload))),
+                                Kind::Text => Some(Ok(Frame::Message(Message::Text(payload)))),
+                                Kind::Binary => Some(Ok(Frame::Message(Message::Binary(payload)))),
                             });
                         }
                         header @ (Header::Partial
@@ -356,10 +356,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
             1.. => Reading::Tungstenite { left, after },
         };
         let frame = match read {
-            Ok(Message::Text(text)) => Frame::Text(text.into()),
-            Ok(Message::Binary(payload)) => Frame::Binary(payload),
+            Ok(Received::Text(text)) => Frame::Message(Message::Text(text.into())),
+            Ok(Received::Binary(payload)) => Frame::Message(Message::Binary(payload)),
             // It is given no valid control frame, and a read never gives a raw one.
-            Ok(Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_)) => {
+            Ok(Received::Ping(_) | Received::Pong(_) | Received::Close(_) | Received::Frame(_)) => {
                 return Poll::Ready(Ok(None));
             }
             // It has all of its frame, which was a fragment.
@@ -386,8 +386,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
 fn whole(kind: Kind, payload: Bytes) -> Step {
     match kind {
         Kind::Text if !is_utf8(&payload) => Err(failure::not_utf8()),
-        Kind::Text => Ok(Some(Frame::Text(payload))),
-        Kind::Binary => Ok(Some(Frame::Binary(payload))),
+        Kind::Text => Ok(Some(Frame::Message(Message::Text(payload)))),
+        Kind::Binary => Ok(Some(Frame::Message(Message::Binary(payload)))),
     }
 }
 

@@ -146,8 +146,8 @@ impl Connections {
 
 /// A kind and a number, if that is what it says.
 fn words(frame: &Frame) -> Option<(&str, u64)> {
-    let Frame::Text(text) = frame else { return None };
-    let (kind, rest) = std::str::from_utf8(text).ok()?.split_once(' ')?;
+    let Frame::Message(message) = frame else { return None };
+    let (kind, rest) = message.as_text()?.split_once(' ')?;
     let number = rest.split(' ').next()?.parse().ok()?;
     Some((kind, number))
 }

@@ -72,7 +72,7 @@ async fn without_client_certificate<A: Adapter>(start: impl FnOnce(&ServerTls) -
     let identity = clients.issue(Leaf::client("feed-reader"));
     let options = trusting(&authority).client_certificate_pem(identity.chain_pem, identity.key_pem);
     let mut client = connect::<A>(&url, options).await.unwrap();
-    assert_eq!(within(client.next()).await, Some(Ok(Frame::Text(r#"{"n":0}"#.into()))));
+    assert_eq!(within(client.next()).await, Some(Ok(Frame::from(r#"{"n":0}"#))));
     connect::<A>(&url, trusting(&authority)).await.unwrap_err()
 }
 

@@ -54,7 +54,7 @@ async fn a_close_of_the_peer_comes_out_is_answered_and_ends_the_stream<A: Adapte
     within(client.send(normal())).await.unwrap();
     assert_eq!(within(server.saw_frames(1, 1)).await, [(CLOSE, b"\x03\xe9".to_vec())]);
     // Nobody reads it, and it must not cost the answer.
-    within(client.send(Frame::Text("too late".into()))).await.unwrap();
+    within(client.send(Frame::from("too late"))).await.unwrap();
     within(client.flush()).await.unwrap();
 
     server.open("end");
@@ -96,9 +96,9 @@ async fn our_close_is_answered_and_reading_goes_on_until_then<A: Adapter>() {
     })
     .await;
     within(client.send(normal())).await.unwrap();
-    assert_eq!(within(client.send(Frame::Text("no".into()))).await.unwrap_err().kind(), "io");
+    assert_eq!(within(client.send(Frame::from("no"))).await.unwrap_err().kind(), "io");
     assert_eq!(within(client.send(Frame::Close(None))).await, Ok(()), "a second one is not sent");
-    assert_eq!(next_frame::<A>(&mut client).await, Some(Ok(Frame::Text("late".into()))));
+    assert_eq!(next_frame::<A>(&mut client).await, Some(Ok(Frame::from("late"))));
     assert_eq!(next_frame::<A>(&mut client).await, Some(Ok(normal())));
     assert_eq!(next_frame::<A>(&mut client).await, None);
     drop(client);
@@ -187,7 +187,7 @@ async fn an_end_or_a_reset_after_each_byte_of_a_frame<A: Adapter>() {
                 if reset { peer.reset() } else { peer.fin() }
             })
             .await;
-            assert_eq!(next_frame::<A>(&mut client).await, Some(Ok(Frame::Text("whole".into()))));
+            assert_eq!(next_frame::<A>(&mut client).await, Some(Ok(Frame::from("whole"))));
             server.open("end");
             let failure = next_frame::<A>(&mut client).await.unwrap().unwrap_err();
             assert_eq!(failure.kind(), "io", "{torn:?} cut at {cut}");

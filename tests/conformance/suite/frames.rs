@@ -6,7 +6,7 @@ use std::pin::pin;
 
 use futures_util::future::{Either, join, select};
 use futures_util::{SinkExt, StreamExt};
-use tidegate::{ConnectRequest, Failure, Frame};
+use tidegate::{ConnectRequest, Failure, Frame, Message};
 use tidegate_tests::once::{connect, next, pair, request};
 use tidegate_tests::prelude::{Adapter, cases, ms, timeout, within};
 use tidegate_tests::server::{BINARY, Fact, PING, PONG, Server, TEXT, frame, switching};
@@ -34,13 +34,13 @@ async fn messages_go_both_ways<A: Adapter>() {
         peer.be_silent()
     })
     .await;
-    assert_eq!(next::<A>(&mut client).await, Some(Ok(Frame::Text("grüße".into()))));
-    assert_eq!(next::<A>(&mut client).await, Some(Ok(Frame::Binary(vec![0, 255].into()))));
+    assert_eq!(next::<A>(&mut client).await, Some(Ok(Frame::from("grüße"))));
+    assert_eq!(next::<A>(&mut client).await, Some(Ok(Frame::from(vec![0, 255]))));
 
-    client.feed(Frame::Text("grüße".into())).await.unwrap();
+    client.feed(Frame::from("grüße")).await.unwrap();
     let large = vec![7; 300_000];
-    client.feed(Frame::Binary(large.clone().into())).await.unwrap();
-    client.feed(Frame::Text("".into())).await.unwrap();
+    client.feed(Frame::from(large.clone())).await.unwrap();
+    client.feed(Frame::from("")).await.unwrap();
     assert_eq!(within(client.flush()).await, Ok(()));
     let received = within(server.saw_frames(1, 3)).await;
     assert_eq!(received, [(TEXT, "grüße".into()), (BINARY, large), (TEXT, vec![])]);
@@ -58,8 +58,8 @@ async fn fragments_come_out_joined<A: Adapter>() {
     })
     .await;
     assert_eq!(next::<A>(&mut client).await, Some(Ok(Frame::Ping("p".into()))));
-    assert_eq!(next::<A>(&mut client).await, Some(Ok(Frame::Text("aäb".into()))));
-    assert_eq!(next::<A>(&mut client).await, Some(Ok(Frame::Binary("x".into()))));
+    assert_eq!(next::<A>(&mut client).await, Some(Ok(Frame::from("aäb"))));
+    assert_eq!(next::<A>(&mut client).await, Some(Ok(Frame::Message(Message::Binary("x".into())))));
 }
 
 /// In both directions, sent whole and in two pieces that part the header.
@@ -77,9 +77,9 @@ async fn lengths_at_the_borders_of_their_encodings<A: Adapter>() {
     .await;
     for len in LENGTHS {
         for _ in 0..2 {
-            assert_eq!(next::<A>(&mut client).await, Some(Ok(Frame::Binary(vec![7; len].into()))));
+            assert_eq!(next::<A>(&mut client).await, Some(Ok(Frame::from(vec![7; len]))));
         }
-        within(client.send(Frame::Binary(vec![8; len].into()))).await.unwrap();
+        within(client.send(Frame::from(vec![8; len]))).await.unwrap();
     }
     let sent = within(server.saw_frames(1, LENGTHS.len())).await;
     assert!(sent.into_iter().eq(LENGTHS.map(|len| (BINARY, vec![8; len]))));
@@ -142,9 +142,9 @@ async fn frames_that_came_with_the_answer_to_the_upgrade_all_arrive<A: Adapter>(
         peer.be_silent()
     });
     let mut client = connect::<A>(&server.url()).await.unwrap();
-    assert_eq!(next::<A>(&mut client).await, Some(Ok(Frame::Text("1".into()))));
-    assert_eq!(next::<A>(&mut client).await, Some(Ok(Frame::Binary(vec![9; 70_000].into()))));
-    assert_eq!(next::<A>(&mut client).await, Some(Ok(Frame::Text("3".into()))));
+    assert_eq!(next::<A>(&mut client).await, Some(Ok(Frame::from("1"))));
+    assert_eq!(next::<A>(&mut client).await, Some(Ok(Frame::from(vec![9; 70_000]))));
+    assert_eq!(next::<A>(&mut client).await, Some(Ok(Frame::from("3"))));
 }
 
 /// That they hold before memory is reserved is in `violations.rs`.
@@ -167,7 +167,10 @@ async fn the_limits_are_those_of_the_connector<A: Adapter>() {
         });
         let asked = ConnectRequest::new(server.url()).unwrap();
         let mut client = request::<A>(asked, connector.clone()).await.unwrap();
-        assert_eq!(next::<A>(&mut client).await, Some(Ok(Frame::Binary("0123456789".into()))));
+        assert_eq!(
+            next::<A>(&mut client).await,
+            Some(Ok(Frame::Message(Message::Binary("0123456789".into()))))
+        );
         let failure = next::<A>(&mut client).await.unwrap().unwrap_err();
         assert_eq!(failure, Failure::Protocol { code: 1009, detail: expected.to_owned() });
     }
@@ -190,7 +193,7 @@ async fn sending_waits_for_a_slow_peer<A: Adapter>() {
     let mut client = connect::<A>(&server.url()).await.unwrap();
     let sender = async {
         for _ in 0..COUNT {
-            client.send(Frame::Binary(vec![1; SIZE].into())).await.unwrap();
+            client.send(Frame::from(vec![1; SIZE])).await.unwrap();
         }
     };
     let mut sender = pin!(sender);

@@ -144,7 +144,7 @@ async fn an_answer_that_comes_byte_by_byte<A: Adapter>() {
         peer.listen()
     });
     let mut connection = connect::<A>(&server.url()).await.unwrap();
-    assert_eq!(next::<A>(&mut connection).await, Some(Ok(Frame::Text("first".into()))));
+    assert_eq!(next::<A>(&mut connection).await, Some(Ok(Frame::from("first"))));
 }
 
 type Edit = fn(String) -> String;
@@ -308,7 +308,7 @@ async fn interim_answers_are_skipped<A: Adapter>() {
                 peer.listen()
             });
             let mut connection = connect::<A>(&server.url()).await.unwrap();
-            assert_eq!(next::<A>(&mut connection).await, Some(Ok(Frame::Text("first".into()))));
+            assert_eq!(next::<A>(&mut connection).await, Some(Ok(Frame::from("first"))));
         }
         let refusal = move |_: &str| (interim.clone() + "HTTP/1.1 404 Not Found\r\n\r\n").into_bytes();
         let failure = answered::<A>(refusal).await.unwrap_err();

@@ -295,7 +295,7 @@ async fn a_single_connection<A: Adapter>(server: &Peer) {
     let request = request.with_header(http::header::SEC_WEBSOCKET_PROTOCOL, name);
     let mut connection = within(A::connect_once(request, Connector::default(), WAIT)).await.unwrap();
     assert_eq!(A::subprotocol(&connection), Some("v2.feed"));
-    assert!(matches!(within(connection.next()).await, Some(Ok(Frame::Text(_)))));
+    assert!(matches!(within(connection.next()).await, Some(Ok(Frame::Message(Message::Text(_))))));
     let goodbye = Frame::Close(Some(CloseFrame::new(1000)));
     within(connection.send(goodbye.clone())).await.unwrap();
     assert_eq!(within(connection.next()).await, Some(Ok(goodbye)));

@@ -355,7 +355,7 @@ async fn an_answer_that_drips<A: Adapter>() {
         peer.serve()
     });
     let mut connection = connect::<A>(&proxy, "http").await.unwrap();
-    assert_eq!(within(connection.next()).await, Some(Ok(Frame::Text("hello".into()))));
+    assert_eq!(within(connection.next()).await, Some(Ok(Frame::from("hello"))));
 }
 
 /// A server may speak before it is asked: what it says must not get lost in the proxy's answer.

@@ -39,7 +39,7 @@ async fn from_the_environment<A: Adapter>() {
         let connector = Connector::default().resolve("feed.test", [Ipv4Addr::LOCALHOST.into()]);
         let request = ConnectRequest::new(url).unwrap();
         let mut connection = within(A::connect_once(request, connector, WAIT)).await.unwrap();
-        assert_eq!(within(connection.next()).await, Some(Ok(Frame::Text(greeting.into()))));
+        assert_eq!(within(connection.next()).await, Some(Ok(Frame::from(greeting))));
         return;
     }
     let proxy = Server::start(|_, peer| {

@@ -12,7 +12,7 @@ use http::{HeaderName, HeaderValue};
 use tidegate::tokio::rustls::crypto::ring;
 use tidegate::tokio::rustls::pki_types::PrivatePkcs8KeyDer;
 use tidegate::tokio::rustls::{ServerConfig, ServerConnection, StreamOwned};
-use tidegate::{CloseFrame, ConnectRequest, Failure, Frame};
+use tidegate::{CloseFrame, ConnectRequest, Failure, Frame, Message};
 use tidegate_tests::once::{connect, next as next_frame, request};
 use tidegate_tests::pki::{Authority, Identity, Leaf};
 use tidegate_tests::prelude::*;
@@ -77,7 +77,7 @@ async fn arrives<A: Adapter>(server: &Server) -> Result<String, Failure> {
 
 async fn arrived<A: Adapter>(connection: &mut A::Transport) -> Result<String, Failure> {
     match next_frame::<A>(connection).await {
-        Some(Ok(Frame::Text(path))) => Ok(String::from_utf8(path.to_vec()).unwrap()),
+        Some(Ok(Frame::Message(Message::Text(path)))) => Ok(String::from_utf8(path.to_vec()).unwrap()),
         other => panic!("{other:?}"),
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use futures_util::{SinkExt, StreamExt};
-use tidegate::{CloseFrame, ConnectRequest, Failure, Frame};
+use tidegate::{CloseFrame, ConnectRequest, Failure, Frame, Message};
 use tidegate_tests::Connector;
 use tidegate_tests::prelude::*;
 use tidegate_tests::server::{BINARY, Fact, PING, Server, TEXT, frame};
@@ -25,14 +25,14 @@ async fn frames_go_both_ways<A: Adapter>() {
     });
     let request = ConnectRequest::new(server.url()).unwrap();
     let mut connection = within(A::connect_once(request, Connector::default(), WAIT)).await.unwrap();
-    within(connection.send(Frame::Text("first".into()))).await.unwrap();
-    within(connection.send(Frame::Binary("second".into()))).await.unwrap();
+    within(connection.send(Frame::from("first"))).await.unwrap();
+    within(connection.send(Frame::Message(Message::Binary("second".into())))).await.unwrap();
     let mut frames = Vec::new();
     while let Some(frame) = within(connection.next()).await {
         frames.push(frame.unwrap());
     }
     let close = Frame::Close(Some(CloseFrame::new(1001)));
-    assert_eq!(frames, [Frame::Text("hello".into()), Frame::Ping("are you there".into()), close]);
+    assert_eq!(frames, [Frame::from("hello"), Frame::Ping("are you there".into()), close]);
     assert_eq!(within(server.saw_close(1)).await, Some(1001));
     let sent = server.entries().into_iter().filter_map(|entry| match entry.fact {
         Fact::Frame(opcode, payload) => Some((opcode, payload)),

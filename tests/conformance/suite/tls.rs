@@ -118,7 +118,7 @@ pub(super) async fn connect<A: Adapter>(url: &str, options: TlsOptions) -> Resul
 /// The server's certificate is taken, and frames come through.
 pub(super) async fn assert_works<A: Adapter>(server: &Server, options: TlsOptions) {
     let mut client = connect::<A>(&server.secure_url("localhost"), options).await.unwrap();
-    assert_eq!(within(client.next()).await, Some(Ok(Frame::Text("http/1.1".into()))));
+    assert_eq!(within(client.next()).await, Some(Ok(Frame::from("http/1.1"))));
 }
 
 /// TLS fails for this reason, and these words help.
@@ -284,7 +284,7 @@ async fn an_ipv6_address_in_the_certificate<A: Adapter>() {
     };
     let server = at_ipv6(Leaf::server(["::1"]));
     let mut client = connect::<A>(&server.secure_url("[::1]"), trusting(&authority)).await.unwrap();
-    assert_eq!(within(client.next()).await, Some(Ok(Frame::Text("http/1.1".into()))));
+    assert_eq!(within(client.next()).await, Some(Ok(Frame::from("http/1.1"))));
 
     let server = at_ipv6(Leaf::server(["localhost", "127.0.0.1"]));
     let result = connect::<A>(&server.secure_url("[::1]"), trusting(&authority)).await;

@@ -324,10 +324,10 @@ async fn each_is_a_failure_of_the_protocol<A: Adapter>() {
             peer.read_to_close()
         })
         .await;
-        assert_eq!(next_frame::<A>(&mut client).await, Some(Ok(Frame::Text("good".into()))), "{what}");
+        assert_eq!(next_frame::<A>(&mut client).await, Some(Ok(Frame::from("good"))), "{what}");
         let failure = loop {
             match next_frame::<A>(&mut client).await {
-                Some(Ok(Frame::Text(_) | Frame::Ping(_))) => {}
+                Some(Ok(Frame::Message(_) | Frame::Ping(_))) => {}
                 Some(Err(failure)) => break failure,
                 other => panic!("{what}: {other:?}"),
             }

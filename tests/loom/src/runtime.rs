@@ -112,8 +112,8 @@ impl Sink<Frame> for Connection {
 
     fn start_send(mut self: Pin<&mut Self>, frame: Frame) -> Result<(), Failure> {
         match frame {
-            Frame::Text(text) => {
-                let text = String::from_utf8(text.to_vec()).unwrap();
+            Frame::Message(message) => {
+                let text = message.as_text().unwrap().to_owned();
                 let number = self.number;
                 self.world.state().sent.push((number, text));
             }

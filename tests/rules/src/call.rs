@@ -1,7 +1,7 @@
 //! One call of the machine's interface, what comes of it, and what can be seen of a feed.
 
 use tidegate_core::{
-    Action, ConnectionId, Deadline, Delivery, Event, Feed, Phase, Stats, StopReason, Timestamp,
+    Action, ConnectionId, Deadline, Delivery, Event, Feed, Frame, Phase, Stats, StopReason, Timestamp,
 };
 
 use crate::numbers::{Item, Numbers};
@@ -11,13 +11,13 @@ use crate::numbers::{Item, Numbers};
 pub enum Call {
     /// An event.
     Handle(Event),
-    /// The application sends the message with this number; the action is not taken yet.
+    /// The application sends the message with this number; the frame is not taken yet.
     Send(u64),
     /// The consumer wants so many items more.
     Request(u64),
     /// The consumer takes one delivery.
     Take,
-    /// The actions that wait are taken.
+    /// The actions and frames that wait are taken.
     Drain,
 }
 
@@ -26,6 +26,8 @@ pub enum Call {
 #[expect(missing_docs, reason = "the types say it")]
 pub enum Output {
     Action(Action),
+    /// A frame to write.
+    Send(ConnectionId, Frame),
     Delivery(Delivery<Item>),
     /// Whether a message was accepted.
     Accepted(bool),
@@ -46,6 +48,7 @@ impl Call {
             Self::Drain => {}
         }
         outputs.extend(std::iter::from_fn(|| feed.poll_action()).map(Output::Action));
+        outputs.extend(std::iter::from_fn(|| feed.poll_send()).map(|(id, frame)| Output::Send(id, frame)));
         outputs
     }
 

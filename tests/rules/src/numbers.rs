@@ -134,7 +134,7 @@ impl Script {
     #[must_use]
     pub fn frame(self) -> Frame {
         let [high, low] = self.weight.to_be_bytes();
-        Frame::Binary(Bytes::copy_from_slice(&[self.emit, high, low, self.then as u8]))
+        Bytes::copy_from_slice(&[self.emit, high, low, self.then as u8]).into()
     }
 
     /// Whatever the bytes, they are a script.

@@ -82,8 +82,8 @@ impl<'a> Step<'a> {
 
     fn message(&self) -> Option<Script> {
         match self.event()? {
-            Event::Frame { frame: Frame::Text(payload) | Frame::Binary(payload), .. } => {
-                self.before.is_linked().then(|| Script::read(payload))
+            Event::Frame { frame: Frame::Message(message), .. } => {
+                self.before.is_linked().then(|| Script::read(message.payload()))
             }
             _ => None,
         }
@@ -159,6 +159,7 @@ impl Rules {
         for output in step.outputs {
             match output {
                 Output::Action(action) => self.action(action, step)?,
+                Output::Send(id, frame) => self.send(*id, frame, step)?,
                 Output::Delivery(delivery) => self.delivery(delivery)?,
                 Output::Accepted(accepted) => self.sent(*accepted, step)?,
             }
@@ -258,14 +259,6 @@ impl Rules {
                 self.socket = Socket::Dialing(*id);
                 self.told = self.told.of_next();
             }
-            Action::Send { id, frame } => {
-                hold!(socket == Socket::Open(*id), O1, "{action:?} on {socket:?}");
-                self.send(*id, frame, step)?;
-            }
-            Action::Close { id, .. } => {
-                hold!(socket == Socket::Open(*id), C5, "{action:?} on {socket:?}");
-                self.socket = Socket::Closing(*id);
-            }
             // After a panic a socket that is gone already may be dropped once more.
             Action::Abort { id } => {
                 hold!(step.before.connection == Some(*id), C1, "{action:?} of another connection");
@@ -308,7 +301,7 @@ impl Rules {
         match step.event() {
             Some(Event::Shutdown) if before.is_linked() => {
                 let polite = outputs.iter().any(|output| {
-                    matches!(output, Output::Action(Action::Close { frame: Some(frame), .. })
+                    matches!(output, Output::Send(_, Frame::Close(Some(frame)))
                         if *frame == CloseFrame::new(CloseFrame::NORMAL))
                 });
                 hold!(polite && after.phase == Phase::Closing, S1, "{} after a shutdown", after.phase);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tidegate_core::{
-    Action, CloseFrame, Config, ConnectionId, Deadline, Event, Failure, Feed, Frame, Phase, Timestamp,
+    CloseFrame, Config, ConnectionId, Deadline, Event, Failure, Feed, Frame, Phase, Timestamp,
 };
 
 use crate::call::{Call, Output, View};
@@ -199,8 +199,8 @@ impl Run {
         let mut log = format!("{:?}\nevent log:\n", self.setup);
         for Past { call, now, outputs, .. } in &self.steps {
             // A payload is not shown by its type, but here it is the script.
-            _ = if let Call::Handle(Event::Frame { id, frame: Frame::Binary(script) }) = call {
-                writeln!(log, "  {now:?} frame {id}: {:?}", Script::read(script))
+            _ = if let Call::Handle(Event::Frame { id, frame: Frame::Message(message) }) = call {
+                writeln!(log, "  {now:?} frame {id}: {:?}", Script::read(message.payload()))
             } else {
                 writeln!(log, "  {now:?} {call:?}")
             };
@@ -275,7 +275,7 @@ impl Run {
         let frame = match sort {
             Sort::Data(_) | Sort::Text(_) if !self.feed.wants_frames() => return Ok(()),
             Sort::Data(script) | Sort::Rude(script) => script.frame(),
-            Sort::Text(text) => Frame::Text(Bytes::copy_from_slice(text.as_bytes())),
+            Sort::Text(text) => text.as_str().into(),
             Sort::Ping => Frame::Ping(Bytes::new()),
             Sort::Answer => Frame::Pong(self.last_ping.clone()),
             Sort::Pong(payload) => Frame::Pong(Bytes::copy_from_slice(payload)),
@@ -343,7 +343,7 @@ impl Run {
         self.steps.push(Past { call: call.clone(), now, outputs: Vec::new(), moved, idle: false });
         let outputs = call.make(&mut self.feed, now);
         for output in &outputs {
-            if let Output::Action(Action::Send { frame: Frame::Ping(payload), .. }) = output {
+            if let Output::Send(_, Frame::Ping(payload)) = output {
                 self.last_ping = payload.clone();
             }
         }

@@ -59,7 +59,7 @@ async fn echo_to_the_end(mut transport: impl Transport) {
     while let Some(Ok(frame)) = transport.next().await {
         match frame {
             // What has come before an error of the sink is still read, so that the closing handshake is one.
-            Frame::Text(_) | Frame::Binary(_) => writable = writable && transport.send(frame).await.is_ok(),
+            Frame::Message(_) => writable = writable && transport.send(frame).await.is_ok(),
             Frame::Ping(_) | Frame::Pong(_) | Frame::Close(_) => {}
         }
     }

@@ -171,8 +171,8 @@ impl<S: Stream<Item = Result<Message, Error>> + Unpin> Stream for TungsteniteTra
                 return Poll::Pending;
             }
             return Poll::Ready(match ready!(Pin::new(&mut self.socket).poll_next(cx)) {
-                Some(Ok(Message::Text(text))) => Some(Ok(Frame::Text(text.into()))),
-                Some(Ok(Message::Binary(payload))) => Some(Ok(Frame::Binary(payload))),
+                Some(Ok(Message::Text(text))) => Some(Ok(tidegate_core::Message::Text(text.into()).into())),
+                Some(Ok(Message::Binary(payload))) => Some(Ok(payload.into())),
                 Some(Ok(Message::Ping(payload))) => Some(Ok(Frame::Ping(payload))),
                 Some(Ok(Message::Pong(payload))) => Some(Ok(Frame::Pong(payload))),
                 Some(Ok(Message::Close(frame))) => {

@@ -55,7 +55,7 @@ async fn every_ping_is_answered_where_there_is_room() {
     for _ in 1..=3 {
         assert!(matches!(transport.next().await, Some(Ok(Frame::Ping(_)))));
     }
-    transport.send(Frame::Binary(Bytes::new())).await.unwrap();
+    transport.send(Frame::Message(Message::Binary(Bytes::new()))).await.unwrap();
     for number in 1..=3 {
         assert_eq!(pong(&mut from_client).await, number);
     }
@@ -95,7 +95,7 @@ async fn pongs_that_wait_take_no_room_from_a_frame() {
     let mut received = Vec::new();
     let (sent, _) = futures_util::future::join(
         async {
-            let sent = transport.send(Frame::Binary(vec![0; 900].into())).await;
+            let sent = transport.send(Frame::from(vec![0; 900])).await;
             drop(transport);
             sent
         },
@@ -116,7 +116,7 @@ async fn what_has_arrived_comes_out_though_the_pong_cannot_be_written() {
     drop(to_client);
     let frames: Vec<_> = transport.by_ref().map(Result::unwrap).collect().await;
     let close = CloseFrame { code: 1008, reason: "why".to_owned() };
-    let text = |text: &'static [u8]| Frame::Text(Bytes::from_static(text));
+    let text = |text: &'static [u8]| Frame::Message(Message::Text(Bytes::from_static(text)));
     assert_eq!(frames[1..], [text(b"a"), text(b"b"), Frame::Close(Some(close))]);
 }
 
@@ -127,10 +127,10 @@ async fn a_pong_that_cannot_be_written_is_a_failure_of_the_sink_alone() {
     drop(from_client);
     to_client.write_all(&[&ping(7)[..], b"\x81\x01a"].concat()).await.unwrap();
     assert!(matches!(transport.next().await, Some(Ok(Frame::Ping(_)))));
-    assert!(matches!(transport.next().await, Some(Ok(Frame::Text(_)))));
+    assert!(matches!(transport.next().await, Some(Ok(Frame::Message(Message::Text(_))))));
     assert_eq!(transport.flush().await.unwrap_err().kind(), "io");
     to_client.write_all(b"\x81\x01b").await.unwrap();
-    assert!(matches!(transport.next().await, Some(Ok(Frame::Text(_)))));
+    assert!(matches!(transport.next().await, Some(Ok(Frame::Message(Message::Text(_))))));
 }
 
 /// C6: TCP must not reset before the Close has arrived, which unread bytes would make it do.
@@ -178,7 +178,11 @@ async fn one_poll_reads_a_bounded_number_of_fragments() {
     to_client.write_all(&[&[0x02, 0], &empty[..], &[0x80, 1, 7]].concat()).await.unwrap();
     assert!(transport.next().now_or_never().is_none(), "it yields");
     let message = tokio::time::timeout(std::time::Duration::from_secs(10), transport.next()).await;
-    assert_eq!(message, Ok(Some(Ok(Frame::Binary(Bytes::from_static(&[7]))))), "and goes on");
+    assert_eq!(
+        message,
+        Ok(Some(Ok(Frame::Message(Message::Binary(Bytes::from_static(&[7])))))),
+        "and goes on"
+    );
 }
 
 /// Also when a pong waits, that cannot be written any more.
@@ -197,6 +201,6 @@ async fn nothing_comes_after_the_failure() {
 #[tokio::test]
 async fn a_frame_over_the_write_buffer_is_refused() {
     let (mut transport, _to_client, _from_client) = pair(64).await;
-    let failure = transport.send(Frame::Binary(vec![0; 1025].into())).await.unwrap_err();
+    let failure = transport.send(Frame::from(vec![0; 1025])).await.unwrap_err();
     assert_eq!(failure.kind(), "io");
 }

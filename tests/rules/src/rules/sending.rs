@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tidegate_core::{ConnectionId, Frame, Phase};
 
-use super::{NEXT, Rules, Step};
+use super::{NEXT, Rules, Socket, Step};
 use crate::call::Call;
 use crate::numbers::{Script, Then};
 use crate::rule::{Verdict, hold};
@@ -75,10 +75,11 @@ impl Outgoing {
 
 impl Rules {
     pub(super) fn send(&mut self, id: ConnectionId, frame: &Frame, step: &Step<'_>) -> Verdict {
+        hold!(self.socket == Socket::Open(id), O1, "{frame:?} on {:?}", self.socket);
         let out = &mut self.outgoing;
         let all_sent = out.bootstrap_sent == step.setup.handler.bootstrap.into();
         let payload = match frame {
-            Frame::Text(payload) => String::from_utf8_lossy(payload).into_owned(),
+            Frame::Message(message) => String::from_utf8_lossy(message.payload()).into_owned(),
             Frame::Ping(payload) => {
                 let due = step.call.is_tick() && step.before.wants_frames && out.ping_in.is_zero();
                 hold!(
@@ -97,7 +98,11 @@ impl Rules {
                 self.ages.answer = Duration::ZERO;
                 return Ok(());
             }
-            _ => String::new(),
+            Frame::Close(_) => {
+                self.socket = Socket::Closing(id);
+                return Ok(());
+            }
+            Frame::Pong(_) => String::new(),
         };
         let words: Vec<&str> = payload.split(' ').collect();
         let [kind, number, connection] = words[..] else {

@@ -4,7 +4,7 @@ use std::net::TcpStream;
 
 use futures_util::{SinkExt, StreamExt};
 use http::{HeaderName, HeaderValue};
-use tidegate::tokio::core::{Failure, Frame};
+use tidegate::tokio::core::{Failure, Frame, Message};
 use tidegate::tokio::{ConnectRequest, Connector, TlsOptions, Transport, connect_once};
 
 use super::{
@@ -33,7 +33,9 @@ async fn next(client: &mut Transport) -> Option<Result<Frame, Failure>> {
 async fn text(client: &mut Transport) -> String {
     loop {
         match next(client).await {
-            Some(Ok(Frame::Text(text))) => return String::from_utf8(text.to_vec()).unwrap(),
+            Some(Ok(Frame::Message(Message::Text(text)))) => {
+                return String::from_utf8(text.to_vec()).unwrap();
+            }
             Some(Ok(Frame::Ping(_) | Frame::Pong(_))) => client.flush().await.unwrap(),
             other => panic!("{other:?}"),
         }
@@ -46,7 +48,7 @@ async fn json(client: &mut Transport) -> serde_json::Value {
 
 async fn assert_echoes(client: &mut Transport) {
     let long = "ä".repeat(100_000);
-    for frame in [Frame::Text("hello".into()), Frame::Binary(vec![0, 255].into()), Frame::Text(long.into())] {
+    for frame in [Frame::from("hello"), Frame::from(vec![0, 255]), Frame::from(long)] {
         client.send(frame.clone()).await.unwrap();
         assert_eq!(next(client).await, Some(Ok(frame)));
     }
@@ -123,13 +125,13 @@ async fn subscribe() {
     for peer in servers() {
         let mut client = connect(&peer, "/subscribe?count=2").await;
         for channel in ["trades", "book"] {
-            client.send(Frame::Text(format!("subscribe {channel}").into())).await.unwrap();
+            client.send(Frame::from(format!("subscribe {channel}"))).await.unwrap();
             assert_eq!(text(&mut client).await, format!("subscribed {channel}"));
             for number in 0..2 {
                 assert_eq!(json(&mut client).await, serde_json::json!({ "n": number, "channel": channel }));
             }
         }
-        client.send(Frame::Text("hello".into())).await.unwrap();
+        client.send(Frame::from("hello")).await.unwrap();
         assert_closes(&mut client, 1008).await;
     }
 }

@@ -107,15 +107,15 @@ fn with_tungstenite(bytes: &[u8]) -> Outcome {
     loop {
         let closed = matches!(frames.last(), Some(Frame::Close(_)));
         match context.read(&mut peer) {
-            Ok(Message::Text(text)) => frames.push(Frame::Text(text.into())),
-            Ok(Message::Binary(payload)) => frames.push(Frame::Binary(payload)),
-            Ok(Message::Ping(payload)) => frames.push(Frame::Ping(payload)),
-            Ok(Message::Pong(payload)) => frames.push(Frame::Pong(payload)),
-            Ok(Message::Close(close)) => frames.push(Frame::Close(close.map(|frame| CloseFrame {
+            Ok(Received::Text(text)) => frames.push(Frame::Message(Message::Text(text.into()))),
+            Ok(Received::Binary(payload)) => frames.push(Frame::Message(Message::Binary(payload))),
+            Ok(Received::Ping(payload)) => frames.push(Frame::Ping(payload)),
+            Ok(Received::Pong(payload)) => frames.push(Frame::Pong(payload)),
+            Ok(Received::Close(close)) => frames.push(Frame::Close(close.map(|frame| CloseFrame {
                 code: frame.code.into(),
                 reason: frame.reason.as_str().to_owned(),
             }))),
-            Ok(Message::Frame(frame)) => panic!("{frame}"),
+            Ok(Received::Frame(frame)) => panic!("{frame}"),
             Err(_) if closed => return (frames, None),
             Err(error) => return (frames, Some(failure::of_connection(error))),
         }

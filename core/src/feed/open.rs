@@ -1,0 +1,324 @@
+//! An open connection, bootstrapping or Live: frames, the handler, and what it asks for.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use bytes::Bytes;
+
+use crate::action::{Action, Notice};
+use crate::bootstrap::{Bootstrap, Readiness};
+use crate::bugs::bug;
+use crate::demand::{Admission, Reading};
+use crate::event::Event;
+use crate::failure::{BootstrapFailure, Failure, Fault};
+use crate::feed::{Common, End, assert_move};
+use crate::frame::{CloseFrame, ConnectionId, Frame, Message};
+use crate::handler::{Asks, Context, FrameHandler, Upgrade, checked};
+use crate::liveness::{Liveness, Pulse};
+use crate::phase::{Connection, Phase, Progress, Then};
+use crate::time::{Deadline, Timestamp};
+
+impl<H: FrameHandler> Common<H> {
+    /// The upgrade is complete: the handler makes its session, and says what must go out first (B1).
+    pub(super) fn upgrade(&mut self, id: ConnectionId) -> Result<Connection<H::Session>, End> {
+        if bug!(StreakResetAtConnect) {
+            self.retry = crate::retry::Retry::new(&self.config.retry);
+        }
+        if bug!(NoticeAtUpgrade) {
+            self.notify(Notice::Success { id });
+        }
+        let (mut sends, mut asks) = (Vec::new(), None);
+        let mut upgrade = Upgrade { now: self.now, connection: id, sends: &mut sends, asks: &mut asks };
+        let refused = |fault| End::close(Then::Retry(Failure::Bootstrap(BootstrapFailure::Fault(fault))));
+        let session = self.handler.on_upgrade(&mut upgrade).map_err(refused)?;
+        let sendable: Result<Vec<Message>, _> = sends.into_iter().map(checked).collect();
+        let mut sends = sendable.map_err(|error| refused(Fault::fatal(alloc::format!("{error}"))))?;
+        if bug!(NoBootstrapOnReconnect) && matches!(self.stats.connections, 1..) {
+            sends.clear();
+        }
+        if bug!(BootstrapOutOfOrder) {
+            sends.reverse();
+        }
+        sends.into_iter().for_each(|message| self.outbox.push(message));
+        let readiness = bug!(LiveBeforeAcks: Readiness::WhenFlushed, not self.handler.readiness());
+        let timeout = bug!(NoBootstrapDeadline: Duration::MAX, not self.config.bootstrap_timeout);
+        let bootstrap = Bootstrap::new(readiness, self.outbox.exempt(), timeout, self.now);
+        let started = bug!(OldTimerAlive: Timestamp::ZERO, not self.now);
+        Ok(Connection {
+            session,
+            liveness: Liveness::new(self.config.liveness, started),
+            progress: Progress::Bootstrapping(bootstrap),
+            wake: asks.and_then(|asks| asks.wake_at).map_or(Deadline::Never, |at| self.wake(at)),
+        })
+    }
+
+    /// What there is to do right after the upgrade.
+    pub(super) fn begin(
+        &mut self,
+        id: ConnectionId,
+        connection: &mut Connection<H::Session>,
+    ) -> Result<(), End> {
+        if let Reading::Paused { since } = &mut self.reading {
+            *since = self.now;
+            self.paused(id, connection)?;
+        }
+        self.flushed(id, connection);
+        Ok(())
+    }
+
+    pub(super) fn on_open(
+        &mut self,
+        id: ConnectionId,
+        connection: &mut Connection<H::Session>,
+        event: Event,
+    ) -> Result<(), End> {
+        match event {
+            Event::Frame { frame, .. } => return self.on_frame(id, connection, frame),
+            Event::Heard { at, .. } => connection.liveness.heard_part(at.min(self.now)),
+            Event::ProtocolError { code, detail, .. } => {
+                let failure = connection.progress.failure(Failure::Protocol { code, detail });
+                return Err(End::Close(Some(CloseFrame::new(code)), Then::Retry(failure)));
+            }
+            Event::Flushed { .. } => self.flushed(id, connection),
+            Event::Lost { failure, .. } => return Err(End::Lost(connection.progress.failure(failure))),
+            Event::Tick => return self.on_tick(id, connection),
+            Event::Shutdown => return Err(End::close(Then::ShutDown)),
+            Event::Start | Event::HandlerPanicked => {}
+            Event::Connected { .. } | Event::ConnectFailed { .. } => self.count_stale(),
+        }
+        Ok(())
+    }
+
+    /// The short way: a message that makes items, for which there is room, and nothing else. What else it makes goes the long
+    /// way, by [`Self::carry_out`].
+    #[inline(always)]
+    pub(super) fn on_message(
+        &mut self,
+        id: ConnectionId,
+        connection: &mut Connection<H::Session>,
+        message: Message,
+    ) -> Result<(), End> {
+        connection.liveness.heard(self.now);
+        if bug!(MuteUnnoticed) {
+            connection.liveness.emitted(self.now);
+        }
+        self.stats.messages += 1;
+        let verdict =
+            self.call(id, connection, |handler, session, cx| handler.on_message(session, message, cx));
+        if verdict.is_ok()
+            && self.asks.is_none()
+            && let Some(items) = self.queue.take_in()
+        {
+            if items > 0 {
+                connection.liveness.emitted(self.now);
+                self.stats.items += items as u64;
+            }
+            return Ok(());
+        }
+        self.carry_out(id, connection, verdict)
+    }
+
+    #[inline(always)]
+    fn call(
+        &mut self,
+        id: ConnectionId,
+        connection: &mut Connection<H::Session>,
+        method: impl FnOnce(&mut H, &mut H::Session, &mut Context<'_, H::Item>) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        let mut cx = Context {
+            now: self.now,
+            connection: id,
+            outbox: &mut self.outbox,
+            send_buffer: self.config.send_buffer,
+            queue: &mut self.queue,
+            weigh: H::weight,
+            asks: &mut self.asks,
+        };
+        method(&mut self.handler, &mut connection.session, &mut cx)
+    }
+
+    /// A control frame, or a message that comes although it should not.
+    fn on_frame(
+        &mut self,
+        id: ConnectionId,
+        connection: &mut Connection<H::Session>,
+        frame: Frame,
+    ) -> Result<(), End> {
+        if !bug!(ControlFramesNotHeard) {
+            connection.liveness.heard(self.now);
+        }
+        match frame {
+            // Reading is paused, or it would have gone the short way (D3).
+            Frame::Message(_) => Err(End::Abort(Failure::Overflow)),
+            Frame::Ping(_) => Ok(()),
+            Frame::Pong(payload) => {
+                if let Some(round_trip) = connection.liveness.pong(&payload, self.now) {
+                    self.stats.round_trip = Some(round_trip);
+                    self.notify(Notice::Pong { id, round_trip });
+                }
+                Ok(())
+            }
+            Frame::Close(frame) => {
+                // The answer carries the code that was received, without the reason (RFC 6455 §5.5.1).
+                let answer = frame.as_ref().map(|frame| CloseFrame::new(frame.code));
+                Err(End::Close(answer, Then::Retry(Failure::Closed(frame))))
+            }
+        }
+    }
+
+    /// All that was taken is with the operating system.
+    fn flushed(&mut self, id: ConnectionId, connection: &mut Connection<H::Session>) {
+        let flushed = self.outbox.flush();
+        if let Progress::Bootstrapping(bootstrap) = &mut connection.progress {
+            bootstrap.flushed(flushed);
+        }
+        self.live_if_done(id, connection);
+    }
+
+    fn on_tick(&mut self, id: ConnectionId, connection: &mut Connection<H::Session>) -> Result<(), End> {
+        if connection.progress.deadline(self.reading).is_due(self.now) {
+            return Err(End::Abort(Failure::Bootstrap(BootstrapFailure::Timeout)));
+        }
+        match connection.liveness.tick(self.reading, self.now) {
+            Pulse::Alive => {}
+            Pulse::Ping(payload) => self.outbox.push(Frame::Ping(Bytes::copy_from_slice(&payload))),
+            // Frames still come: such a peer answers a Close.
+            Pulse::Dead(Failure::Stale) => return Err(End::close(Then::Retry(Failure::Stale))),
+            Pulse::Dead(failure) => return Err(End::Abort(failure)),
+        }
+        if self.reading == Reading::On && connection.wake.is_due(self.now) {
+            connection.wake = Deadline::Never;
+            let verdict = self.call(id, connection, |handler, session, cx| handler.on_wake(session, cx));
+            return self.carry_out(id, connection, verdict);
+        }
+        Ok(())
+    }
+
+    /// Carries out what the handler asked for.
+    #[inline(never)]
+    fn carry_out(
+        &mut self,
+        id: ConnectionId,
+        connection: &mut Connection<H::Session>,
+        verdict: Result<(), Fault>,
+    ) -> Result<(), End> {
+        let admission = self.queue_items(connection);
+        let pauses = self.reading == Reading::On && self.queue.pauses();
+        if pauses {
+            // Whatever becomes of this connection, the queue is full (D4).
+            self.reading = Reading::Paused { since: self.now };
+        }
+        let asks = self.asks.take().unwrap_or_default();
+        if let Err(fault) = verdict {
+            return Err(End::close(Then::Retry(match connection.progress {
+                // A subscription that is refused, say (B4).
+                Progress::Bootstrapping(_) => Failure::Bootstrap(BootstrapFailure::Fault(fault)),
+                Progress::Live { .. } => Failure::Fault(fault),
+            })));
+        }
+        if admission == Admission::Overflow {
+            return Err(End::Abort(Failure::Overflow));
+        }
+        if asks.reconnect {
+            return Err(End::close(Then::Retry(Failure::Reconnect)));
+        }
+        self.heed(connection, asks);
+        if pauses {
+            self.paused(id, connection)?;
+        }
+        self.live_if_done(id, connection);
+        Ok(())
+    }
+
+    fn heed(&self, connection: &mut Connection<H::Session>, asks: Asks) {
+        if let Some(at) = asks.wake_at {
+            connection.wake = self.wake(at);
+        }
+        if let (true, Progress::Bootstrapping(bootstrap)) = (asks.ready, &mut connection.progress) {
+            bootstrap.declared();
+        }
+    }
+
+    /// A time that has passed is as good as the next (P2).
+    fn wake(&self, at: Timestamp) -> Deadline {
+        Deadline::At(at.max(self.now.next()))
+    }
+
+    fn queue_items(&mut self, connection: &mut Connection<H::Session>) -> Admission {
+        let items = self.queue.staged();
+        if items == 0 {
+            return Admission::Granted;
+        }
+        connection.liveness.emitted(self.now);
+        self.stats.items += items as u64;
+        let dropped_before = self.queue.dropped();
+        let admission = self.queue.admit();
+        self.notify_dropped(self.queue.dropped() - dropped_before);
+        admission
+    }
+
+    /// One notice for all that is dropped before it is taken: a flood must not become a flood of notices.
+    fn notify_dropped(&mut self, more: u64) {
+        if more == 0 {
+            return;
+        }
+        if let Some(Action::Notify(Notice::Dropped { count })) = self.actions.back_mut() {
+            *count += more;
+        } else {
+            self.notify(Notice::Dropped { count: more });
+        }
+    }
+
+    /// No more frames are read until the queue is half empty (D4).
+    fn paused(&mut self, id: ConnectionId, connection: &Connection<H::Session>) -> Result<(), End> {
+        if let Progress::Bootstrapping(bootstrap) = &connection.progress
+            && bootstrap.has_run_out(self.now)
+        {
+            return Err(End::Abort(Failure::Bootstrap(BootstrapFailure::Timeout)));
+        }
+        self.notify(Notice::Paused { id });
+        Ok(())
+    }
+
+    /// Frames are read again (D4, L5).
+    pub(super) fn resume(
+        &mut self,
+        id: ConnectionId,
+        connection: &mut Connection<H::Session>,
+        paused: Timestamp,
+    ) {
+        let paused_for = self.now.saturating_since(paused);
+        connection.liveness.resume(self.now);
+        if let Progress::Bootstrapping(bootstrap) = &mut connection.progress {
+            bootstrap.resume(paused_for);
+        }
+        self.notify(Notice::Resumed { id, paused_for });
+    }
+
+    /// Turns Live once nothing is owed any more (B2).
+    fn live_if_done(&mut self, id: ConnectionId, connection: &mut Connection<H::Session>) {
+        if !matches!(&connection.progress, Progress::Bootstrapping(bootstrap) if bootstrap.is_done()) {
+            return;
+        }
+        assert_move(Phase::Bootstrapping, Phase::Live);
+        connection.progress = Progress::Live { since: self.now };
+        connection.liveness.live(self.now);
+        self.stats.connections += 1;
+        self.queue.mark_live(id);
+        self.notify(Notice::Success { id });
+        self.notify(Notice::Status { live: true });
+    }
+}
+
+impl Progress {
+    /// What ends the connection while its bootstrap frames are still owed has kept them from being sent (B4).
+    fn failure(&self, failure: Failure) -> Failure {
+        match self {
+            Self::Bootstrapping(bootstrap) if bootstrap.owes_frames() => {
+                Failure::Bootstrap(BootstrapFailure::Lost(Box::new(failure)))
+            }
+            Self::Bootstrapping(_) | Self::Live { .. } => failure,
+        }
+    }
+}
