@@ -105,6 +105,8 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
             moved |= self.time(&turn);
             // An action carried out counts: a future that was just made has not been polled yet.
             moved |= self.actions(turn.now);
+            // After the actions: no notice waits behind a frame.
+            moved |= self.write(cx, &mut turn);
             // Before the hand-over: whoever has been told that the feed is Live may send. And in each round, since no connection
             // is lost and the next one Live in the same: what waits for the lost one comes back (O1).
             if self.feed.phase() != self.published {
@@ -171,11 +173,7 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
                     }
                 }
             }
-            Link::Up { id, .. } => {
-                let id = *id;
-                // Both, always: writing must not wait for reading, nor the other way round.
-                return self.write(id, cx, turn) | self.read(id, cx, turn);
-            }
+            Link::Up { id, .. } => return self.read(*id, cx, turn),
         };
         turn.readable = true;
         self.tell(
@@ -188,8 +186,9 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
         true
     }
 
-    fn write(&mut self, id: ConnectionId, cx: &mut Context<'_>, turn: &mut Turn) -> bool {
-        let Link::Up { line, .. } = &mut self.link else { return false };
+    fn write(&mut self, cx: &mut Context<'_>, turn: &mut Turn) -> bool {
+        let Link::Up { id, line } = &mut self.link else { return false };
+        let id = *id;
         match line.poll_write(id, &mut self.feed, cx) {
             Poll::Ready(Some(Ok(()))) if bug!(FlushForgotten) => {}
             Poll::Ready(Some(Ok(()))) => self.tell(Event::Flushed { id }, turn.now),
