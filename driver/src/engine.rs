@@ -224,14 +224,16 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
         while turn.readable && !turn.budget.is_spent() && (self.feed.wants_frames() || bug!(ReadsWhilePaused))
         {
             match line.poll_read(cx) {
+                // An arm of its own: the machine's short way needs no look at what kind of frame it is.
+                Poll::Ready(Some(Ok(Frame::Message(message)))) => {
+                    turn.budget.spend(message.len());
+                    turn.running = Running::Machine;
+                    self.feed.handle(Event::Frame { id, frame: Frame::Message(message) }, turn.now);
+                    turn.running = Running::Transport;
+                }
                 Poll::Ready(Some(Ok(mut frame))) => {
                     turn.budget.spend(frame.len());
-                    match &mut frame {
-                        Frame::Message(_) | Frame::Pong(_) | Frame::Close(None) => {}
-                        // Its answer waits in the transport for the next read, which may be long in coming (O2).
-                        Frame::Ping(_) => line.flush_pongs(),
-                        Frame::Close(Some(close)) => line.hide_secrets(close),
-                    }
+                    line.control(&mut frame);
                     turn.running = Running::Machine;
                     self.feed.handle(Event::Frame { id, frame }, turn.now);
                     turn.running = Running::Transport;

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tidegate_core::{CloseFrame, ConnectionId, Failure, Feed, Frame, FrameHandler, Timestamp};
+use tidegate_core::{ConnectionId, Failure, Feed, Frame, FrameHandler, Timestamp};
 
 use crate::request::ConnectRequest;
 use crate::resolve::Resolving;
@@ -102,15 +102,15 @@ impl<T: Transport> Line<T> {
         Self { transport, written: Written::Flushed, secrets, bytes_read: 0, heard: Timestamp::ZERO }
     }
 
-    /// The reason of a Close is shown, and may repeat what the request held (T3).
-    pub(crate) fn hide_secrets(&self, close: &mut CloseFrame) {
-        close.reason = self.secrets.hidden_in(&close.reason);
-    }
-
-    /// Reading is about to stop for a while: an automatic pong may be waiting for the next read (O2).
-    pub(crate) fn flush_pongs(&mut self) {
-        if let Written::Flushed = self.written {
-            self.written = Written::Unflushed;
+    /// A control frame was read.
+    #[cold]
+    pub(crate) fn control(&mut self, frame: &mut Frame) {
+        match (frame, &self.written) {
+            // The reason is shown, and may repeat what the request held (T3).
+            (Frame::Close(Some(close)), _) => close.reason = self.secrets.hidden_in(&close.reason),
+            // Its answer waits in the transport for the next read, which may be long in coming (O2).
+            (Frame::Ping(_), Written::Flushed) => self.written = Written::Unflushed,
+            (Frame::Message(_) | Frame::Ping(_) | Frame::Pong(_) | Frame::Close(None), _) => {}
         }
     }
 
