@@ -9,62 +9,51 @@
 //! | what an adapter must bring | `net/platform.rs` |
 //! | a runtime made of that | `net/runtime.rs` |
 //! | the standard library's sockets as streams | `net/std_stream.rs` |
-//! | the order of steps, and redirects | `net/dial.rs` |
-//! | what applications can set | `net/builder.rs`, `net/connector.rs`, `net/limits.rs`, `net/tls.rs` |
+//! | the order of steps, and redirects | `net/connect/dial.rs`, `net/connect/redirect.rs` |
+//! | what applications can set | `net/builder.rs`, `net/connect/connector.rs`, `net/limits.rs`, `net/tls/options.rs` |
 //! | connections that the application opens | `net/over.rs`, `net/over/tungstenite.rs` |
-//! | options of TCP | `net/tcp.rs` |
-//! | the addresses of a host, and which is taken | `net/hosts.rs`, `net/eyeballs.rs` |
-//! | proxies, and those of the environment | `net/proxy.rs` |
-//! | TLS's configuration | `net/client_config.rs` |
-//! | the HTTP upgrade, and what a refusal says | `net/handshake.rs`, `net/head.rs`, `net/answer.rs`, `net/body.rs` |
+//! | options of TCP | `net/connect/tcp.rs` |
+//! | the addresses of a host, and which is taken | `net/connect/hosts.rs`, `net/connect/eyeballs.rs` |
+//! | proxies, and those of the environment | `net/connect/proxy.rs` |
+//! | TLS's configuration, and why TLS failed | `net/tls/config.rs`, `net/tls/failure.rs` |
+//! | the HTTP upgrade, and what a refusal says | `net/http/handshake.rs` and its neighbors |
 //! | frames | `net/transport.rs`, `net/message.rs`; how they are read: `net/buffer.rs`, `net/header.rs`, `net/blocking.rs`, `net/memory.rs`, `net/shared.rs` |
-//! | how errors are told | `net/failure.rs` |
+//! | how errors of a connection are told | `net/failure.rs` |
 //! | what the fuzz targets reach | `net/fuzzing.rs` |
 
-mod answer;
 mod blocking;
-mod body;
 mod buffer;
 mod builder;
-mod client_config;
-mod connector;
-mod dial;
-mod eyeballs;
+mod connect;
 mod failure;
 #[cfg(fuzzing)]
 pub mod fuzzing;
-mod handshake;
-mod head;
 mod header;
-mod hosts;
+mod http;
 mod limits;
 mod memory;
 mod message;
 mod over;
 mod platform;
-mod proxy;
-mod redirect;
-mod retry_after;
 mod runtime;
 mod shared;
 mod socket;
 mod std_stream;
-mod tcp;
 mod tls;
 mod transport;
 
 pub use builder::Networked;
-pub use connector::{Connector, connect_once};
+pub use connect::connector::{Connector, connect_once};
+pub use connect::proxy::{Proxy, ProxyError};
 pub use futures_rustls::rustls;
 pub use limits::{LimitError, Limits};
 pub use over::Over;
 #[cfg(feature = "tungstenite")]
 pub use over::TungsteniteTransport;
 pub use platform::{Net, SpawnNet};
-pub use proxy::{Proxy, ProxyError};
 pub use runtime::{SleepAlarm, SocketRuntime};
 pub use std_stream::{Interest, Readiness, StdStream};
-pub use tls::{TlsError, TlsOptions};
+pub use tls::options::{TlsError, TlsOptions};
 pub use transport::Transport;
 #[cfg(feature = "tungstenite")]
 pub use tungstenite;

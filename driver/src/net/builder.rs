@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use tidegate_core::FrameHandler;
 
-use super::connector::Connector;
+use super::connect::connector::Connector;
+use super::connect::proxy::Proxy;
 use super::platform::Net;
-use super::proxy::Proxy;
-use super::tls::TlsOptions;
+use super::tls::options::TlsOptions;
 use crate::builder::{BuildError, FeedBuilder};
 use crate::runtime::Runtime;
 

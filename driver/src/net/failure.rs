@@ -3,7 +3,7 @@
 //! Variant by variant: some errors of tungstenite quote header values, URLs or bytes of the peer in their text, and
 //! those must not get into a detail (T3).
 
-pub(crate) mod tls;
+use super::tls;
 
 use std::io;
 
@@ -11,8 +11,8 @@ use tidegate_core::{CloseFrame, Failure, ProxyProblem};
 use tungstenite::Error;
 use tungstenite::error::{CapacityError, ProtocolError};
 
-use super::eyeballs::Unreachable;
-use super::head::HeadFault;
+use super::connect::eyeballs::Unreachable;
+use super::http::head::HeadFault;
 
 /// How a connection that just ended, without Close, is described.
 const BROKEN_OFF: &str = "the peer closed the connection without a closing handshake";
@@ -51,12 +51,12 @@ pub(crate) fn of_exchange(error: &io::Error) -> Failure {
         return of_head(&HeadFault::Ended);
     }
     // With TLS 1.3 a server refuses the client's certificate only after the client's side of TLS is done.
-    tls::in_io(error).unwrap_or_else(|| Failure::Io { detail: error.to_string() })
+    tls::failure::in_io(error).unwrap_or_else(|| Failure::Io { detail: error.to_string() })
 }
 
 /// Why the application could not connect.
 pub(crate) fn of_application(error: &io::Error) -> Failure {
-    tls::in_io(error).unwrap_or_else(|| Failure::Connect { detail: error.to_string() })
+    tls::failure::in_io(error).unwrap_or_else(|| Failure::Connect { detail: error.to_string() })
 }
 
 /// Why an open connection failed.
@@ -103,7 +103,7 @@ pub(crate) fn of_io(error: &io::Error) -> Failure {
     if broken_off(error) {
         return without_close();
     }
-    tls::in_io(error).unwrap_or_else(|| Failure::Io { detail: error.to_string() })
+    tls::failure::in_io(error).unwrap_or_else(|| Failure::Io { detail: error.to_string() })
 }
 
 /// Whether TCP ended below TLS, without TLS's own goodbye.

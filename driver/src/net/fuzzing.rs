@@ -8,11 +8,11 @@ use bytes::Bytes;
 use futures_io::{AsyncRead, AsyncWrite};
 use tidegate_core::Failure;
 
-use super::connector::Connector;
-use super::handshake;
-use super::head::Prefixed;
-use super::proxy::{Proxy, Target};
-use super::redirect;
+use super::connect::connector::Connector;
+use super::connect::proxy::{Proxy, Target};
+use super::connect::redirect;
+use super::http::handshake;
+use super::http::head::Prefixed;
 use super::socket::Socket;
 use super::transport::Transport;
 use crate::request::ConnectRequest;

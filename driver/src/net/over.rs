@@ -10,10 +10,10 @@ use futures_io::{AsyncRead, AsyncWrite};
 use tidegate_core::{Failure, FrameHandler, Timestamp};
 
 use super::builder::Networked;
-use super::connector::Connector;
-use super::dial::dial_over;
+use super::connect::connector::Connector;
+use super::connect::dial::dial_over;
 use super::failure;
-use super::head::Prefixed;
+use super::http::head::Prefixed;
 use super::transport::Transport;
 use crate::builder::FeedBuilder;
 use crate::request::ConnectRequest;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tidegate_core::{Failure, Timestamp};
 
 use super::builder::Networked;
-use super::connector::Connector;
+use super::connect::connector::Connector;
 use super::platform::{Net, SpawnNet};
 use super::transport::Transport;
 use crate::request::ConnectRequest;

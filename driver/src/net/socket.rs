@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use futures_io::{AsyncRead, AsyncWrite};
 use futures_rustls::client::TlsStream;
 
-use super::head::Prefixed;
+use super::http::head::Prefixed;
 
 /// One open socket.
 pub(crate) enum Socket<S> {

@@ -17,11 +17,12 @@ use tungstenite::{Error, Message};
 
 use super::{Connecting, Over, call};
 use crate::builder::FeedBuilder;
-use crate::net::answer::Answer;
-use crate::net::handshake::refused;
-use crate::net::head::HeadFault;
+use crate::net::failure;
+use crate::net::http::answer::Answer;
+use crate::net::http::body;
+use crate::net::http::handshake::refused;
+use crate::net::http::head::HeadFault;
 use crate::net::message::sent;
-use crate::net::{body, failure};
 use crate::request::ConnectRequest;
 use crate::runtime::Runtime;
 use crate::secrets::Secrets;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::net::proxy::ProxyError;
+use crate::net::connect::proxy::ProxyError;
 
 #[test]
 fn urls_and_what_is_shown_of_them() {

@@ -10,15 +10,15 @@ use futures_rustls::rustls::ClientConfig;
 use futures_util::future::{Either, select};
 use tidegate_core::{Failure, ProxyProblem};
 
-use super::client_config::Tls;
 use super::dial::dial;
 use super::hosts::Hosts;
-use super::limits::{LimitError, Limits};
-use super::platform::Net;
 use super::proxy::{Environment, Proxy, ProxyError};
 use super::tcp::TcpOptions;
-use super::tls::{TlsError, TlsOptions};
-use super::transport::{Framing, Transport};
+use crate::net::limits::{LimitError, Limits};
+use crate::net::platform::Net;
+use crate::net::tls::config::Tls;
+use crate::net::tls::options::{TlsError, TlsOptions};
+use crate::net::transport::{Framing, Transport};
 use crate::request::{ConnectRequest, Scheme};
 
 /// The most that may wait to be written to a socket, in bytes: 64 MiB, and so the longest frame that can be sent. Without

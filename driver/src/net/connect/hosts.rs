@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
 use super::eyeballs::Unreachable;
-use super::platform::Net;
+use crate::net::platform::Net;
 use crate::url;
 
 /// Addresses and targets that the application gave for hosts, by their [normal] names.

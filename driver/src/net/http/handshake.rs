@@ -14,9 +14,11 @@ use tungstenite::handshake::client::generate_key;
 use tungstenite::handshake::derive_accept_key;
 
 use super::answer::Answer;
+use super::body;
 use super::head::{HeadFault, Prefixed, read_head};
 use super::retry_after::retry_after;
-use super::{body, failure, redirect};
+use crate::net::connect::redirect;
+use crate::net::failure;
 use crate::request::ConnectRequest;
 use crate::secrets::Secrets;
 

@@ -14,9 +14,9 @@ use futures_rustls::rustls::{ClientConfig, DigitallySignedStruct, Error, RootCer
 use rustls_platform_verifier::Verifier;
 use tidegate_core::Failure;
 
-use super::failure::tls::{no_roots, of_options, of_provider};
-use super::platform::Net;
-use super::tls::{Pem, TlsError, TlsOptions};
+use super::failure::{no_roots, of_options, of_provider};
+use super::options::{Pem, TlsError, TlsOptions};
+use crate::net::platform::Net;
 
 /// Checked options, and the configuration once it is made. Clones share it.
 #[derive(Clone, Default)]

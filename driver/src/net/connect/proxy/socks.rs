@@ -9,7 +9,7 @@ use futures_util::{AsyncReadExt, AsyncWriteExt};
 use tidegate_core::{Failure, ProxyProblem};
 
 use super::{ProxyError, Target, failure};
-use crate::net::head::Prefixed;
+use crate::net::http::head::Prefixed;
 
 const VERSION: u8 = 5;
 const CONNECT: u8 = 1;

@@ -8,7 +8,7 @@ use httparse::{EMPTY_HEADER, ParserConfig, Response};
 use tidegate_core::{Failure, ProxyProblem};
 
 use super::{ProxyError, Target, authority, failure};
-use crate::net::head::{Prefixed, read_head};
+use crate::net::http::head::{Prefixed, read_head};
 
 /// The longest head of an answer that is taken, in bytes. There is little a proxy has to say.
 const MAX_HEAD: usize = 16 * 1024;

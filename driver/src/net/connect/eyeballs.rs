@@ -10,8 +10,8 @@ use futures_util::StreamExt;
 use futures_util::future::{Either, select};
 use futures_util::stream::FuturesUnordered;
 
-use super::platform::Net;
 use super::tcp::TcpOptions;
+use crate::net::platform::Net;
 
 /// What each address gets before the next is tried beside it (RFC 8305 §5, "Connection Attempt Delay").
 const HEAD_START: Duration = Duration::from_millis(250);

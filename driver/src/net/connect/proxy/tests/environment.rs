@@ -1,4 +1,4 @@
-use crate::net::proxy::{Environment, ProxyError};
+use crate::net::connect::proxy::{Environment, ProxyError};
 use crate::request::Scheme;
 
 fn environment(variables: &[(&str, &str)]) -> Result<Environment, ProxyError> {

@@ -13,7 +13,7 @@ use futures_util::AsyncReadExt;
 use tidegate_core::escape::Escaped;
 use tidegate_core::{Failure, TlsProblem};
 
-use crate::net::tls::TlsError;
+use super::options::TlsError;
 
 /// A problem, and the sentence that says what happened.
 type Explained = (TlsProblem, Cow<'static, str>);

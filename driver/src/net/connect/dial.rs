@@ -10,13 +10,14 @@ use tidegate_core::Failure;
 
 use super::connector::Connector;
 use super::eyeballs::Unreachable;
-use super::handshake::{Led, upgrade};
-use super::head::Prefixed;
-use super::platform::Net;
 use super::proxy::{Proxy, Target};
-use super::socket::Socket;
-use super::transport::Transport;
-use super::{eyeballs, failure, redirect};
+use super::{eyeballs, redirect};
+use crate::net::http::handshake::{Led, upgrade};
+use crate::net::http::head::Prefixed;
+use crate::net::platform::Net;
+use crate::net::socket::Socket;
+use crate::net::transport::Transport;
+use crate::net::{failure, tls};
 use crate::request::{ConnectRequest, RequestError, Scheme};
 use crate::secrets::Secrets;
 
@@ -130,11 +131,11 @@ async fn secure<N: Net, S: AsyncRead + AsyncWrite + Unpin>(
     stream: Prefixed<S>,
 ) -> Result<Socket<Prefixed<S>>, Failure> {
     let Ok(name) = ServerName::try_from(host.to_owned()) else {
-        return Err(failure::tls::of_host());
+        return Err(tls::failure::of_host());
     };
     let config = TlsConnector::from(connector.tls_config::<N>().await?);
     match config.connect(name, stream).into_fallible().await {
         Ok(stream) => Ok(Socket::Tls(Box::new(stream))),
-        Err((error, stream)) => Err(failure::tls::of_handshake(&error, stream).await),
+        Err((error, stream)) => Err(tls::failure::of_handshake(&error, stream).await),
     }
 }

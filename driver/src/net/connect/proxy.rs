@@ -18,7 +18,7 @@ use futures_io::{AsyncRead, AsyncWrite};
 use percent_encoding::percent_decode_str;
 use tidegate_core::{Failure, ProxyProblem};
 
-use super::head::Prefixed;
+use crate::net::http::head::Prefixed;
 use connect::Authorization;
 use socks::Credentials;
 

@@ -1,0 +1,9 @@
+//! From a URL to an open connection: addresses, TCP, proxies, redirects.
+
+pub(crate) mod connector;
+pub(crate) mod dial;
+pub(crate) mod eyeballs;
+mod hosts;
+pub(crate) mod proxy;
+pub(crate) mod redirect;
+mod tcp;
