@@ -43,13 +43,14 @@ mod tls;
 mod transport;
 
 pub use builder::Networked;
-pub use connect::connector::{Connector, connect_once};
+pub use connect::connector::Connector;
+pub use connect::dial::connect_once;
 pub use connect::proxy::{Proxy, ProxyError};
 pub use futures_rustls::rustls;
 pub use limits::{LimitError, Limits};
 pub use over::Over;
 #[cfg(feature = "tungstenite")]
-pub use over::TungsteniteTransport;
+pub use over::tungstenite::TungsteniteTransport;
 pub use platform::{Net, SpawnNet};
 pub use runtime::{SleepAlarm, SocketRuntime};
 pub use std_stream::{Interest, Readiness, StdStream};

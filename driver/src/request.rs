@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
 use tidegate_core::Failure;
 
-use crate::url::{self, UrlError};
+use crate::url::{self, Scheme, UrlError};
 
 /// Headers that the handshake itself sends, that only a server sends, and that would announce a body.
 const RESERVED: [HeaderName; 9] = [
@@ -25,35 +25,6 @@ const RESERVED: [HeaderName; 9] = [
     CONTENT_LENGTH,
     TRANSFER_ENCODING,
 ];
-
-/// Whether a connection is plain or under TLS (RFC 6455 §3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scheme {
-    /// `ws`, TCP, port 80 by default.
-    Ws,
-    /// `wss`, TLS, port 443 by default.
-    Wss,
-}
-
-impl Scheme {
-    /// As it stands in a URL.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ws => "ws",
-            Self::Wss => "wss",
-        }
-    }
-
-    /// The port a URL without one means.
-    #[must_use]
-    pub const fn default_port(self) -> u16 {
-        match self {
-            Self::Ws => 80,
-            Self::Wss => 443,
-        }
-    }
-}
 
 /// One attempt's target: a `ws` or `wss` URL with a host, and the headers of the upgrade.
 #[derive(Clone)]

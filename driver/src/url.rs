@@ -9,7 +9,34 @@ use idna::AsciiDenyList;
 use percent_encoding::{CONTROLS, utf8_percent_encode};
 use tidegate_core::escape::{Escaped, is_unsafe};
 
-use crate::request::Scheme;
+/// Whether a connection is plain or under TLS (RFC 6455 §3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// `ws`, TCP, port 80 by default.
+    Ws,
+    /// `wss`, TLS, port 443 by default.
+    Wss,
+}
+
+impl Scheme {
+    /// As it stands in a URL.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ws => "ws",
+            Self::Wss => "wss",
+        }
+    }
+
+    /// The port a URL without one means.
+    #[must_use]
+    pub const fn default_port(self) -> u16 {
+        match self {
+            Self::Ws => 80,
+            Self::Wss => 443,
+        }
+    }
+}
 
 /// Parses a URL, and encodes what is not ASCII: the host by IDNA (UTS 46), path and query in percent. What is encoded already
 /// stays byte for byte.

@@ -11,7 +11,7 @@ use libfuzzer_sys::fuzz_target;
 use tidegate_core::escape::is_unsafe;
 use tidegate_core::{Failure, Refusal};
 use tidegate_driver::ConnectRequest;
-use tidegate_driver::net::fuzzing::{self, Led};
+use tidegate_driver::net::fuzzing::{self, Outcome};
 use tidegate_driver::net::{Connector, Proxy};
 use tidegate_fuzz::peer::{Peer, find};
 
@@ -38,14 +38,14 @@ fuzz_target!(|bytes: &[u8]| {
     for _ in 0..=5 {
         let Some(answer) = answers.next() else { return };
         let peer = Peer::new(answer, usize::from(*piece) * 16);
-        let led = fuzzing::exchange(&connector, &request, peer).now_or_never();
-        match led.expect("the peer is always ready, and so must the exchange be") {
+        let outcome = fuzzing::exchange(&connector, &request, peer).now_or_never();
+        match outcome.expect("the peer is always ready, and so must the exchange be") {
             Err(failure) => return check(&failure, says),
-            Ok(Led::Elsewhere(next)) => {
+            Ok(Outcome::Redirect(next)) => {
                 assert!(!shown(&request, &next), "a secret went to another origin");
                 request = next;
             }
-            Ok(Led::Open(mut transport)) => {
+            Ok(Outcome::Open(mut transport)) => {
                 assert!(transport.subprotocol().is_none_or(|chosen| chosen == "v1" || chosen == "v2"));
                 while let Some(item) = transport.next().now_or_never().flatten() {
                     if let Err(failure) = item {

@@ -2,7 +2,7 @@
 
 pub(crate) mod connector;
 pub(crate) mod dial;
-pub(crate) mod eyeballs;
+mod eyeballs;
 mod hosts;
 pub(crate) mod proxy;
 pub(crate) mod redirect;

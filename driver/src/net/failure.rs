@@ -3,56 +3,13 @@
 //! Variant by variant: some errors of tungstenite quote header values, URLs or bytes of the peer in their text, and
 //! those must not get into a detail (T3).
 
-use super::tls;
-
 use std::io;
 
-use tidegate_core::{CloseFrame, Failure, ProxyProblem};
+use tidegate_core::{CloseFrame, Failure};
 use tungstenite::Error;
 use tungstenite::error::{CapacityError, ProtocolError};
 
-use super::connect::eyeballs::Unreachable;
-use super::http::head::HeadFault;
-
-/// How a connection that just ended, without Close, is described.
-const BROKEN_OFF: &str = "the peer closed the connection without a closing handshake";
-
-/// Why there is no TCP connection to the host itself.
-pub(crate) fn of_tcp(error: Unreachable) -> Failure {
-    match error {
-        Unreachable::Lookup(detail) => Failure::Lookup { detail },
-        Unreachable::Tcp(detail) => Failure::Tcp { detail },
-    }
-}
-
-/// Why there is none to the proxy.
-pub(crate) fn of_proxy(error: Unreachable) -> Failure {
-    let detail = of_tcp(error).to_string();
-    Failure::Proxy { problem: ProxyProblem::Unreachable, detail }
-}
-
-/// Why there was no answer to the upgrade.
-pub(crate) fn of_head(fault: &HeadFault) -> Failure {
-    match fault {
-        HeadFault::NotHttp | HeadFault::Tls | HeadFault::TooLong(_) => {
-            Failure::Upgrade { detail: fault.to_string() }
-        }
-        HeadFault::Ended => {
-            let detail = "the server closed the connection before it answered the upgrade".to_owned();
-            Failure::Io { detail }
-        }
-        HeadFault::Io(error) => of_exchange(error),
-    }
-}
-
-/// Why the connection broke while the upgrade was asked for or answered.
-pub(crate) fn of_exchange(error: &io::Error) -> Failure {
-    if broken_off(error) {
-        return of_head(&HeadFault::Ended);
-    }
-    // With TLS 1.3 a server refuses the client's certificate only after the client's side of TLS is done.
-    tls::failure::in_io(error).unwrap_or_else(|| Failure::Io { detail: error.to_string() })
-}
+use super::tls;
 
 /// Why the application could not connect.
 pub(crate) fn of_application(error: &io::Error) -> Failure {
@@ -90,7 +47,7 @@ pub(crate) fn of_connection(error: Error) -> Failure {
 
 /// The connection ended without a Close frame.
 pub(crate) fn without_close() -> Failure {
-    Failure::Io { detail: BROKEN_OFF.to_owned() }
+    Failure::Io { detail: "the peer closed the connection without a closing handshake".to_owned() }
 }
 
 /// The text is not quoted (T3).
@@ -100,15 +57,11 @@ pub(crate) fn not_utf8() -> Failure {
 
 /// Why a read or write failed.
 pub(crate) fn of_io(error: &io::Error) -> Failure {
-    if broken_off(error) {
+    // TCP ended below TLS, without TLS's own close_notify.
+    if error.kind() == io::ErrorKind::UnexpectedEof {
         return without_close();
     }
     tls::failure::in_io(error).unwrap_or_else(|| Failure::Io { detail: error.to_string() })
-}
-
-/// Whether TCP ended below TLS, without TLS's own goodbye.
-fn broken_off(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::UnexpectedEof
 }
 
 #[cfg(test)]
@@ -144,7 +97,7 @@ mod tests {
 
     #[test]
     fn an_end_without_goodbye_is_an_io_failure() {
-        let expected = Failure::Io { detail: BROKEN_OFF.to_owned() };
+        let expected = without_close();
         let tls = io::Error::new(io::ErrorKind::UnexpectedEof, "no close_notify");
         assert_eq!(of_connection(Error::Io(tls)), expected);
         assert_eq!(of_connection(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)), expected);

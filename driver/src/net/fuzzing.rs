@@ -1,4 +1,4 @@
-//! What the fuzz targets reach: the exchanges with a peer over a stream of their own, with no socket below.
+//! What the fuzz destinations reach: the exchanges with a peer over a stream of their own, with no socket below.
 //!
 //! Built with `--cfg fuzzing` alone, which cargo-fuzz sets: no part of the interface.
 
@@ -9,22 +9,21 @@ use futures_io::{AsyncRead, AsyncWrite};
 use tidegate_core::Failure;
 
 use super::connect::connector::Connector;
-use super::connect::proxy::{Proxy, Target};
+use super::connect::proxy::{Destination, Proxy};
 use super::connect::redirect;
-use super::http::handshake;
-use super::http::head::Prefixed;
-use super::socket::Socket;
+use super::http::handshake::{self, upgrade};
+use super::socket::{Prefixed, Socket};
 use super::transport::Transport;
 use crate::request::ConnectRequest;
 use crate::secrets::Secrets;
 
-/// Where one request led.
+/// Outcome of one request.
 #[derive(Debug)]
-pub enum Led<S> {
-    /// To an open connection.
+pub enum Outcome<S> {
+    /// An open connection.
     Open(Transport<S>),
-    /// To another place, with what is to be sent there.
-    Elsewhere(ConnectRequest),
+    /// The request that a redirect leads to.
+    Redirect(ConnectRequest),
 }
 
 /// A connection that has been upgraded: all that `stream` gives are frames.
@@ -41,26 +40,26 @@ pub async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
     connector: &Connector,
     request: &ConnectRequest,
     stream: S,
-) -> Result<Led<S>, Failure> {
+) -> Result<Outcome<S>, Failure> {
     let proxy = connector.proxy_for(request.scheme(), request.host(), request.port())?;
     let stream = match proxy {
-        Some(proxy) => proxy.tunnel(stream, &target(proxy, request)).await?,
+        Some(proxy) => proxy.tunnel(stream, &destination(proxy, request)).await?,
         None => Prefixed::new(Bytes::new(), stream),
     };
-    let (secrets, patience) = (Secrets::of(request), std::future::pending());
-    match handshake::upgrade(request, &secrets, Socket::Plain(stream), patience).await? {
-        handshake::Led::Upgraded(socket, subprotocol) => {
-            Ok(Led::Open(Transport::new(socket, connector.framing(), subprotocol, secrets)))
+    let (secrets, body_timeout) = (Secrets::of(request), std::future::pending());
+    match upgrade(request, &secrets, Socket::Plain(stream), body_timeout).await? {
+        handshake::Outcome::Upgraded(socket, subprotocol) => {
+            Ok(Outcome::Open(Transport::new(socket, connector.framing(), subprotocol, secrets)))
         }
-        handshake::Led::Redirect(location) => redirect::follow(request, &location).map(Led::Elsewhere),
+        handshake::Outcome::Redirect(location) => redirect::follow(request, &location).map(Outcome::Redirect),
     }
 }
 
 /// No name is looked up: a made-up address stands for what the lookup would give.
-fn target(proxy: &Proxy, request: &ConnectRequest) -> Target {
+fn destination(proxy: &Proxy, request: &ConnectRequest) -> Destination {
     if proxy.wants_address() {
-        Target::Address(SocketAddr::from((Ipv4Addr::LOCALHOST, request.port())))
+        Destination::Address(SocketAddr::from((Ipv4Addr::LOCALHOST, request.port())))
     } else {
-        Target::Name(request.host().to_owned(), request.port())
+        Destination::Name(request.host().to_owned(), request.port())
     }
 }

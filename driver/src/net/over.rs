@@ -13,16 +13,14 @@ use super::builder::Networked;
 use super::connect::connector::Connector;
 use super::connect::dial::dial_over;
 use super::failure;
-use super::http::head::Prefixed;
+use super::socket::Prefixed;
 use super::transport::Transport;
 use crate::builder::FeedBuilder;
 use crate::request::ConnectRequest;
 use crate::runtime::{Runtime, Spawn};
 
 #[cfg(feature = "tungstenite")]
-mod tungstenite;
-#[cfg(feature = "tungstenite")]
-pub use self::tungstenite::TungsteniteTransport;
+pub(crate) mod tungstenite;
 
 /// A runtime whose connections the application opens. Clock, timer and tasks are those of `R`.
 ///

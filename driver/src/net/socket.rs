@@ -2,12 +2,11 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use futures_io::{AsyncRead, AsyncWrite};
 use futures_rustls::client::TlsStream;
-
-use super::http::head::Prefixed;
 
 /// One open socket.
 pub(crate) enum Socket<S> {
@@ -55,5 +54,69 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<S> {
             Self::Plain(stream) => Pin::new(stream).poll_close(cx),
             Self::Tls(stream) => Pin::new(stream).poll_close(cx),
         }
+    }
+}
+
+/// A stream that gives out some bytes it was given first, and then its own.
+pub(crate) struct Prefixed<S> {
+    prefix: Bytes,
+    stream: S,
+    /// Bytes that the stream gave.
+    read: u64,
+}
+
+impl<S> Prefixed<S> {
+    pub(crate) const fn new(prefix: Bytes, stream: S) -> Self {
+        Self { prefix, stream, read: 0 }
+    }
+
+    /// Bytes that the stream has given so far.
+    pub(crate) const fn bytes_read(&self) -> u64 {
+        self.read
+    }
+
+    /// What comes before the stream's own bytes, and the stream.
+    pub(crate) fn into_parts(self) -> (Bytes, S) {
+        (self.prefix, self.stream)
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Prefixed<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        if self.prefix.is_empty() {
+            let read = ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+            self.read += read as u64;
+            return Poll::Ready(Ok(read));
+        }
+        let part = self.prefix.len().min(buf.len());
+        buf[..part].copy_from_slice(&self.prefix.split_to(part));
+        if self.prefix.is_empty() {
+            // An empty slice would keep the memory of the whole.
+            self.prefix = Bytes::new();
+        }
+        Poll::Ready(Ok(part))
+    }
+}
+
+/// Writing goes straight through.
+impl<S: AsyncWrite + Unpin> AsyncWrite for Prefixed<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_close(cx)
     }
 }

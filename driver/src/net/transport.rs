@@ -17,12 +17,11 @@ use super::blocking::Polled;
 use super::buffer::{ReadBuffer, STRAIGHT};
 use super::failure;
 use super::header::{Between, Control, Header, Kind};
-use super::http::head::Prefixed;
 use super::limits::Limits;
 use super::memory::{self, Memory};
 use super::message::close_frame;
 use super::shared::SHARES;
-use super::socket::Socket;
+use super::socket::{Prefixed, Socket};
 use crate::secrets::Secrets;
 
 mod writing;

@@ -2,15 +2,12 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_rustls::rustls::ClientConfig;
-use futures_util::future::{Either, select};
 use tidegate_core::{Failure, ProxyProblem};
 
-use super::dial::dial;
 use super::hosts::Hosts;
 use super::proxy::{Environment, Proxy, ProxyError};
 use super::tcp::TcpOptions;
@@ -18,8 +15,8 @@ use crate::net::limits::{LimitError, Limits};
 use crate::net::platform::Net;
 use crate::net::tls::config::Tls;
 use crate::net::tls::options::{TlsError, TlsOptions};
-use crate::net::transport::{Framing, Transport};
-use crate::request::{ConnectRequest, Scheme};
+use crate::net::transport::Framing;
+use crate::url::Scheme;
 
 /// The most that may wait to be written to a socket, in bytes: 64 MiB, and so the longest frame that can be sent. Without
 /// it, a peer that pings and does not read would have its pongs pile up without end.
@@ -155,17 +152,6 @@ impl Connector {
         self
     }
 
-    /// Makes a connection, however long it takes: the caller has the clock.
-    ///
-    /// # Errors
-    /// What went wrong on the way.
-    pub async fn connect<N: Net>(
-        self: Arc<Self>,
-        request: ConnectRequest,
-    ) -> Result<Transport<N::Stream>, Failure> {
-        dial::<N>(&self, request).await
-    }
-
     /// The proxy to go through to this host.
     pub(crate) fn proxy_for(&self, scheme: Scheme, host: &str, port: u16) -> Result<Option<&Proxy>, Failure> {
         match &self.proxies {
@@ -228,22 +214,6 @@ impl fmt::Debug for Connector {
             .field("tcp", &self.tcp)
             .field("proxies", &self.proxies)
             .finish_non_exhaustive()
-    }
-}
-
-/// Makes one connection, without recovery: when it ends, it has ended.
-///
-/// # Errors
-/// What went wrong on the way; [`Failure::ConnectTimeout`] if it took longer than `timeout`, the whole of it: name
-/// lookup, TCP, proxy, TLS and the upgrade (C3).
-pub async fn connect_once<N: Net>(
-    request: ConnectRequest,
-    connector: &Connector,
-    timeout: Duration,
-) -> Result<Transport<N::Stream>, Failure> {
-    match select(pin!(dial::<N>(connector, request)), pin!(N::sleep(timeout))).await {
-        Either::Left((result, _)) => result,
-        Either::Right(((), _)) => Err(Failure::ConnectTimeout),
     }
 }
 

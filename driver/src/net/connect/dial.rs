@@ -1,39 +1,71 @@
-//! From a request to an open connection: name, TCP, TLS, upgrade, and the same again where a redirect leads.
+//! Makes a connection: addresses, TCP, proxy, TLS and upgrade, and the same again for each redirect.
 
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_io::{AsyncRead, AsyncWrite};
 use futures_rustls::TlsConnector;
 use futures_rustls::rustls::pki_types::ServerName;
-use tidegate_core::Failure;
+use futures_util::future::{Either, select};
+use tidegate_core::{Failure, ProxyProblem};
 
 use super::connector::Connector;
-use super::eyeballs::Unreachable;
-use super::proxy::{Proxy, Target};
-use super::{eyeballs, redirect};
-use crate::net::http::handshake::{Led, upgrade};
-use crate::net::http::head::Prefixed;
+use super::eyeballs::{self, ConnectError};
+use super::proxy::{Destination, Proxy};
+use super::redirect;
+use crate::net::http::handshake::{Outcome, upgrade};
 use crate::net::platform::Net;
-use crate::net::socket::Socket;
+use crate::net::socket::{Prefixed, Socket};
+use crate::net::tls;
 use crate::net::transport::Transport;
-use crate::net::{failure, tls};
-use crate::request::{ConnectRequest, RequestError, Scheme};
+use crate::request::{ConnectRequest, RequestError};
 use crate::secrets::Secrets;
+use crate::url::Scheme;
 
-/// How long the body of a refusal is waited for. It is for people to read, and the status must not be lost to the connect
-/// timeout.
-const BODY_PATIENCE: Duration = Duration::from_millis(200);
+/// Longest wait for the body of a refusal. The body is for people to read, and must not cost the status by running into the
+/// connect timeout.
+const BODY_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// One connection, however long it takes: the caller has the clock (C3).
-pub(crate) async fn dial<N: Net>(
+impl Connector {
+    /// Makes a connection, without a timeout.
+    ///
+    /// # Errors
+    /// Why there is no connection.
+    pub async fn connect<N: Net>(
+        self: Arc<Self>,
+        request: ConnectRequest,
+    ) -> Result<Transport<N::Stream>, Failure> {
+        dial::<N>(&self, request).await
+    }
+}
+
+/// Makes one connection, without recovery: when it ends, it has ended.
+///
+/// # Errors
+/// Why there is no connection; [`Failure::ConnectTimeout`] if it took longer than `timeout`, which bounds name lookup, TCP,
+/// proxy, TLS and the upgrade together (C3).
+pub async fn connect_once<N: Net>(
+    request: ConnectRequest,
+    connector: &Connector,
+    timeout: Duration,
+) -> Result<Transport<N::Stream>, Failure> {
+    match select(pin!(dial::<N>(connector, request)), pin!(N::sleep(timeout))).await {
+        Either::Left((result, _)) => result,
+        Either::Right(_) => Err(Failure::ConnectTimeout),
+    }
+}
+
+/// Makes one connection, without a timeout: the caller has the clock (C3).
+async fn dial<N: Net>(
     connector: &Connector,
     request: ConnectRequest,
 ) -> Result<Transport<N::Stream>, Failure> {
-    dial_over::<N, _, _>(connector, request, |request| reach::<N>(connector, request)).await
+    dial_over::<N, _, _>(connector, request, |request| open_stream::<N>(connector, request)).await
 }
 
-/// The same over any stream: `open` opens it for each request.
+/// As [`dial`], over any stream: `open` opens one for each request.
 pub(crate) async fn dial_over<N, S, Opening>(
     connector: &Connector,
     mut request: ConnectRequest,
@@ -46,86 +78,90 @@ where
 {
     request.check().map_err(RequestError::into_failure)?;
     let mut secrets = Secrets::of(&request);
-    let mut led_to: Option<String> = None;
-    for _ in 0..=redirect::MOST {
-        let asked = ask::<N, S>(connector, &request, &secrets, open(request.clone())).await;
-        let met_at = |failure| match &led_to {
+    let mut redirected_to: Option<String> = None;
+    for _ in 0..=redirect::MAX_REDIRECTS {
+        let outcome = exchange::<N, S>(connector, &request, &secrets, open(request.clone())).await;
+        let met_at = |failure| match &redirected_to {
             Some(url) => redirect::met_at(failure, url),
             None => failure,
         };
-        match asked.map_err(met_at)? {
-            Led::Upgraded(socket, subprotocol) => {
+        match outcome.map_err(met_at)? {
+            Outcome::Upgraded(socket, subprotocol) => {
                 return Ok(Transport::new(socket, connector.framing(), subprotocol, secrets));
             }
-            Led::Redirect(location) => {
+            Outcome::Redirect(location) => {
                 let next = redirect::follow(&request, &location)?;
                 secrets.add(&next);
                 let url = secrets.hidden_in(&next.redacted());
                 if !(connector.follows_to_other_origins() || redirect::same_origin(&request, &next)) {
                     return Err(Failure::Redirected { to: url });
                 }
-                (request, led_to) = (next, Some(url));
+                (request, redirected_to) = (next, Some(url));
             }
         }
     }
     Err(redirect::too_many())
 }
 
-/// What one request leads to.
-async fn ask<N: Net, S: AsyncRead + AsyncWrite + Unpin>(
+/// Sends one request over the stream that `opening` returns, and reads the answer.
+async fn exchange<N: Net, S: AsyncRead + AsyncWrite + Unpin>(
     connector: &Connector,
     request: &ConnectRequest,
     secrets: &Secrets,
     opening: impl Future<Output = Result<Prefixed<S>, Failure>>,
-) -> Result<Led<Socket<Prefixed<S>>>, Failure> {
+) -> Result<Outcome<Socket<Prefixed<S>>>, Failure> {
     let stream = opening.await?;
     let socket = match request.scheme() {
         Scheme::Ws => Socket::Plain(stream),
-        Scheme::Wss => secure::<N, S>(connector, request.host(), stream).await?,
+        Scheme::Wss => start_tls::<N, S>(connector, request.host(), stream).await?,
     };
-    // The timer starts when it is polled, which is once there is a body to read.
-    let patience = async { N::sleep(BODY_PATIENCE).await };
-    upgrade(request, secrets, socket, patience).await
+    // Polled, and so started, only once there is a body to read.
+    let body_timeout = async { N::sleep(BODY_TIMEOUT).await };
+    upgrade(request, secrets, socket, body_timeout).await
 }
 
-/// TCP to the host of the request, through a proxy if there is one.
-async fn reach<N: Net>(
+/// Opens a TCP connection to the host of the request, through a proxy if there is one.
+async fn open_stream<N: Net>(
     connector: &Connector,
     request: ConnectRequest,
 ) -> Result<Prefixed<N::Stream>, Failure> {
     let (host, port) = connector.hosts().target(request.host(), request.port());
     match connector.proxy_for(request.scheme(), host, port)? {
-        Some(proxy) => through::<N>(connector, proxy, host, port).await,
-        None => {
-            let tcp = connect::<N>(connector, host, port).await;
-            Ok(Prefixed::new(Bytes::new(), tcp.map_err(failure::of_tcp)?))
-        }
+        Some(proxy) => open_tunnel::<N>(connector, proxy, host, port).await,
+        None => Ok(Prefixed::new(Bytes::new(), connect_tcp::<N>(connector, host, port).await?)),
     }
 }
 
-/// A way through `proxy` to the host; what comes behind, TLS too, is between the two ends.
-async fn through<N: Net>(
+/// Opens a tunnel through `proxy` to the host.
+async fn open_tunnel<N: Net>(
     connector: &Connector,
     proxy: &Proxy,
     host: &str,
     port: u16,
 ) -> Result<Prefixed<N::Stream>, Failure> {
-    let target = if proxy.wants_address() {
-        let addresses = connector.hosts().lookup::<N>(host, port).await;
-        Target::Address(addresses.map_err(failure::of_tcp)?[0])
+    let destination = if proxy.wants_address() {
+        Destination::Address(connector.hosts().lookup::<N>(host, port).await?[0])
     } else {
-        Target::Name(host.to_owned(), port)
+        Destination::Name(host.to_owned(), port)
     };
-    let stream = connect::<N>(connector, proxy.host(), proxy.port()).await;
-    proxy.tunnel(stream.map_err(failure::of_proxy)?, &target).await
+    let stream = connect_tcp::<N>(connector, proxy.host(), proxy.port()).await;
+    let unreachable = |error| {
+        let detail = Failure::from(error).to_string();
+        Failure::Proxy { problem: ProxyProblem::Unreachable, detail }
+    };
+    proxy.tunnel(stream.map_err(unreachable)?, &destination).await
 }
 
-async fn connect<N: Net>(connector: &Connector, host: &str, port: u16) -> Result<N::Stream, Unreachable> {
+async fn connect_tcp<N: Net>(
+    connector: &Connector,
+    host: &str,
+    port: u16,
+) -> Result<N::Stream, ConnectError> {
     let addresses = connector.hosts().lookup::<N>(host, port).await?;
     eyeballs::race::<N>(addresses, connector.tcp()).await
 }
 
-async fn secure<N: Net, S: AsyncRead + AsyncWrite + Unpin>(
+async fn start_tls<N: Net, S: AsyncRead + AsyncWrite + Unpin>(
     connector: &Connector,
     host: &str,
     stream: Prefixed<S>,

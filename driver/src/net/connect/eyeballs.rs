@@ -1,4 +1,4 @@
-//! From the addresses of a host to a TCP connection: they race, each with a head start on the next (RFC 8305).
+//! Connects to the first of several addresses that answers ("Happy Eyeballs", RFC 8305).
 
 use std::collections::VecDeque;
 use std::io;
@@ -9,50 +9,60 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::future::{Either, select};
 use futures_util::stream::FuturesUnordered;
+use tidegate_core::Failure;
 
 use super::tcp::TcpOptions;
 use crate::net::platform::Net;
 
-/// What each address gets before the next is tried beside it (RFC 8305 §5, "Connection Attempt Delay").
-const HEAD_START: Duration = Duration::from_millis(250);
+/// Delay between the starts of two attempts (RFC 8305 §5, "Connection Attempt Delay").
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
-/// Why there is no connection.
-pub(crate) enum Unreachable {
+/// Why there is no TCP connection.
+pub(crate) enum ConnectError {
     /// The name could not be looked up, or has no addresses.
     Lookup(String),
     /// Every address failed; each is named.
     Tcp(String),
 }
 
+impl From<ConnectError> for Failure {
+    fn from(error: ConnectError) -> Self {
+        match error {
+            ConnectError::Lookup(detail) => Self::Lookup { detail },
+            ConnectError::Tcp(detail) => Self::Tcp { detail },
+        }
+    }
+}
+
 /// Connects to the first of the addresses that answers.
 pub(crate) async fn race<N: Net>(
     addresses: Vec<SocketAddr>,
     options: &TcpOptions,
-) -> Result<N::Stream, Unreachable> {
+) -> Result<N::Stream, ConnectError> {
     let mut waiting = interleaved(addresses);
     waiting.retain(|address| options.can_reach(address));
     if waiting.is_empty() {
         let detail = "the host has no address of the family of the address that was bound to";
-        return Err(Unreachable::Tcp(detail.to_owned()));
+        return Err(ConnectError::Tcp(detail.to_owned()));
     }
     let mut running = FuturesUnordered::new();
-    let mut refusals = Vec::new();
+    let mut errors = Vec::new();
     while let Some(address) = waiting.pop_front() {
         running.push(attempt::<N>(address, options));
         // A failure lets the next address start at once.
-        match select(running.next(), pin!(N::sleep(HEAD_START))).await {
+        match select(running.next(), pin!(N::sleep(ATTEMPT_DELAY))).await {
             Either::Left((Some(Ok(stream)), _)) => return Ok(stream),
-            Either::Left((Some(Err(refusal)), _)) => refusals.push(refusal),
+            Either::Left((Some(Err(error)), _)) => errors.push(error),
             Either::Left((None, _)) | Either::Right(_) => {}
         }
     }
     while let Some(result) = running.next().await {
         match result {
             Ok(stream) => return Ok(stream),
-            Err(refusal) => refusals.push(refusal),
+            Err(error) => errors.push(error),
         }
     }
-    Err(Unreachable::Tcp(refusals.join("; ")))
+    Err(ConnectError::Tcp(errors.join("; ")))
 }
 
 async fn attempt<N: Net>(address: SocketAddr, options: &TcpOptions) -> Result<N::Stream, String> {

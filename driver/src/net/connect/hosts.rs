@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
-use super::eyeballs::Unreachable;
+use super::eyeballs::ConnectError;
 use crate::net::platform::Net;
 use crate::url;
 
@@ -30,7 +30,11 @@ impl Hosts {
     }
 
     /// The addresses of `host`, in the order of preference. There is at least one.
-    pub(crate) async fn lookup<N: Net>(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Unreachable> {
+    pub(crate) async fn lookup<N: Net>(
+        &self,
+        host: &str,
+        port: u16,
+    ) -> Result<Vec<SocketAddr>, ConnectError> {
         let with_port = |ip| SocketAddr::new(ip, port);
         let addresses: Vec<_> = if let Some(given) = self.addresses.get(&normal(host)) {
             given.iter().copied().map(with_port).collect()
@@ -40,10 +44,10 @@ impl Hosts {
             let name = host.to_owned();
             N::unblock(move || (name, port).to_socket_addrs().map(Vec::from_iter))
                 .await
-                .map_err(|error| Unreachable::Lookup(format!("{host}: {error}")))?
+                .map_err(|error| ConnectError::Lookup(format!("{host}: {error}")))?
         };
         if addresses.is_empty() {
-            return Err(Unreachable::Lookup(format!("{host}: the name has no addresses")));
+            return Err(ConnectError::Lookup(format!("{host}: the name has no addresses")));
         }
         Ok(addresses)
     }

@@ -18,7 +18,7 @@ use futures_io::{AsyncRead, AsyncWrite};
 use percent_encoding::percent_decode_str;
 use tidegate_core::{Failure, ProxyProblem};
 
-use crate::net::http::head::Prefixed;
+use crate::net::socket::Prefixed;
 use connect::Authorization;
 use socks::Credentials;
 
@@ -58,7 +58,7 @@ enum Lookup {
 
 /// Where a tunnel leads.
 #[derive(Clone, Debug)]
-pub(crate) enum Target {
+pub(crate) enum Destination {
     /// A host as it stands in a URL, an IPv6 address without its brackets, and a port.
     Name(String, u16),
     /// An address that has been looked up.
@@ -134,16 +134,20 @@ impl Proxy {
         matches!(self.protocol, Protocol::Socks5 { lookup: Lookup::Here, .. })
     }
 
-    /// Asks for a way through to `target` over a stream that is connected to the proxy, and gives that stream,
+    /// Asks for a way through to `destination` over a stream that is connected to the proxy, and gives that stream,
     /// positioned at the first byte of the destination. It has no deadline of its own.
     pub(crate) async fn tunnel<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         stream: S,
-        target: &Target,
+        destination: &Destination,
     ) -> Result<Prefixed<S>, Failure> {
         match &self.protocol {
-            Protocol::Http(authorization) => connect::tunnel(stream, target, authorization.as_ref()).await,
-            Protocol::Socks5 { credentials, .. } => socks::tunnel(stream, target, credentials.as_ref()).await,
+            Protocol::Http(authorization) => {
+                connect::tunnel(stream, destination, authorization.as_ref()).await
+            }
+            Protocol::Socks5 { credentials, .. } => {
+                socks::tunnel(stream, destination, credentials.as_ref()).await
+            }
         }
     }
 }

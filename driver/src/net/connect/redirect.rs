@@ -6,18 +6,14 @@ use iri_string::types::{IriAbsoluteStr, IriReferenceStr};
 use tidegate_core::Failure;
 use tidegate_core::escape::Escaped;
 
-use crate::request::{ConnectRequest, Scheme};
-use crate::url::UrlError;
+use crate::request::ConnectRequest;
+use crate::url::{Scheme, UrlError};
 
-/// Redirects that are followed in one attempt; one more fails it.
-pub(crate) const MOST: usize = 5;
+/// Most redirects in one attempt.
+pub(crate) const MAX_REDIRECTS: usize = 5;
 
-/// What may be said to another origin. All other headers may be credentials: keys of exchanges have many names.
-const HARMLESS: [HeaderName; 4] = [ACCEPT_LANGUAGE, ORIGIN, SEC_WEBSOCKET_PROTOCOL, USER_AGENT];
-
-pub(crate) const fn is_redirect(status: u16) -> bool {
-    matches!(status, 301 | 302 | 307 | 308)
-}
+/// Headers that may be sent to another origin. All others may be credentials: keys of exchanges have many names.
+const SAFE_HEADERS: [HeaderName; 4] = [ACCEPT_LANGUAGE, ORIGIN, SEC_WEBSOCKET_PROTOCOL, USER_AGENT];
 
 /// The request that `location` asks for in place of `request`.
 pub(crate) fn follow(request: &ConnectRequest, location: &HeaderValue) -> Result<ConnectRequest, Failure> {
@@ -31,7 +27,7 @@ pub(crate) fn follow(request: &ConnectRequest, location: &HeaderValue) -> Result
         return Ok(target.with_headers_of(request));
     }
     let kept =
-        request.headers().iter().filter(|(name, value)| HARMLESS.contains(name) && !value.is_sensitive());
+        request.headers().iter().filter(|(name, value)| SAFE_HEADERS.contains(name) && !value.is_sensitive());
     Ok(kept.fold(target, |target, (name, value)| target.with_header(name.clone(), value.clone())))
 }
 
@@ -106,7 +102,7 @@ fn unusable(error: &UrlError) -> Failure {
 
 /// A redirect after the last that is followed.
 pub(crate) fn too_many() -> Failure {
-    failure(&format!("the server redirected more than {MOST} times"))
+    failure(&format!("the server redirected more than {MAX_REDIRECTS} times"))
 }
 
 #[cfg(test)]

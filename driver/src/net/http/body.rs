@@ -14,13 +14,13 @@ use super::head::poll_more;
 /// Most bytes that are read, the sizes of chunks included. More than are kept: a secret that lies across the cut is replaced whole.
 const MAX_READ: usize = 2 * Refusal::MAX_LEN;
 
-/// Reads what arrives of the body before `patience` is over. Reading ends with the body, with the connection, and with the bound.
+/// Reads what arrives of the body before `timeout` is over. Reading ends with the body, with the connection, and with the bound.
 /// A compressed body is nothing to show, and none was asked for.
 pub(crate) async fn read<S: AsyncRead + Unpin>(
     mut stream: S,
     status: u16,
     headers: &HeaderMap,
-    patience: impl Future<Output = ()>,
+    timeout: impl Future<Output = ()>,
 ) -> String {
     if matches!(status, 204 | 304) || headers.contains_key(CONTENT_ENCODING) {
         return String::new();
@@ -36,7 +36,7 @@ pub(crate) async fn read<S: AsyncRead + Unpin>(
         }
     };
     // Whichever ends first, what has arrived is what there is to show.
-    select(pin!(reading), pin!(patience)).await;
+    select(pin!(reading), pin!(timeout)).await;
     String::from_utf8_lossy(&framing.body(&bytes)).into_owned()
 }
 

@@ -1,5 +1,6 @@
 //! The HTTP upgrade (RFC 6455 §4.1), from a socket to one that speaks frames.
 
+use std::io;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -15,10 +16,10 @@ use tungstenite::handshake::derive_accept_key;
 
 use super::answer::Answer;
 use super::body;
-use super::head::{HeadFault, Prefixed, read_head};
+use super::head::{HeadError, read_head};
 use super::retry_after::retry_after;
-use crate::net::connect::redirect;
-use crate::net::failure;
+use crate::net::socket::Prefixed;
+use crate::net::tls;
 use crate::request::ConnectRequest;
 use crate::secrets::Secrets;
 
@@ -28,22 +29,21 @@ const MAX_HEAD: usize = 64 * 1024;
 /// The most interim answers before the one that counts, as in Go's client.
 const MAX_INTERIM: usize = 5;
 
-/// Where the server's answer leads.
-pub(crate) enum Led<S> {
-    /// To frames: the stream from the first byte behind the answer on, and the subprotocol that was chosen.
+/// Outcome of a request that was not refused.
+pub(crate) enum Outcome<S> {
+    /// The stream after the answer, and the subprotocol that the server chose.
     Upgraded(Prefixed<S>, Option<String>),
-    /// To another place.
+    /// The `Location` of a redirect.
     Redirect(HeaderValue),
 }
 
-/// Asks for the upgrade over `stream`. The body of a refusal is waited for as long as `patience` takes; `secrets` are not shown
-/// in it.
+/// Asks for the upgrade over `stream`. Waits for the body of a refusal until `body_timeout` is ready, and hides `secrets` in it.
 pub(crate) async fn upgrade<S>(
     request: &ConnectRequest,
     secrets: &Secrets,
     mut stream: S,
-    patience: impl Future<Output = ()>,
-) -> Result<Led<S>, Failure>
+    body_timeout: impl Future<Output = ()>,
+) -> Result<Outcome<S>, Failure>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -56,19 +56,21 @@ where
     let written = written.await;
     // A server may refuse without reading all that it is sent: its answer says more than the broken pipe.
     let (answer, rest) = match (written, final_answer(&mut stream).await) {
-        (Err(error), Err(NoAnswer::Head(_))) => return Err(failure::of_exchange(&error)),
-        (Ok(()), Err(NoAnswer::Head(fault))) => return Err(failure::of_head(&fault)),
+        (Err(error), Err(NoAnswer::Head(_))) => return Err(of_io(&error)),
+        (Ok(()), Err(NoAnswer::Head(error))) => return Err(of_head(&error)),
         (_, Err(NoAnswer::Invalid(detail))) => return Err(Failure::Upgrade { detail }),
         (_, Ok(answer)) => answer,
     };
     let stream = Prefixed::new(rest, stream);
     match answer.headers.get(LOCATION) {
         _ if answer.status == 101 => {
-            judge(request, &key, &answer).map(|chosen| Led::Upgraded(stream, chosen))
+            judge(request, &key, &answer).map(|chosen| Outcome::Upgraded(stream, chosen))
         }
-        Some(location) if redirect::is_redirect(answer.status) => Ok(Led::Redirect(location.clone())),
+        Some(location) if matches!(answer.status, 301 | 302 | 307 | 308) => {
+            Ok(Outcome::Redirect(location.clone()))
+        }
         Some(_) | None => {
-            let body = body::read(stream, answer.status, &answer.headers, patience).await;
+            let body = body::read(stream, answer.status, &answer.headers, body_timeout).await;
             Err(refused(&answer, &body, secrets))
         }
     }
@@ -86,9 +88,32 @@ pub(crate) fn refused(answer: &Answer, body: &str, secrets: &Secrets) -> Failure
     }
 }
 
-/// Why there is no answer that counts.
+/// Why there was no answer to the upgrade.
+pub(crate) fn of_head(error: &HeadError) -> Failure {
+    match error {
+        HeadError::NotHttp | HeadError::Tls | HeadError::TooLong(_) => {
+            Failure::Upgrade { detail: error.to_string() }
+        }
+        HeadError::Ended => {
+            let detail = "the server closed the connection before it answered the upgrade".to_owned();
+            Failure::Io { detail }
+        }
+        HeadError::Io(error) => of_io(error),
+    }
+}
+
+/// Why the connection broke during the upgrade.
+fn of_io(error: &io::Error) -> Failure {
+    if error.kind() == io::ErrorKind::UnexpectedEof {
+        return of_head(&HeadError::Ended);
+    }
+    // With TLS 1.3 a server refuses the client's certificate only after the client's side of TLS is done.
+    tls::failure::in_io(error).unwrap_or_else(|| Failure::Io { detail: error.to_string() })
+}
+
+/// Why there is no final answer.
 enum NoAnswer {
-    Head(HeadFault),
+    Head(HeadError),
     Invalid(String),
 }
 

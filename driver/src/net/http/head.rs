@@ -10,7 +10,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use futures_io::{AsyncRead, AsyncWrite};
+use futures_io::AsyncRead;
+
+use crate::net::socket::Prefixed;
 
 /// Read from the socket at a time, in bytes: most heads fit.
 const CHUNK: usize = 2 * 1024;
@@ -23,7 +25,7 @@ const TLS_ALERT: &[u8] = &[0x15, 0x03];
 
 /// Why there is no head.
 #[derive(Debug)]
-pub(crate) enum HeadFault {
+pub(crate) enum HeadError {
     /// The first bytes are of another protocol.
     NotHttp,
     /// The first bytes are of TLS.
@@ -36,7 +38,7 @@ pub(crate) enum HeadFault {
     Io(io::Error),
 }
 
-impl fmt::Display for HeadFault {
+impl fmt::Display for HeadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotHttp => f.write_str("the answer is not HTTP/1.1: check host and port"),
@@ -53,14 +55,14 @@ impl fmt::Display for HeadFault {
 pub(crate) async fn read_head<S: AsyncRead + Unpin>(
     mut stream: S,
     limit: usize,
-) -> Result<(Bytes, Prefixed<S>), HeadFault> {
+) -> Result<(Bytes, Prefixed<S>), HeadError> {
     let mut bytes = Vec::new();
     loop {
         // The end may lie across the border of two reads; it is at most three bytes long.
         let from = bytes.len().saturating_sub(2);
-        let read = poll_fn(|cx| poll_more(&mut stream, cx, &mut bytes)).await.map_err(HeadFault::Io)?;
+        let read = poll_fn(|cx| poll_more(&mut stream, cx, &mut bytes)).await.map_err(HeadError::Io)?;
         if read == 0 {
-            return Err(HeadFault::Ended);
+            return Err(HeadError::Ended);
         }
         if let Some(len) = find_head(&bytes, from, limit)? {
             let mut head = Bytes::from(bytes);
@@ -84,14 +86,14 @@ pub(super) fn poll_more<S: AsyncRead + Unpin>(
 }
 
 /// The length of the head, its empty line included, if that is among the bytes at `from` and after.
-fn find_head(bytes: &[u8], from: usize, limit: usize) -> Result<Option<usize>, HeadFault> {
+fn find_head(bytes: &[u8], from: usize, limit: usize) -> Result<Option<usize>, HeadError> {
     // At once, not at the end of a head that may never come: a server of another protocol waits for us to speak.
     if !bytes.starts_with(&MAGIC[..bytes.len().min(MAGIC.len())]) {
         return match bytes.len() {
             // The second byte decides.
             1 if TLS_ALERT.starts_with(bytes) => Ok(None),
-            _ if bytes.starts_with(TLS_ALERT) => Err(HeadFault::Tls),
-            _ => Err(HeadFault::NotHttp),
+            _ if bytes.starts_with(TLS_ALERT) => Err(HeadError::Tls),
+            _ => Err(HeadError::NotHttp),
         };
     }
     let end = (from..bytes.len()).find_map(|at| match &bytes[at..] {
@@ -100,71 +102,7 @@ fn find_head(bytes: &[u8], from: usize, limit: usize) -> Result<Option<usize>, H
         [b'\n', b'\n', ..] => Some(at + 2),
         [..] => None,
     });
-    if end.unwrap_or(bytes.len()) > limit { Err(HeadFault::TooLong(limit)) } else { Ok(end) }
-}
-
-/// A stream that gives out some bytes it was given first, and then its own.
-pub(crate) struct Prefixed<S> {
-    prefix: Bytes,
-    stream: S,
-    /// Bytes that the stream gave.
-    read: u64,
-}
-
-impl<S> Prefixed<S> {
-    pub(crate) const fn new(prefix: Bytes, stream: S) -> Self {
-        Self { prefix, stream, read: 0 }
-    }
-
-    /// Bytes that the stream has given so far.
-    pub(crate) const fn bytes_read(&self) -> u64 {
-        self.read
-    }
-
-    /// What comes before the stream's own bytes, and the stream.
-    pub(crate) fn into_parts(self) -> (Bytes, S) {
-        (self.prefix, self.stream)
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Prefixed<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        if self.prefix.is_empty() {
-            let read = ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-            self.read += read as u64;
-            return Poll::Ready(Ok(read));
-        }
-        let part = self.prefix.len().min(buf.len());
-        buf[..part].copy_from_slice(&self.prefix.split_to(part));
-        if self.prefix.is_empty() {
-            // An empty slice would keep the memory of the whole.
-            self.prefix = Bytes::new();
-        }
-        Poll::Ready(Ok(part))
-    }
-}
-
-/// Writing goes straight through.
-impl<S: AsyncWrite + Unpin> AsyncWrite for Prefixed<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_close(cx)
-    }
+    if end.unwrap_or(bytes.len()) > limit { Err(HeadError::TooLong(limit)) } else { Ok(end) }
 }
 
 #[cfg(test)]
@@ -184,7 +122,7 @@ mod tests {
         (head.to_vec(), rest)
     }
 
-    fn fault(bytes: &[u8]) -> String {
+    fn error(bytes: &[u8]) -> String {
         block_on(read_head(Cursor::new(bytes), LIMIT)).err().unwrap().to_string()
     }
 
@@ -224,16 +162,16 @@ mod tests {
             format!("HTTP/1.1 101 x\r\nA: {filler}\r\n\r\n").into_bytes()
         };
         assert_eq!(block_on(head_and_rest(&padded(LIMIT))).0.len(), LIMIT);
-        assert_eq!(fault(&padded(LIMIT + 1)), HeadFault::TooLong(LIMIT).to_string());
+        assert_eq!(error(&padded(LIMIT + 1)), HeadError::TooLong(LIMIT).to_string());
     }
 
     #[test]
-    fn faults() {
-        assert_eq!(fault(b"SSH-2.0-OpenSSH"), HeadFault::NotHttp.to_string());
-        assert_eq!(fault(b"HTTP/2"), HeadFault::NotHttp.to_string());
-        assert_eq!(fault(&[0x15, 0x03, 0x01, 0, 2, 2, 70]), HeadFault::Tls.to_string());
-        assert_eq!(fault(&[0x15, 0x02]), HeadFault::NotHttp.to_string());
-        assert_eq!(fault(b""), HeadFault::Ended.to_string());
-        assert_eq!(fault(b"HTTP/1.1 101 x\r\n"), HeadFault::Ended.to_string());
+    fn errors() {
+        assert_eq!(error(b"SSH-2.0-OpenSSH"), HeadError::NotHttp.to_string());
+        assert_eq!(error(b"HTTP/2"), HeadError::NotHttp.to_string());
+        assert_eq!(error(&[0x15, 0x03, 0x01, 0, 2, 2, 70]), HeadError::Tls.to_string());
+        assert_eq!(error(&[0x15, 0x02]), HeadError::NotHttp.to_string());
+        assert_eq!(error(b""), HeadError::Ended.to_string());
+        assert_eq!(error(b"HTTP/1.1 101 x\r\n"), HeadError::Ended.to_string());
     }
 }

@@ -20,8 +20,8 @@ use crate::builder::FeedBuilder;
 use crate::net::failure;
 use crate::net::http::answer::Answer;
 use crate::net::http::body;
-use crate::net::http::handshake::refused;
-use crate::net::http::head::HeadFault;
+use crate::net::http::handshake::{of_head, refused};
+use crate::net::http::head::HeadError;
 use crate::net::message::sent;
 use crate::request::ConnectRequest;
 use crate::runtime::Runtime;
@@ -111,7 +111,7 @@ async fn not_connected(error: Error, secrets: &Secrets) -> Failure {
         }
         Error::Url(error) => Failure::Request { detail: error.to_string() },
         Error::HttpFormat(_) => Failure::Request { detail: "it is not valid HTTP".to_owned() },
-        Error::Protocol(ProtocolError::HandshakeIncomplete) => failure::of_head(&HeadFault::Ended),
+        Error::Protocol(ProtocolError::HandshakeIncomplete) => of_head(&HeadError::Ended),
         Error::Protocol(error) => Failure::Upgrade { detail: error.to_string() },
         Error::Capacity(error) => Failure::Upgrade { detail: error.to_string() },
         Error::Utf8(_) => Failure::Upgrade { detail: "a header in it is not ASCII".to_owned() },

@@ -7,8 +7,9 @@ use futures_util::AsyncWriteExt;
 use httparse::{EMPTY_HEADER, ParserConfig, Response};
 use tidegate_core::{Failure, ProxyProblem};
 
-use super::{ProxyError, Target, authority, failure};
-use crate::net::http::head::{Prefixed, read_head};
+use super::{Destination, ProxyError, authority, failure};
+use crate::net::http::head::read_head;
+use crate::net::socket::Prefixed;
 
 /// The longest head of an answer that is taken, in bytes. There is little a proxy has to say.
 const MAX_HEAD: usize = 16 * 1024;
@@ -32,14 +33,14 @@ impl Authorization {
 
 pub(super) async fn tunnel<S: AsyncRead + AsyncWrite + Unpin>(
     mut stream: S,
-    target: &Target,
+    destination: &Destination,
     authorization: Option<&Authorization>,
 ) -> Result<Prefixed<S>, Failure> {
     let broken = |error: &dyn std::fmt::Display| failure(ProxyProblem::Failed, error.to_string());
-    let request = request(target, authorization);
+    let request = request(destination, authorization);
     stream.write_all(request.as_bytes()).await.map_err(|error| broken(&error))?;
     stream.flush().await.map_err(|error| broken(&error))?;
-    let (head, stream) = read_head(stream, MAX_HEAD).await.map_err(|fault| broken(&fault))?;
+    let (head, stream) = read_head(stream, MAX_HEAD).await.map_err(|error| broken(&error))?;
     match status(&head) {
         // Whatever its headers say, it has no body (RFC 9110 §9.3.6).
         Some(200..=299) => Ok(stream),
@@ -48,10 +49,10 @@ pub(super) async fn tunnel<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-fn request(target: &Target, authorization: Option<&Authorization>) -> String {
-    let authority = match target {
-        Target::Name(host, port) => authority(host, *port),
-        Target::Address(address) => authority(&address.ip().to_string(), address.port()),
+fn request(destination: &Destination, authorization: Option<&Authorization>) -> String {
+    let authority = match destination {
+        Destination::Name(host, port) => authority(host, *port),
+        Destination::Address(address) => authority(&address.ip().to_string(), address.port()),
     };
     let mut request = format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n");
     if let Some(Authorization(value)) = authorization {

@@ -2,7 +2,7 @@
 
 use super::no_proxy::NoProxy;
 use super::{Proxy, ProxyError};
-use crate::request::Scheme;
+use crate::url::Scheme;
 
 /// Each variable's names, the one that wins first.
 const HTTPS_PROXY: [&str; 2] = ["https_proxy", "HTTPS_PROXY"];

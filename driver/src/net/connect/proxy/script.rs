@@ -10,23 +10,23 @@ use futures_io::{AsyncRead, AsyncWrite};
 
 /// What the peer does next.
 #[derive(Clone)]
-pub(super) enum Step {
+pub(super) enum PeerStep {
     /// It takes exactly these bytes, which must have been flushed.
     Hears(Vec<u8>),
     Says(Vec<u8>),
 }
 
-pub(super) fn hears(bytes: impl AsRef<[u8]>) -> Step {
-    Step::Hears(bytes.as_ref().to_vec())
+pub(super) fn hears(bytes: impl AsRef<[u8]>) -> PeerStep {
+    PeerStep::Hears(bytes.as_ref().to_vec())
 }
 
-pub(super) fn says(bytes: impl AsRef<[u8]>) -> Step {
-    Step::Says(bytes.as_ref().to_vec())
+pub(super) fn says(bytes: impl AsRef<[u8]>) -> PeerStep {
+    PeerStep::Says(bytes.as_ref().to_vec())
 }
 
 /// The other end of the peer's stream. The peer closes it when the script is done.
 pub(super) struct Script {
-    steps: VecDeque<Step>,
+    steps: VecDeque<PeerStep>,
     /// The most bytes that go through at a time.
     chunk: usize,
     /// Written and not yet flushed.
@@ -36,7 +36,7 @@ pub(super) struct Script {
 }
 
 impl Script {
-    pub(super) fn new(steps: &[Step], chunk: usize) -> Self {
+    pub(super) fn new(steps: &[PeerStep], chunk: usize) -> Self {
         Self { steps: steps.iter().cloned().collect(), chunk, pending: Vec::new(), ready: false }
     }
 
@@ -55,7 +55,7 @@ impl AsyncRead for Script {
         let this = self.get_mut();
         std::task::ready!(this.poll_turn(cx));
         let len = match this.steps.front_mut() {
-            Some(Step::Says(bytes)) => {
+            Some(PeerStep::Says(bytes)) => {
                 let len = buf.len().min(bytes.len()).min(this.chunk);
                 buf[..len].copy_from_slice(&bytes[..len]);
                 bytes.drain(..len);
@@ -64,7 +64,7 @@ impl AsyncRead for Script {
                 }
                 len
             }
-            Some(Step::Hears(bytes)) => {
+            Some(PeerStep::Hears(bytes)) => {
                 panic!("both wait: the peer for {:?}", String::from_utf8_lossy(bytes))
             }
             None => 0,
@@ -85,7 +85,7 @@ impl AsyncWrite for Script {
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         while !this.pending.is_empty() {
-            let Some(Step::Hears(expected)) = this.steps.front_mut() else {
+            let Some(PeerStep::Hears(expected)) = this.steps.front_mut() else {
                 // The peer has closed the connection, or talks before its turn.
                 return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
             };

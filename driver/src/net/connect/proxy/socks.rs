@@ -8,8 +8,8 @@ use futures_io::{AsyncRead, AsyncWrite};
 use futures_util::{AsyncReadExt, AsyncWriteExt};
 use tidegate_core::{Failure, ProxyProblem};
 
-use super::{ProxyError, Target, failure};
-use crate::net::http::head::Prefixed;
+use super::{Destination, ProxyError, failure};
+use crate::net::socket::Prefixed;
 
 const VERSION: u8 = 5;
 const CONNECT: u8 = 1;
@@ -38,10 +38,10 @@ impl Credentials {
 
 pub(super) async fn tunnel<S: AsyncRead + AsyncWrite + Unpin>(
     mut stream: S,
-    target: &Target,
+    destination: &Destination,
     credentials: Option<&Credentials>,
 ) -> Result<Prefixed<S>, Failure> {
-    let request = request(target)?;
+    let request = request(destination)?;
     authenticate(&mut stream, credentials).await?;
     send(&mut stream, &request).await?;
     let [version, reply, reserved, kind] = read(&mut stream).await?;
@@ -92,18 +92,22 @@ async fn authenticate<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// RFC 1928 §4. A name that is an address goes as one.
-fn request(target: &Target) -> Result<Vec<u8>, Failure> {
-    let (kind, address, port) = match target {
-        Target::Name(host, port) => match host.parse::<IpAddr>() {
-            Ok(ip) => return request(&Target::Address(SocketAddr::new(ip, *port))),
+fn request(destination: &Destination) -> Result<Vec<u8>, Failure> {
+    let (kind, address, port) = match destination {
+        Destination::Name(host, port) => match host.parse::<IpAddr>() {
+            Ok(ip) => return request(&Destination::Address(SocketAddr::new(ip, *port))),
             Err(_) if host.len() > 255 => {
                 let what = "the host's name is longer than the 255 bytes that SOCKS5 takes";
                 return Err(failure(ProxyProblem::Failed, what));
             }
             Err(_) => (NAME, [&[length(host)], host.as_bytes()].concat(), *port),
         },
-        Target::Address(SocketAddr::V4(address)) => (IPV4, address.ip().octets().to_vec(), address.port()),
-        Target::Address(SocketAddr::V6(address)) => (IPV6, address.ip().octets().to_vec(), address.port()),
+        Destination::Address(SocketAddr::V4(address)) => {
+            (IPV4, address.ip().octets().to_vec(), address.port())
+        }
+        Destination::Address(SocketAddr::V6(address)) => {
+            (IPV6, address.ip().octets().to_vec(), address.port())
+        }
     };
     Ok([&[VERSION, CONNECT, 0, kind], address.as_slice(), &port.to_be_bytes()].concat())
 }

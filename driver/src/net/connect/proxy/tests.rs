@@ -9,8 +9,8 @@ use futures_executor::block_on;
 use futures_util::{AsyncReadExt, AsyncWriteExt};
 use tidegate_core::{Failure, ProxyProblem};
 
-use super::script::{Script, Step, hears, says};
-use super::{Proxy, Target};
+use super::script::{PeerStep, Script, hears, says};
+use super::{Destination, Proxy};
 
 /// How much goes through at a time: all of it, or as little as can be.
 const CHUNKS: [usize; 3] = [usize::MAX, 3, 1];
@@ -19,20 +19,20 @@ fn proxy(url: &str) -> Proxy {
     Proxy::new(url).unwrap()
 }
 
-fn name(host: &str, port: u16) -> Target {
-    Target::Name(host.to_owned(), port)
+fn name(host: &str, port: u16) -> Destination {
+    Destination::Name(host.to_owned(), port)
 }
 
-fn address(address: &str) -> Target {
-    Target::Address(address.parse().unwrap())
+fn address(address: &str) -> Destination {
+    Destination::Address(address.parse().unwrap())
 }
 
 /// Goes through the proxy of `steps`, hears the destination out, greets it, and gives all that the destination says.
-fn through(proxy: &Proxy, target: &Target, steps: &[Step]) -> Vec<u8> {
+fn through(proxy: &Proxy, destination: &Destination, steps: &[PeerStep]) -> Vec<u8> {
     let steps = [steps, &[says("welcome."), hears("hello"), says("bye")]].concat();
     let [whole, rest @ ..] = CHUNKS.map(|chunk| {
         block_on(async {
-            let mut tunnel = proxy.tunnel(Script::new(&steps, chunk), target).await.unwrap();
+            let mut tunnel = proxy.tunnel(Script::new(&steps, chunk), destination).await.unwrap();
             let mut said = Vec::new();
             while said.last() != Some(&b'.') {
                 let mut byte = [0];
@@ -52,9 +52,9 @@ fn through(proxy: &Proxy, target: &Target, steps: &[Step]) -> Vec<u8> {
 }
 
 /// Why the proxy of `steps` lets nothing through.
-fn refused(proxy: &Proxy, target: &Target, steps: &[Step]) -> (ProxyProblem, String) {
+fn refused(proxy: &Proxy, destination: &Destination, steps: &[PeerStep]) -> (ProxyProblem, String) {
     let [whole, rest @ ..] =
-        CHUNKS.map(|chunk| match block_on(proxy.tunnel(Script::new(steps, chunk), target)) {
+        CHUNKS.map(|chunk| match block_on(proxy.tunnel(Script::new(steps, chunk), destination)) {
             Ok(_) => panic!("a way through"),
             Err(Failure::Proxy { problem, detail }) => (problem, detail),
             Err(other) => panic!("{other:?}"),
@@ -68,6 +68,6 @@ fn refused(proxy: &Proxy, target: &Target, steps: &[Step]) -> (ProxyProblem, Str
 #[test]
 fn a_tunnel_can_be_dug_on_any_thread() {
     fn on_any_thread(_: impl Send) {}
-    let (proxy, target) = (proxy("socks5h://proxy"), name("feed.example", 443));
-    on_any_thread(proxy.tunnel(Script::new(&[], 1), &target));
+    let (proxy, destination) = (proxy("socks5h://proxy"), name("feed.example", 443));
+    on_any_thread(proxy.tunnel(Script::new(&[], 1), &destination));
 }

@@ -3,31 +3,31 @@ use super::*;
 const REQUEST: &str = "CONNECT feed.example:443 HTTP/1.1\r\nHost: feed.example:443\r\n\r\n";
 const ESTABLISHED: &str = "HTTP/1.1 200 Connection established\r\n\r\n";
 
-fn target() -> Target {
+fn destination() -> Destination {
     name("feed.example", 443)
 }
 
 fn refused_with(answer: impl AsRef<[u8]>) -> (ProxyProblem, String) {
-    refused(&proxy("http://proxy"), &target(), &[hears(REQUEST), says(answer)])
+    refused(&proxy("http://proxy"), &destination(), &[hears(REQUEST), says(answer)])
 }
 
 #[test]
 fn a_tunnel_is_asked_for_by_name() {
-    let said = through(&proxy("http://proxy"), &target(), &[hears(REQUEST), says(ESTABLISHED)]);
+    let said = through(&proxy("http://proxy"), &destination(), &[hears(REQUEST), says(ESTABLISHED)]);
     assert_eq!(said, b"welcome.bye");
 }
 
 #[test]
 fn addresses_and_ports_stand_as_in_a_url() {
-    let targets = [
+    let destinations = [
         (name("::1", 8080), "[::1]:8080"),
         (name("10.0.0.1", 80), "10.0.0.1:80"),
         (address("10.0.0.1:443"), "10.0.0.1:443"),
         (address("[2001:db8::1]:443"), "[2001:db8::1]:443"),
     ];
-    for (target, authority) in targets {
+    for (destination, authority) in destinations {
         let request = format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n");
-        through(&proxy("http://proxy"), &target, &[hears(request), says(ESTABLISHED)]);
+        through(&proxy("http://proxy"), &destination, &[hears(request), says(ESTABLISHED)]);
     }
 }
 
@@ -43,14 +43,14 @@ fn credentials_go_along_in_basic_authentication() {
     for (proxy, token) in cases {
         let head = REQUEST.trim_end();
         let request = format!("{head}\r\nProxy-Authorization: Basic {token}\r\n\r\n");
-        through(&proxy, &target(), &[hears(request), says(ESTABLISHED)]);
+        through(&proxy, &destination(), &[hears(request), says(ESTABLISHED)]);
     }
 }
 
 #[test]
 fn what_follows_the_answer_is_the_destinations() {
     let answer = format!("{ESTABLISHED}220 ready\r\n");
-    let said = through(&proxy("http://proxy"), &target(), &[hears(REQUEST), says(answer)]);
+    let said = through(&proxy("http://proxy"), &destination(), &[hears(REQUEST), says(answer)]);
     assert_eq!(said, b"220 ready\r\nwelcome.bye");
 }
 
@@ -63,7 +63,7 @@ fn any_2xx_opens_the_tunnel_and_has_no_body_whatever_it_says() {
         "HTTP/1.1 200 OK\r\nBad Name: x\r\n\r\n",
     ];
     for answer in answers {
-        let said = through(&proxy("http://proxy"), &target(), &[hears(REQUEST), says(answer)]);
+        let said = through(&proxy("http://proxy"), &destination(), &[hears(REQUEST), says(answer)]);
         assert_eq!(said, b"welcome.bye", "{answer}");
     }
 }
@@ -102,7 +102,7 @@ fn a_407_says_whether_credentials_were_missing_or_wrong() {
     assert_eq!(refused_with(answer).1, "it requires credentials (HTTP status 407)");
 
     let request = format!("{}\r\nProxy-Authorization: Basic dTpw\r\n\r\n", REQUEST.trim_end());
-    let (_, detail) = refused(&proxy("http://u:p@proxy"), &target(), &[hears(request), says(answer)]);
+    let (_, detail) = refused(&proxy("http://u:p@proxy"), &destination(), &[hears(request), says(answer)]);
     assert_eq!(detail, "it refuses these credentials (HTTP status 407)");
 }
 
@@ -128,6 +128,6 @@ fn what_is_no_answer_is_a_failure_of_the_attempt() {
 #[test]
 fn a_proxy_that_closes_at_once_is_a_failure_of_the_attempt() {
     let proxy = proxy("http://proxy");
-    assert_eq!(refused(&proxy, &target(), &[hears(REQUEST)]).0, ProxyProblem::Failed);
-    assert_eq!(refused(&proxy, &target(), &[]).0, ProxyProblem::Failed);
+    assert_eq!(refused(&proxy, &destination(), &[hears(REQUEST)]).0, ProxyProblem::Failed);
+    assert_eq!(refused(&proxy, &destination(), &[]).0, ProxyProblem::Failed);
 }

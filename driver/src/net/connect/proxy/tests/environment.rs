@@ -1,5 +1,5 @@
 use crate::net::connect::proxy::{Environment, ProxyError};
-use crate::request::Scheme;
+use crate::url::Scheme;
 
 fn environment(variables: &[(&str, &str)]) -> Result<Environment, ProxyError> {
     let value = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);

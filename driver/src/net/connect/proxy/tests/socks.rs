@@ -6,7 +6,7 @@ const NO_AUTH_OR_PASSWORD: &[u8] = &[5, 2, 0, 2];
 const REQUEST: &[u8] = b"\x05\x01\x00\x03\x0cfeed.example\x01\xbb";
 const GRANTED: &[u8] = &[5, 0, 0, 1, 0, 0, 0, 0, 0, 0];
 
-fn target() -> Target {
+fn destination() -> Destination {
     name("feed.example", 443)
 }
 
@@ -20,13 +20,13 @@ fn with_password() -> Proxy {
 
 /// The proxy lets everybody in and answers the request like this.
 fn refused_with(reply: &[u8]) -> (ProxyProblem, String) {
-    refused(&plain(), &target(), &[hears(NO_AUTH), says([5, 0]), hears(REQUEST), says(reply)])
+    refused(&plain(), &destination(), &[hears(NO_AUTH), says([5, 0]), hears(REQUEST), says(reply)])
 }
 
 #[test]
 fn a_tunnel_is_asked_for_by_name() {
     let steps = [hears(NO_AUTH), says([5, 0]), hears(REQUEST), says(GRANTED)];
-    assert_eq!(through(&plain(), &target(), &steps), b"welcome.bye");
+    assert_eq!(through(&plain(), &destination(), &steps), b"welcome.bye");
 }
 
 #[test]
@@ -39,9 +39,9 @@ fn addresses_go_as_such_even_if_they_came_as_names() {
         (name("2001:db8::1", 443), v6.as_slice()),
         (address("[2001:db8::1]:443"), v6.as_slice()),
     ];
-    for (target, request) in cases {
+    for (destination, request) in cases {
         let steps = [hears(NO_AUTH), says([5, 0]), hears(request), says(GRANTED)];
-        through(&plain(), &target, &steps);
+        through(&plain(), &destination, &steps);
     }
 }
 
@@ -55,7 +55,7 @@ fn the_proxys_own_address_may_be_of_any_kind() {
         // The destination speaks first, in the same breath.
         let reply = [granted, b"220 ready "].concat();
         let steps = [hears(NO_AUTH), says([5, 0]), hears(REQUEST), says(reply)];
-        assert_eq!(through(&plain(), &target(), &steps), b"220 ready welcome.bye");
+        assert_eq!(through(&plain(), &destination(), &steps), b"220 ready welcome.bye");
     }
 }
 
@@ -69,10 +69,10 @@ fn credentials_go_along_when_they_are_asked_for() {
         hears(REQUEST),
         says(GRANTED),
     ];
-    through(&with_password(), &target(), &steps);
+    through(&with_password(), &destination(), &steps);
 
     let not_asked_for = [hears(NO_AUTH_OR_PASSWORD), says([5, 0]), hears(REQUEST), says(GRANTED)];
-    through(&with_password(), &target(), &not_asked_for);
+    through(&with_password(), &destination(), &not_asked_for);
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn credentials_of_255_bytes_fit() {
     let sent = [b"\x01\xff", long.as_bytes(), b"\xff", long.as_bytes()].concat();
     let steps =
         [hears(NO_AUTH_OR_PASSWORD), says([5, 2]), hears(sent), says([1, 0]), hears(REQUEST), says(GRANTED)];
-    through(&proxy, &target(), &steps);
+    through(&proxy, &destination(), &steps);
 }
 
 #[test]
@@ -100,15 +100,15 @@ fn a_name_has_at_most_255_bytes() {
 #[test]
 fn refused_and_missing_credentials_are_told_apart() {
     let asked = [hears(NO_AUTH_OR_PASSWORD), says([5, 2]), hears(b"\x01\x05us er\x04pass"), says([1, 7])];
-    let wrong = refused(&with_password(), &target(), &asked);
+    let wrong = refused(&with_password(), &destination(), &asked);
     assert_eq!(wrong, (ProxyProblem::Credentials, "it refuses these credentials".to_owned()));
 
     for method in [0xff, 2] {
-        let missing = refused(&plain(), &target(), &[hears(NO_AUTH), says([5, method])]);
+        let missing = refused(&plain(), &destination(), &[hears(NO_AUTH), says([5, method])]);
         assert_eq!(missing, (ProxyProblem::Credentials, "it requires credentials".to_owned()));
     }
 
-    let other = refused(&with_password(), &target(), &[hears(NO_AUTH_OR_PASSWORD), says([5, 0xff])]);
+    let other = refused(&with_password(), &destination(), &[hears(NO_AUTH_OR_PASSWORD), says([5, 0xff])]);
     assert_eq!(other.0, ProxyProblem::Credentials);
 }
 
@@ -142,7 +142,7 @@ fn what_is_no_answer_is_a_failure_of_the_attempt() {
     let not_socks = (ProxyProblem::Failed, "what came back is not SOCKS5".to_owned());
     for greeting in [&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], &[4, 0], &[5, 1], &[5, 9]] {
         let steps = [hears(NO_AUTH), says(greeting)];
-        assert_eq!(refused(&plain(), &target(), &steps), not_socks, "{greeting:?}");
+        assert_eq!(refused(&plain(), &destination(), &steps), not_socks, "{greeting:?}");
     }
     for reply in [[4, 0, 0, 1], [5, 0, 1, 1], [5, 0, 0, 2]] {
         assert_eq!(refused_with(&reply), not_socks, "{reply:?}");
@@ -160,7 +160,7 @@ fn what_does_not_matter_is_not_looked_at() {
         hears(REQUEST),
         says([5, 0, 0, 3, 2, 0xff, 0xff, 0, 0]),
     ];
-    through(&with_password(), &target(), &steps);
+    through(&with_password(), &destination(), &steps);
 }
 
 #[test]
@@ -168,14 +168,14 @@ fn a_proxy_that_closes_midway_is_a_failure_of_the_attempt() {
     let closed =
         (ProxyProblem::Failed, "the connection was closed before the answer was complete".to_owned());
     let whole = [&[5, 0][..], GRANTED].concat();
-    assert_eq!(refused(&plain(), &target(), &[hears(NO_AUTH)]), closed);
-    assert_eq!(refused(&plain(), &target(), &[hears(NO_AUTH), says([5])]), closed);
+    assert_eq!(refused(&plain(), &destination(), &[hears(NO_AUTH)]), closed);
+    assert_eq!(refused(&plain(), &destination(), &[hears(NO_AUTH), says([5])]), closed);
     for len in 2..whole.len() {
         let mut steps = vec![hears(NO_AUTH), says([5, 0]), hears(REQUEST)];
         if len > 2 {
             steps.push(says(&whole[2..len]));
         }
-        assert_eq!(refused(&plain(), &target(), &steps), closed, "after {len} bytes");
+        assert_eq!(refused(&plain(), &destination(), &steps), closed, "after {len} bytes");
     }
-    assert_eq!(refused(&plain(), &target(), &[]).0, ProxyProblem::Failed);
+    assert_eq!(refused(&plain(), &destination(), &[]).0, ProxyProblem::Failed);
 }
