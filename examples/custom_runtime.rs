@@ -3,10 +3,10 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
-use std::{future::poll_fn, io, mem, net::TcpStream};
+use std::{future::PollFn, future::poll_fn, io, mem, net::TcpStream};
 
 use rustix::event::{PollFd, PollFlags, poll};
-use tidegate::driver::net::{Interest, Net, Readiness, SocketRuntime, StdStream};
+use tidegate::driver::net::{Interest, Net, Reactor, SocketRuntime, StdStream};
 use tidegate::{Connector, FeedBuilder};
 
 type Cause = Result<Instant, (Arc<TcpStream>, PollFlags)>;
@@ -41,7 +41,7 @@ fn block_on<T>(task: impl Future<Output = T>) -> T {
 
 struct Mine;
 
-impl Readiness for Mine {
+impl Reactor for Mine {
     fn wake_when(socket: &Arc<TcpStream>, interest: Interest, waker: &Waker) {
         let flags = if interest == Interest::Readable { PollFlags::IN } else { PollFlags::OUT };
         WAITING.lock().expect("one thread").push((waker.clone(), Err((socket.clone(), flags))));
@@ -50,17 +50,17 @@ impl Readiness for Mine {
 
 impl Net for Mine {
     type Stream = StdStream<Self>;
+    type Timer = PollFn<Box<dyn FnMut(&mut Context<'_>) -> Poll<()> + Send>>;
 
     async fn connected(socket: TcpStream) -> io::Result<StdStream<Self>> {
         StdStream::connected(socket).await
     }
-    async fn sleep(span: Duration) {
-        let at = Instant::now() + span;
-        let wait = |cx: &mut Context<'_>| {
+    fn timer(after: Duration) -> Self::Timer {
+        let at = Instant::now() + after;
+        poll_fn(Box::new(move |cx| {
             WAITING.lock().expect("one thread").push((cx.waker().clone(), Ok(at)));
             if Instant::now() < at { Poll::Pending } else { Poll::Ready(()) }
-        };
-        poll_fn(wait).await;
+        }))
     }
     async fn unblock<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
         work() // Name lookups: with threads, on another one.

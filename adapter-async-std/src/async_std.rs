@@ -5,15 +5,14 @@ use std::io;
 
 use futures_io::{AsyncRead, AsyncWrite};
 use tidegate_driver::FeedBuilder;
-use tidegate_driver::net::SocketRuntime;
 
 pub use tidegate_driver::net::names::*;
 
-pub use crate::{Alarm, Transport, connect_once};
-use crate::{AsyncIo, Spawner};
+use crate::{AsyncIoNet, Spawner};
+pub use crate::{WebSocket, connect_once};
 
-/// async-std as a runtime of feeds.
-pub type Runtime = SocketRuntime<AsyncIo<AsyncStd>>;
+/// Runs feeds on async-std.
+pub type SocketRuntime = tidegate_driver::net::SocketRuntime<AsyncIoNet<AsyncStd>>;
 
 /// Where spawned feeds run: async-std's global executor.
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,13 +36,13 @@ impl Spawner for AsyncStd {
 /// # Ok(())
 /// # }
 /// ```
-pub fn feed(url: impl AsRef<str>) -> FeedBuilder<Runtime> {
-    FeedBuilder::new(Runtime::default(), url)
+pub fn feed(url: impl AsRef<str>) -> FeedBuilder<SocketRuntime> {
+    FeedBuilder::new(SocketRuntime::default(), url)
 }
 
 /// A feed of `url` through a [`Connector`] of your own: TLS, limits, buffers, proxy.
-pub fn feed_with(connector: Connector, url: impl AsRef<str>) -> FeedBuilder<Runtime> {
-    FeedBuilder::new(Runtime::new(connector), url)
+pub fn feed_with(connector: Connector, url: impl AsRef<str>) -> FeedBuilder<SocketRuntime> {
+    FeedBuilder::new(SocketRuntime::new(connector), url)
 }
 
 /// A feed of `url` over streams that `open` returns for each attempt, such as a Unix socket. See [`FeedBuilder::over`].
@@ -64,7 +63,7 @@ pub fn feed_with(connector: Connector, url: impl AsRef<str>) -> FeedBuilder<Runt
 pub fn feed_over<F, Fut, S>(
     url: impl AsRef<str>,
     open: F,
-) -> FeedBuilder<Over<Runtime, tidegate_driver::net::Transport<S>>>
+) -> FeedBuilder<Over<SocketRuntime, tidegate_driver::net::WebSocket<S>>>
 where
     F: FnMut(ConnectRequest) -> Fut + Send + 'static,
     Fut: Future<Output = io::Result<S>> + Send + 'static,

@@ -32,11 +32,5 @@ pub mod async_std;
 #[cfg(feature = "smol")]
 pub mod smol;
 
-pub use net::{AsyncIo, Spawner, connect_once};
+pub use net::{AsyncIoNet, Spawner, WebSocket, connect_once};
 pub use tidegate_driver::net::names::*;
-
-/// The timer of a feed.
-pub type Alarm = tidegate_driver::net::SleepAlarm;
-
-/// One open WebSocket connection on a socket of async-io's; see [`tidegate_driver::net::Transport`].
-pub type Transport = tidegate_driver::net::Transport<async_io::Async<std::net::TcpStream>>;

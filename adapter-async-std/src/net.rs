@@ -1,4 +1,4 @@
-//! The network's side of async-io, which smol and async-std have in common: all but where tasks run.
+//! async-io's sockets and timers, which smol and async-std have in common.
 
 use std::io;
 use std::net::TcpStream;
@@ -9,20 +9,22 @@ use tidegate_driver::ConnectRequest;
 use tidegate_driver::core::Failure;
 use tidegate_driver::net::{Connector, Net, SpawnNet};
 
-use crate::Transport;
+/// One open WebSocket connection on a socket of async-io's; see [`tidegate_driver::net::WebSocket`].
+pub type WebSocket = tidegate_driver::net::WebSocket<Async<TcpStream>>;
 
-/// Where the tasks of spawned feeds run.
+/// async-io, as far as a [`SocketRuntime`](tidegate_driver::net::SocketRuntime) needs it. Spawned feeds run on `S`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AsyncIoNet<S>(pub(crate) S);
+
+/// An executor for the tasks of spawned feeds.
 pub trait Spawner: Clone + Default + Send + Unpin + 'static {
     /// Runs `task` to its end, detached.
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static);
 }
 
-/// async-io, whose sockets and timers have a thread of their own, with a place for tasks beside it.
-#[derive(Clone, Debug, Default)]
-pub struct AsyncIo<S>(pub(crate) S);
-
-impl<S: Send + Unpin + 'static> Net for AsyncIo<S> {
+impl<S: Send + Unpin + 'static> Net for AsyncIoNet<S> {
     type Stream = Async<TcpStream>;
+    type Timer = Timer;
 
     async fn connected(socket: TcpStream) -> io::Result<Self::Stream> {
         let stream = Async::new_nonblocking(socket)?;
@@ -33,8 +35,8 @@ impl<S: Send + Unpin + 'static> Net for AsyncIo<S> {
         }
     }
 
-    async fn sleep(span: Duration) {
-        Timer::after(span).await;
+    fn timer(after: Duration) -> Timer {
+        Timer::after(after)
     }
 
     async fn unblock<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
@@ -42,7 +44,7 @@ impl<S: Send + Unpin + 'static> Net for AsyncIo<S> {
     }
 }
 
-impl<S: Spawner> SpawnNet for AsyncIo<S> {
+impl<S: Spawner> SpawnNet for AsyncIoNet<S> {
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.0.spawn(task);
     }
@@ -51,12 +53,12 @@ impl<S: Spawner> SpawnNet for AsyncIo<S> {
 /// Makes one connection, without recovery: when it ends, it has ended.
 ///
 /// # Errors
-/// What went wrong on the way; [`Failure::ConnectTimeout`] if it took longer than `timeout`, the whole of it: name
-/// lookup, TCP, proxy, TLS and the upgrade (C3).
+/// Why there is no connection; [`Failure::ConnectTimeout`] if it took longer than `timeout`, which bounds name lookup, TCP,
+/// proxy, TLS and the upgrade together (C3).
 pub async fn connect_once(
     request: ConnectRequest,
     connector: &Connector,
     timeout: Duration,
-) -> Result<Transport, Failure> {
-    tidegate_driver::net::connect_once::<AsyncIo<()>>(request, connector, timeout).await
+) -> Result<WebSocket, Failure> {
+    tidegate_driver::net::connect_once::<AsyncIoNet<()>>(request, connector, timeout).await
 }

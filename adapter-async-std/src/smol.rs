@@ -6,15 +6,14 @@ use std::sync::{Arc, Weak};
 use futures_io::{AsyncRead, AsyncWrite};
 use smol::Executor;
 use tidegate_driver::FeedBuilder;
-use tidegate_driver::net::SocketRuntime;
 
 pub use tidegate_driver::net::names::*;
 
-pub use crate::{Alarm, Transport, connect_once};
-use crate::{AsyncIo, Spawner};
+use crate::{AsyncIoNet, Spawner};
+pub use crate::{WebSocket, connect_once};
 
-/// smol as a runtime of feeds.
-pub type Runtime = SocketRuntime<AsyncIo<Smol>>;
+/// Runs feeds on smol.
+pub type SocketRuntime = tidegate_driver::net::SocketRuntime<AsyncIoNet<Smol>>;
 
 /// Where spawned feeds run: on smol's global executor, or on one of the application's own.
 #[derive(Clone, Debug, Default)]
@@ -50,8 +49,8 @@ impl Spawner for Smol {
 /// let executor = Arc::new(smol::Executor::new());
 /// let runtime = runtime_on(&executor, Connector::default());
 /// ```
-pub fn runtime_on(executor: &Arc<Executor<'static>>, connector: Connector) -> Runtime {
-    Runtime::with_net(AsyncIo(Smol(Some(Arc::downgrade(executor)))), connector)
+pub fn runtime_on(executor: &Arc<Executor<'static>>, connector: Connector) -> SocketRuntime {
+    SocketRuntime::with_net(AsyncIoNet(Smol(Some(Arc::downgrade(executor)))), connector)
 }
 
 /// A feed of `url`, a `ws` or `wss` URL, with the default [`Connector`].
@@ -65,13 +64,13 @@ pub fn runtime_on(executor: &Arc<Executor<'static>>, connector: Connector) -> Ru
 /// # Ok(())
 /// # }
 /// ```
-pub fn feed(url: impl AsRef<str>) -> FeedBuilder<Runtime> {
-    FeedBuilder::new(Runtime::default(), url)
+pub fn feed(url: impl AsRef<str>) -> FeedBuilder<SocketRuntime> {
+    FeedBuilder::new(SocketRuntime::default(), url)
 }
 
 /// A feed of `url` through a [`Connector`] of your own: TLS, limits, buffers, proxy.
-pub fn feed_with(connector: Connector, url: impl AsRef<str>) -> FeedBuilder<Runtime> {
-    FeedBuilder::new(Runtime::new(connector), url)
+pub fn feed_with(connector: Connector, url: impl AsRef<str>) -> FeedBuilder<SocketRuntime> {
+    FeedBuilder::new(SocketRuntime::new(connector), url)
 }
 
 /// A feed of `url` over streams that `open` returns for each attempt, such as a Unix socket. See [`FeedBuilder::over`].
@@ -92,7 +91,7 @@ pub fn feed_with(connector: Connector, url: impl AsRef<str>) -> FeedBuilder<Runt
 pub fn feed_over<F, Fut, S>(
     url: impl AsRef<str>,
     open: F,
-) -> FeedBuilder<Over<Runtime, tidegate_driver::net::Transport<S>>>
+) -> FeedBuilder<Over<SocketRuntime, tidegate_driver::net::WebSocket<S>>>
 where
     F: FnMut(ConnectRequest) -> Fut + Send + 'static,
     Fut: Future<Output = io::Result<S>> + Send + 'static,

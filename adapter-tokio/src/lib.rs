@@ -1,6 +1,6 @@
 //! `tidegate` on tokio: its clock and timer, its sockets, TLS through rustls, and WebSocket connections.
 //!
-//! [`Runtime`] is the runtime that feeds run on, and [`Connector`] says how connections are made. A single connection,
+//! [`SocketRuntime`] is the runtime that feeds run on, and [`Connector`] says how connections are made. A single connection,
 //! without a feed around it:
 //!
 //! ```no_run
@@ -32,14 +32,9 @@
 //! - `ring` (default), `aws-lc-rs`: which cryptography TLS uses; with both, `ring`.
 //! - `metrics`: see `tidegate_driver`.
 
-mod feed;
 mod net;
-mod runtime;
+mod tokio;
 
-pub use feed::{connect_once, feed, feed_over, feed_with};
-pub use net::TokioNet;
-pub use runtime::{Alarm, Runtime};
+pub use self::tokio::{SocketRuntime, feed, feed_over, feed_with};
+pub use net::{TokioNet, WebSocket, connect_once};
 pub use tidegate_driver::net::names::*;
-
-/// One open WebSocket connection on a socket of tokio's; see [`tidegate_driver::net::Transport`].
-pub type Transport = tidegate_driver::net::Transport<tokio_util::compat::Compat<tokio::net::TcpStream>>;

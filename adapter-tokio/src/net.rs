@@ -1,20 +1,26 @@
-//! tokio's side of the network: sockets, a timer, threads that may block.
+//! tokio's sockets, clock, timers and blocking threads.
 
 use std::io;
 use std::panic::resume_unwind;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tidegate_driver::net::Net;
+use tidegate_driver::ConnectRequest;
+use tidegate_driver::core::Failure;
+use tidegate_driver::net::{Connector, Net, SpawnNet};
 use tokio::net::TcpStream;
-use tokio::task::spawn_blocking;
+use tokio::time::Sleep;
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 
-/// The network's side of tokio.
-#[derive(Debug)]
+/// One open WebSocket connection on a socket of tokio's; see [`tidegate_driver::net::WebSocket`].
+pub type WebSocket = tidegate_driver::net::WebSocket<Compat<TcpStream>>;
+
+/// tokio, as far as a [`SocketRuntime`](crate::SocketRuntime) needs it. Its clock can be paused in tests.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct TokioNet;
 
 impl Net for TokioNet {
     type Stream = Compat<TcpStream>;
+    type Timer = Sleep;
 
     async fn connected(socket: std::net::TcpStream) -> io::Result<Self::Stream> {
         let stream = TcpStream::from_std(socket)?;
@@ -25,12 +31,16 @@ impl Net for TokioNet {
         }
     }
 
-    async fn sleep(span: Duration) {
-        tokio::time::sleep(span).await;
+    fn now() -> Instant {
+        tokio::time::Instant::now().into_std()
+    }
+
+    fn timer(after: Duration) -> Sleep {
+        tokio::time::sleep(after)
     }
 
     async fn unblock<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-        match spawn_blocking(work).await {
+        match tokio::task::spawn_blocking(work).await {
             Ok(done) => done,
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => resume_unwind(panic),
@@ -39,4 +49,26 @@ impl Net for TokioNet {
             },
         }
     }
+}
+
+impl SpawnNet for TokioNet {
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        tokio::spawn(task);
+    }
+}
+
+/// Makes one connection, without recovery: when it ends, it has ended.
+///
+/// # Errors
+/// Why there is no connection; [`Failure::ConnectTimeout`] if it took longer than `timeout`, which bounds name lookup, TCP,
+/// proxy, TLS and the upgrade together (C3).
+///
+/// # Panics
+/// Outside of a tokio runtime whose I/O and time are enabled.
+pub async fn connect_once(
+    request: ConnectRequest,
+    connector: &Connector,
+    timeout: Duration,
+) -> Result<WebSocket, Failure> {
+    tidegate_driver::net::connect_once::<TokioNet>(request, connector, timeout).await
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::header::AUTHORIZATION;
-use tidegate::tokio::{Connector, Limits, Proxy, Runtime, TlsOptions};
+use tidegate::tokio::{Connector, Limits, Proxy, SocketRuntime, TlsOptions};
 use tidegate::{BuildError, Config, ConfigBuilder, Feed, FeedBuilder, FeedHandle, Phase, Spawned};
 use tokio::time::timeout;
 
@@ -66,7 +66,7 @@ fn start(args: &TailArgs, reporter: &Reporter) -> Result<Feed<Spawned<Entry>>, S
     let frames = args.send.iter().map(|text| frame(text)).collect::<Result<_, _>>();
     let handler = Numbered { frames: frames.map_err(|why| format!("--send: {why}"))? };
     let headers = headers(args)?;
-    let runtime = Runtime::new(connector(args)?);
+    let runtime = SocketRuntime::new(connector(args)?);
     let builder = FeedBuilder::new(runtime, args.url.as_str());
     let mut builder = headers
         .into_iter()

@@ -1,29 +1,28 @@
-//! What the adapters for real runtimes share: everything from a URL to frames, over any sockets.
+//! The common part of the adapters for real runtimes: everything from a URL to frames, over any sockets.
 //!
-//! An adapter brings [`Net`]: sockets, a timer, threads that may block. Here are the rest: the race between the addresses of
-//! a host, proxies, TLS through rustls, the HTTP upgrade with its redirects, and WebSocket framing. Unfragmented messages are
-//! read here; tungstenite reads all other frames, and writes.
+//! An adapter implements [`Net`]: sockets, a clock, timers, threads that may block. This module has the rest: the race
+//! between the addresses of a host, proxies, TLS through rustls, the HTTP upgrade with its redirects, and WebSocket framing.
+//! Unfragmented messages are read here; tungstenite reads all other frames, and writes.
 //!
 //! | to change | open |
 //! |---|---|
-//! | what an adapter must bring | `net/platform.rs` |
-//! | a runtime made of that | `net/runtime.rs` |
-//! | the standard library's sockets as streams | `net/std_stream.rs` |
+//! | what an adapter must implement, the standard library's sockets as streams | `net/platform.rs` |
+//! | the runtime made of that, and the builder's options for it | `net/runtime.rs` |
+//! | options of connections | `net/connect/connector.rs`, `net/limits.rs`, `net/tls/options.rs` |
 //! | the order of steps, and redirects | `net/connect/dial.rs`, `net/connect/redirect.rs` |
-//! | what applications can set | `net/builder.rs`, `net/connect/connector.rs`, `net/limits.rs`, `net/tls/options.rs` |
-//! | connections that the application opens | `net/over.rs`, `net/over/tungstenite.rs` |
+//! | the addresses of a host, and which is used | `net/connect/hosts.rs`, `net/connect/eyeballs.rs` |
 //! | options of TCP | `net/connect/tcp.rs` |
-//! | the addresses of a host, and which is taken | `net/connect/hosts.rs`, `net/connect/eyeballs.rs` |
 //! | proxies, and those of the environment | `net/connect/proxy.rs` |
 //! | TLS's configuration, and why TLS failed | `net/tls/config.rs`, `net/tls/failure.rs` |
-//! | the HTTP upgrade, and what a refusal says | `net/http/handshake.rs` and its neighbors |
+//! | the HTTP upgrade, and what a refusal says | `net/http/handshake.rs`, `head.rs`, `answer.rs` and `body.rs` beside it |
+//! | connections that the application opens | `net/over.rs`, `net/over/tungstenite.rs` |
 //! | frames | `net/transport.rs`, `net/message.rs`; how they are read: `net/buffer.rs`, `net/header.rs`, `net/blocking.rs`, `net/memory.rs`, `net/shared.rs` |
-//! | how errors of a connection are told | `net/failure.rs` |
+//! | bytes below the frames | `net/socket.rs` |
+//! | how errors of an open connection are reported | `net/failure.rs` |
 //! | what the fuzz targets reach | `net/fuzzing.rs` |
 
 mod blocking;
 mod buffer;
-mod builder;
 mod connect;
 mod failure;
 #[cfg(fuzzing)]
@@ -38,11 +37,9 @@ mod platform;
 mod runtime;
 mod shared;
 mod socket;
-mod std_stream;
 mod tls;
 mod transport;
 
-pub use builder::Networked;
 pub use connect::connector::Connector;
 pub use connect::dial::connect_once;
 pub use connect::proxy::{Proxy, ProxyError};
@@ -51,11 +48,10 @@ pub use limits::{LimitError, Limits};
 pub use over::Over;
 #[cfg(feature = "tungstenite")]
 pub use over::tungstenite::TungsteniteTransport;
-pub use platform::{Net, SpawnNet};
-pub use runtime::{SleepAlarm, SocketRuntime};
-pub use std_stream::{Interest, Readiness, StdStream};
+pub use platform::{Interest, Net, Reactor, SpawnNet, StdStream};
+pub use runtime::{Networked, SocketAlarm, SocketRuntime};
 pub use tls::options::{TlsError, TlsOptions};
-pub use transport::Transport;
+pub use transport::WebSocket;
 #[cfg(feature = "tungstenite")]
 pub use tungstenite;
 

@@ -5,28 +5,29 @@
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::pin::pin;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{self, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Waker};
 use std::thread;
 use std::time::Duration;
 
+use futures_channel::oneshot::{self, Receiver};
 use futures_executor::block_on;
 use futures_util::{AsyncReadExt, AsyncWriteExt, SinkExt, StreamExt};
 use socket2::{Domain, SockRef, Socket, Type};
 use tidegate_driver::core::{CloseFrame, Failure, Frame};
 use tidegate_driver::net::{
-    Connector, Interest, Net, Proxy, Readiness, SocketRuntime, StdStream, Transport, connect_once,
+    Connector, Interest, Net, Proxy, Reactor, SocketRuntime, StdStream, WebSocket, connect_once,
 };
 use tidegate_driver::{Alarm, ConnectRequest, Runtime};
-use tungstenite::{Message as Said, WebSocket};
+use tungstenite::{Message as Said, WebSocket as Peer};
 
 const WAIT: Duration = Duration::from_secs(20);
 
 /// Wakes at once whoever waits for a socket, which readiness may do at any time.
 struct Eager;
 
-impl Readiness for Eager {
+impl Reactor for Eager {
     fn wake_when(_: &Arc<TcpStream>, _: Interest, waker: &Waker) {
         thread::yield_now();
         waker.wake_by_ref();
@@ -35,19 +36,20 @@ impl Readiness for Eager {
 
 impl Net for Eager {
     type Stream = StdStream<Self>;
+    type Timer = Receiver<()>;
 
     async fn connected(socket: TcpStream) -> io::Result<StdStream<Self>> {
         StdStream::connected(socket).await
     }
 
-    async fn sleep(span: Duration) {
-        let (done, over) = futures_channel::oneshot::channel();
+    fn timer(after: Duration) -> Self::Timer {
+        let (done, over) = oneshot::channel();
         thread::spawn(move || {
-            thread::sleep(span);
+            thread::sleep(after);
             // Nobody may be waiting any more.
             let _ = done.send(());
         });
-        let _ = over.await;
+        over
     }
 
     async fn unblock<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
@@ -57,8 +59,8 @@ impl Net for Eager {
 
 /// A server that says, once it is over, what became of its one connection.
 fn server<T: Send + 'static>(
-    talk: impl FnOnce(WebSocket<TcpStream>) -> T + Send + 'static,
-) -> (SocketAddr, Receiver<T>) {
+    talk: impl FnOnce(Peer<TcpStream>) -> T + Send + 'static,
+) -> (SocketAddr, mpsc::Receiver<T>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let (sender, told) = channel();
     let address = listener.local_addr().unwrap();
@@ -70,7 +72,7 @@ fn server<T: Send + 'static>(
     (address, told)
 }
 
-async fn connect(address: SocketAddr, connector: Connector) -> Result<Transport<StdStream<Eager>>, Failure> {
+async fn connect(address: SocketAddr, connector: Connector) -> Result<WebSocket<StdStream<Eager>>, Failure> {
     let request = ConnectRequest::new(format!("ws://{address}/")).unwrap();
     connect_once::<Eager>(request, &connector.no_proxy(), WAIT).await
 }
@@ -170,7 +172,7 @@ static ASKED: Mutex<Vec<Interest>> = Mutex::new(Vec::new());
 /// Notes what is waited for, and never wakes.
 struct Patient;
 
-impl Readiness for Patient {
+impl Reactor for Patient {
     fn wake_when(_: &Arc<TcpStream>, interest: Interest, _: &Waker) {
         ASKED.lock().unwrap_or_else(PoisonError::into_inner).push(interest);
     }
@@ -205,6 +207,7 @@ struct Looking;
 
 impl Net for Looking {
     type Stream = StdStream<Eager>;
+    type Timer = Receiver<()>;
 
     async fn connected(socket: TcpStream) -> io::Result<Self::Stream> {
         let seen = SockRef::from(&socket);
@@ -212,8 +215,8 @@ impl Net for Looking {
         Err(io::Error::other(format!("nodelay {}, keepalive {keepalive:?}", seen.tcp_nodelay()?)))
     }
 
-    async fn sleep(span: Duration) {
-        Eager::sleep(span).await;
+    fn timer(after: Duration) -> Self::Timer {
+        Eager::timer(after)
     }
 
     async fn unblock<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {

@@ -45,7 +45,7 @@ pub(crate) type Received = std::result::Result<Message, Error>;
 pub(crate) struct Tokio;
 
 impl Platform for Tokio {
-    type Runtime = tidegate::tokio::Runtime;
+    type Runtime = tidegate::tokio::SocketRuntime;
 
     fn block_on(main: impl Future<Output = Result<()>>) -> Result<()> {
         let mut builder = match std::env::var(FLAVOR).as_deref() {
@@ -75,7 +75,7 @@ impl Platform for Tokio {
 pub(crate) struct Smol;
 
 impl Platform for Smol {
-    type Runtime = tidegate::smol::Runtime;
+    type Runtime = tidegate::smol::SocketRuntime;
 
     fn block_on(main: impl Future<Output = Result<()>>) -> Result<()> {
         smol::block_on(main)
@@ -101,7 +101,7 @@ impl Platform for Smol {
 pub(crate) struct AsyncStd;
 
 impl Platform for AsyncStd {
-    type Runtime = tidegate::async_std::Runtime;
+    type Runtime = tidegate::async_std::SocketRuntime;
 
     fn block_on(main: impl Future<Output = Result<()>>) -> Result<()> {
         async_std::task::block_on(main)

@@ -1,5 +1,6 @@
 //! A server that is a stream in memory, and a runtime's network that connects to it: no system calls, no other process.
 
+use std::future::{Pending, pending};
 use std::io;
 use std::net::TcpStream;
 use std::pin::Pin;
@@ -25,14 +26,15 @@ pub(crate) struct MemoryNet;
 
 impl Net for MemoryNet {
     type Stream = MemoryStream;
+    type Timer = Pending<()>;
 
     async fn connected(_socket: TcpStream) -> io::Result<MemoryStream> {
         Ok(MemoryStream::new())
     }
 
-    /// For ever: the scenarios are over before anything is due.
-    async fn sleep(_span: Duration) {
-        std::future::pending().await
+    /// Never ready: the scenarios are over before anything is due.
+    fn timer(_after: Duration) -> Self::Timer {
+        pending()
     }
 
     async fn unblock<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {

@@ -13,7 +13,7 @@ use super::connect::proxy::{Destination, Proxy};
 use super::connect::redirect;
 use super::http::handshake::{self, upgrade};
 use super::socket::{Prefixed, Socket};
-use super::transport::Transport;
+use super::transport::WebSocket;
 use crate::request::ConnectRequest;
 use crate::secrets::Secrets;
 
@@ -21,15 +21,15 @@ use crate::secrets::Secrets;
 #[derive(Debug)]
 pub enum Outcome<S> {
     /// An open connection.
-    Open(Transport<S>),
+    Open(WebSocket<S>),
     /// The request that a redirect leads to.
     Redirect(ConnectRequest),
 }
 
 /// A connection that has been upgraded: all that `stream` gives are frames.
-pub fn open<S: AsyncRead + AsyncWrite + Unpin>(connector: &Connector, stream: S) -> Transport<S> {
+pub fn open<S: AsyncRead + AsyncWrite + Unpin>(connector: &Connector, stream: S) -> WebSocket<S> {
     let socket = Prefixed::new(Bytes::new(), Socket::Plain(Prefixed::new(Bytes::new(), stream)));
-    Transport::new(socket, connector.framing(), None, Secrets::default())
+    WebSocket::new(socket, connector.framing(), None, Secrets::default())
 }
 
 /// One round of an attempt, as it goes once TCP is connected: through the proxy if there is one, then the upgrade.
@@ -49,7 +49,7 @@ pub async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
     let (secrets, body_timeout) = (Secrets::of(request), std::future::pending());
     match upgrade(request, &secrets, Socket::Plain(stream), body_timeout).await? {
         handshake::Outcome::Upgraded(socket, subprotocol) => {
-            Ok(Outcome::Open(Transport::new(socket, connector.framing(), subprotocol, secrets)))
+            Ok(Outcome::Open(WebSocket::new(socket, connector.framing(), subprotocol, secrets)))
         }
         handshake::Outcome::Redirect(location) => redirect::follow(request, &location).map(Outcome::Redirect),
     }

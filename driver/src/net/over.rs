@@ -9,12 +9,12 @@ use bytes::Bytes;
 use futures_io::{AsyncRead, AsyncWrite};
 use tidegate_core::{Failure, FrameHandler, Timestamp};
 
-use super::builder::Networked;
 use super::connect::connector::Connector;
 use super::connect::dial::dial_over;
 use super::failure;
+use super::runtime::Networked;
 use super::socket::Prefixed;
-use super::transport::Transport;
+use super::transport::WebSocket;
 use crate::builder::FeedBuilder;
 use crate::request::ConnectRequest;
 use crate::runtime::{Runtime, Spawn};
@@ -78,7 +78,7 @@ impl<R: Spawn, T: crate::Transport + 'static> Spawn for Over<R, T> {
     }
 }
 
-impl<R, S> Networked for Over<R, Transport<S>>
+impl<R, S> Networked for Over<R, WebSocket<S>>
 where
     R: Networked,
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -126,14 +126,14 @@ impl<R: Networked, H: FrameHandler> FeedBuilder<R, H> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn over<F, Fut, S>(self, open: F) -> FeedBuilder<Over<R, Transport<S>>, H>
+    pub fn over<F, Fut, S>(self, open: F) -> FeedBuilder<Over<R, WebSocket<S>>, H>
     where
         F: FnMut(ConnectRequest) -> Fut + Send + 'static,
         Fut: Future<Output = io::Result<S>> + Send + 'static,
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let open = Arc::new(Mutex::new(open));
-        let connect = move |runtime: &R, request| -> Connecting<Transport<S>> {
+        let connect = move |runtime: &R, request| -> Connecting<WebSocket<S>> {
             let (connector, open) = (Arc::clone(runtime.connector()), Arc::clone(&open));
             let open = move |request| {
                 let opening = call(&open, request);

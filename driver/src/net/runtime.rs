@@ -1,17 +1,19 @@
-//! A whole runtime from a [`Net`]: the system's clock, and alarms made of its timer.
+//! A whole runtime made of a [`Net`], and the options of a feed's builder that concern its connections.
 
-use std::fmt;
+use std::fmt::{self, Display};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use tidegate_core::{Failure, Timestamp};
+use tidegate_core::{Failure, FrameHandler, Timestamp};
 
-use super::builder::Networked;
 use super::connect::connector::Connector;
+use super::connect::proxy::Proxy;
 use super::platform::{Net, SpawnNet};
-use super::transport::Transport;
+use super::tls::options::TlsOptions;
+use super::transport::WebSocket;
+use crate::builder::{BuildError, FeedBuilder};
 use crate::request::ConnectRequest;
 use crate::runtime::{Alarm, Runtime, Spawn};
 
@@ -24,16 +26,16 @@ pub struct SocketRuntime<N> {
 }
 
 impl<N: Net + Default> SocketRuntime<N> {
-    /// A runtime that connects through `connector`. Its time starts now.
+    /// Creates a runtime that connects through `connector`. Its time starts now.
     pub fn new(connector: impl Into<Arc<Connector>>) -> Self {
         Self::with_net(N::default(), connector)
     }
 }
 
 impl<N: Net> SocketRuntime<N> {
-    /// As [`new`](Self::new), for a [`Net`] with something to it.
+    /// As [`new`](Self::new), with a [`Net`] that is not its type's default.
     pub fn with_net(net: N, connector: impl Into<Arc<Connector>>) -> Self {
-        Self { net, connector: connector.into(), origin: Instant::now() }
+        Self { net, connector: connector.into(), origin: N::now() }
     }
 }
 
@@ -51,16 +53,16 @@ impl<N> fmt::Debug for SocketRuntime<N> {
 }
 
 impl<N: Net> Runtime for SocketRuntime<N> {
-    type Alarm = SleepAlarm;
-    type Transport = Transport<N::Stream>;
+    type Alarm = SocketAlarm<N>;
+    type Transport = WebSocket<N::Stream>;
 
     fn now(&self) -> Timestamp {
-        let nanos = self.origin.elapsed().as_nanos();
+        let nanos = elapsed::<N>(self.origin).as_nanos();
         Timestamp::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 
-    fn alarm(&self) -> SleepAlarm {
-        SleepAlarm { origin: self.origin, start: |span| Box::pin(N::sleep(span)), sleep: None }
+    fn alarm(&self) -> SocketAlarm<N> {
+        SocketAlarm { origin: self.origin, timer: None }
     }
 
     fn connect(
@@ -69,6 +71,55 @@ impl<N: Net> Runtime for SocketRuntime<N> {
     ) -> impl Future<Output = Result<Self::Transport, Failure>> + Send + 'static {
         Arc::clone(&self.connector).connect::<N>(request)
     }
+}
+
+impl<N: SpawnNet> Spawn for SocketRuntime<N> {
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.net.spawn(task);
+    }
+}
+
+/// The alarm of a [`SocketRuntime`]: a new timer of the [`Net`] each time it is set.
+pub struct SocketAlarm<N: Net> {
+    origin: Instant,
+    /// None while it is not set.
+    timer: Option<Pin<Box<N::Timer>>>,
+}
+
+impl<N: Net> fmt::Debug for SocketAlarm<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SocketAlarm").field("set", &self.timer.is_some()).finish_non_exhaustive()
+    }
+}
+
+impl<N: Net> Alarm for SocketAlarm<N> {
+    fn set(&mut self, at: Timestamp) {
+        let after = Duration::from_nanos(at.as_nanos()).saturating_sub(elapsed::<N>(self.origin));
+        self.timer = Some(Box::pin(N::timer(after)));
+    }
+
+    fn poll_ring(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(timer) = &mut self.timer else { return Poll::Pending };
+        ready!(timer.as_mut().poll(cx));
+        self.timer = None;
+        Poll::Ready(())
+    }
+}
+
+fn elapsed<N: Net>(origin: Instant) -> Duration {
+    N::now().saturating_duration_since(origin)
+}
+
+/// A runtime that connects through a [`Connector`].
+pub trait Networked: Runtime {
+    /// The runtime's sockets, clock and timers.
+    type Net: Net;
+
+    /// Returns the connector.
+    fn connector(&self) -> &Arc<Connector>;
+
+    /// Returns the connector, to be changed before the feed starts.
+    fn connector_mut(&mut self) -> &mut Connector;
 }
 
 impl<N: Net> Networked for SocketRuntime<N> {
@@ -83,38 +134,33 @@ impl<N: Net> Networked for SocketRuntime<N> {
     }
 }
 
-impl<N: SpawnNet> Spawn for SocketRuntime<N> {
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.net.spawn(task);
-    }
-}
-
-type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-/// An alarm that sleeps anew whenever it is set.
-pub struct SleepAlarm {
-    origin: Instant,
-    start: fn(Duration) -> Sleep,
-    /// None while it is not set.
-    sleep: Option<Sleep>,
-}
-
-impl fmt::Debug for SleepAlarm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SleepAlarm").field("set", &self.sleep.is_some()).finish_non_exhaustive()
-    }
-}
-
-impl Alarm for SleepAlarm {
-    fn set(&mut self, at: Timestamp) {
-        let at = Duration::from_nanos(at.as_nanos());
-        self.sleep = Some((self.start)(at.saturating_sub(self.origin.elapsed())));
+impl<R: Networked, H: FrameHandler> FeedBuilder<R, H> {
+    /// Replaces everything that was set so far about how connections are made.
+    pub fn connector(self, connector: Connector) -> Self {
+        self.change(|_| Ok::<_, BuildError>(connector))
     }
 
-    fn poll_ring(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(sleep) = &mut self.sleep else { return Poll::Pending };
-        ready!(sleep.as_mut().poll(cx));
-        self.sleep = None;
-        Poll::Ready(())
+    /// Connects through this proxy, whatever the environment says: a [`Proxy`], or its URL. See [`Connector::proxy`].
+    pub fn proxy(self, proxy: impl TryInto<Proxy, Error: Display>) -> Self {
+        self.change(|connector| proxy.try_into().map(|proxy| connector.proxy(proxy)))
+    }
+
+    /// Connects through no proxy, whatever the environment says.
+    pub fn no_proxy(self) -> Self {
+        self.change(|connector| Ok::<_, BuildError>(connector.no_proxy()))
+    }
+
+    /// Replaces the options of TLS. See [`Connector::tls`].
+    pub fn tls(self, options: TlsOptions) -> Self {
+        self.change(|connector| connector.tls(options))
+    }
+
+    fn change<E: Display>(self, change: impl FnOnce(Connector) -> Result<Connector, E>) -> Self {
+        self.change_runtime(|runtime| {
+            let connector = runtime.connector_mut();
+            let changed = change(connector.clone());
+            *connector = changed.map_err(|error| BuildError::Network { detail: error.to_string() })?;
+            Ok(())
+        })
     }
 }

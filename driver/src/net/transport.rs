@@ -43,12 +43,12 @@ const TUNGSTENITE: usize = 1024;
 /// task that polled last is the one that is woken. Of the pongs that cannot be written the newest is kept. Text is sent as it
 /// is, without a check that it is UTF-8. A frame of more than 64 MiB is not sent ([`Failure::Io`]). Dropping it drops the
 /// socket.
-pub struct Transport<S> {
+pub struct WebSocket<S> {
     frames: Frames<Socket<Prefixed<S>>>,
     subprotocol: Option<String>,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     pub(crate) fn new(
         socket: Prefixed<Socket<Prefixed<S>>>,
         framing: Framing,
@@ -65,19 +65,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
     }
 }
 
-impl<S> fmt::Debug for Transport<S> {
+impl<S> fmt::Debug for WebSocket<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Transport").field("close", &self.frames.close).finish_non_exhaustive()
+        f.debug_struct("WebSocket").field("close", &self.frames.close).finish_non_exhaustive()
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> crate::Transport for Transport<S> {
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> crate::Transport for WebSocket<S> {
     fn bytes_read(&self) -> u64 {
         self.frames.socket.bytes_read()
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Stream for Transport<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> Stream for WebSocket<S> {
     type Item = Result<Frame, Failure>;
 
     #[inline]
@@ -86,7 +86,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream for Transport<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Sink<Frame> for Transport<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> Sink<Frame> for WebSocket<S> {
     type Error = Failure;
 
     fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
@@ -126,7 +126,7 @@ impl Framing {
     }
 }
 
-/// [`Transport`] over any stream.
+/// [`WebSocket`] over any stream.
 struct Frames<S> {
     socket: S,
     buffer: ReadBuffer,

@@ -15,8 +15,8 @@ pub struct AsyncStd;
 
 impl Adapter for AsyncStd {
     const NAME: &'static str = "async-std";
-    type Rt = tidegate::async_std::Runtime;
-    type Transport = tidegate::async_std::Transport;
+    type Rt = tidegate::async_std::SocketRuntime;
+    type Transport = tidegate::async_std::WebSocket;
     type Tcp = TcpStream;
     type World = AsyncStdWorld;
 

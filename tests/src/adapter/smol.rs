@@ -23,8 +23,8 @@ pub struct Smol;
 
 impl Adapter for Smol {
     const NAME: &'static str = "smol";
-    type Rt = tidegate::smol::Runtime;
-    type Transport = tidegate::smol::Transport;
+    type Rt = tidegate::smol::SocketRuntime;
+    type Transport = tidegate::smol::WebSocket;
     type Tcp = TcpStream;
     type World = SmolWorld;
 

@@ -17,8 +17,8 @@ pub struct Tokio;
 
 impl Adapter for Tokio {
     const NAME: &'static str = "tokio";
-    type Rt = tidegate::tokio::Runtime;
-    type Transport = tidegate::tokio::Transport;
+    type Rt = tidegate::tokio::SocketRuntime;
+    type Transport = tidegate::tokio::WebSocket;
     type Tcp = Compat<TcpStream>;
     type World = TokioWorld;
 

@@ -19,7 +19,7 @@ use crate::net::http::handshake::{Outcome, upgrade};
 use crate::net::platform::Net;
 use crate::net::socket::{Prefixed, Socket};
 use crate::net::tls;
-use crate::net::transport::Transport;
+use crate::net::transport::WebSocket;
 use crate::request::{ConnectRequest, RequestError};
 use crate::secrets::Secrets;
 use crate::url::Scheme;
@@ -36,7 +36,7 @@ impl Connector {
     pub async fn connect<N: Net>(
         self: Arc<Self>,
         request: ConnectRequest,
-    ) -> Result<Transport<N::Stream>, Failure> {
+    ) -> Result<WebSocket<N::Stream>, Failure> {
         dial::<N>(&self, request).await
     }
 }
@@ -50,8 +50,8 @@ pub async fn connect_once<N: Net>(
     request: ConnectRequest,
     connector: &Connector,
     timeout: Duration,
-) -> Result<Transport<N::Stream>, Failure> {
-    match select(pin!(dial::<N>(connector, request)), pin!(N::sleep(timeout))).await {
+) -> Result<WebSocket<N::Stream>, Failure> {
+    match select(pin!(dial::<N>(connector, request)), pin!(N::timer(timeout))).await {
         Either::Left((result, _)) => result,
         Either::Right(_) => Err(Failure::ConnectTimeout),
     }
@@ -61,7 +61,7 @@ pub async fn connect_once<N: Net>(
 async fn dial<N: Net>(
     connector: &Connector,
     request: ConnectRequest,
-) -> Result<Transport<N::Stream>, Failure> {
+) -> Result<WebSocket<N::Stream>, Failure> {
     dial_over::<N, _, _>(connector, request, |request| open_stream::<N>(connector, request)).await
 }
 
@@ -70,7 +70,7 @@ pub(crate) async fn dial_over<N, S, Opening>(
     connector: &Connector,
     mut request: ConnectRequest,
     open: impl Fn(ConnectRequest) -> Opening,
-) -> Result<Transport<S>, Failure>
+) -> Result<WebSocket<S>, Failure>
 where
     N: Net,
     S: AsyncRead + AsyncWrite + Send + Unpin,
@@ -87,7 +87,7 @@ where
         };
         match outcome.map_err(met_at)? {
             Outcome::Upgraded(socket, subprotocol) => {
-                return Ok(Transport::new(socket, connector.framing(), subprotocol, secrets));
+                return Ok(WebSocket::new(socket, connector.framing(), subprotocol, secrets));
             }
             Outcome::Redirect(location) => {
                 let next = redirect::follow(&request, &location)?;
@@ -116,7 +116,7 @@ async fn exchange<N: Net, S: AsyncRead + AsyncWrite + Unpin>(
         Scheme::Wss => start_tls::<N, S>(connector, request.host(), stream).await?,
     };
     // Polled, and so started, only once there is a body to read.
-    let body_timeout = async { N::sleep(BODY_TIMEOUT).await };
+    let body_timeout = async { drop(N::timer(BODY_TIMEOUT).await) };
     upgrade(request, secrets, socket, body_timeout).await
 }
 

@@ -50,7 +50,7 @@ pub(crate) async fn race<N: Net>(
     while let Some(address) = waiting.pop_front() {
         running.push(attempt::<N>(address, options));
         // A failure lets the next address start at once.
-        match select(running.next(), pin!(N::sleep(ATTEMPT_DELAY))).await {
+        match select(running.next(), pin!(N::timer(ATTEMPT_DELAY))).await {
             Either::Left((Some(Ok(stream)), _)) => return Ok(stream),
             Either::Left((Some(Err(error)), _)) => errors.push(error),
             Either::Left((None, _)) | Either::Right(_) => {}

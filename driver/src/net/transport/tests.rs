@@ -11,14 +11,14 @@ use super::*;
 /// A connection whose sending side takes `room` bytes before it blocks, and whose write buffer takes 1 KiB.
 async fn pair(
     room: usize,
-) -> (Transport<Compat<Join<DuplexStream, DuplexStream>>>, DuplexStream, DuplexStream) {
+) -> (WebSocket<Compat<Join<DuplexStream, DuplexStream>>>, DuplexStream, DuplexStream) {
     let (inbound, to_client) = duplex(1 << 20);
     let (outbound, from_client) = duplex(room);
     let stream = tokio::io::join(inbound, outbound).compat();
     let framing = Framing { read_buffer_size: 1024, max_write_buffer_size: 1024, limits: Limits::default() };
     let socket = Socket::Plain(Prefixed::new(Bytes::new(), stream));
     (
-        Transport::new(Prefixed::new(Bytes::new(), socket), framing, None, Secrets::default()),
+        WebSocket::new(Prefixed::new(Bytes::new(), socket), framing, None, Secrets::default()),
         to_client,
         from_client,
     )

@@ -5,14 +5,14 @@ use std::net::TcpStream;
 use futures_util::{SinkExt, StreamExt};
 use http::{HeaderName, HeaderValue};
 use tidegate::tokio::core::{Failure, Frame, Message};
-use tidegate::tokio::{ConnectRequest, Connector, TlsOptions, Transport, connect_once};
+use tidegate::tokio::{ConnectRequest, Connector, TlsOptions, WebSocket, connect_once};
 
 use super::{
     Authority, Leaf, Missing, Peer, ServerTls, WAIT, WebSocketServer, local, or_skip, servers, upgrade,
 };
 use crate::peers::nginx_in_front_of;
 
-async fn open(url: &str, headers: &[(&str, &str)], connector: &Connector) -> Result<Transport, Failure> {
+async fn open(url: &str, headers: &[(&str, &str)], connector: &Connector) -> Result<WebSocket, Failure> {
     let mut request = ConnectRequest::new(url).unwrap();
     for (name, value) in headers {
         let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
@@ -21,16 +21,16 @@ async fn open(url: &str, headers: &[(&str, &str)], connector: &Connector) -> Res
     connect_once(request, connector, WAIT).await
 }
 
-async fn connect(peer: &Peer, path: &str) -> Transport {
+async fn connect(peer: &Peer, path: &str) -> WebSocket {
     open(&peer.url(path), &[], &Connector::default()).await.unwrap()
 }
 
-async fn next(client: &mut Transport) -> Option<Result<Frame, Failure>> {
+async fn next(client: &mut WebSocket) -> Option<Result<Frame, Failure>> {
     tokio::time::timeout(WAIT, client.next()).await.expect("the server says nothing")
 }
 
 /// The next text; pings and pongs are left out.
-async fn text(client: &mut Transport) -> String {
+async fn text(client: &mut WebSocket) -> String {
     loop {
         match next(client).await {
             Some(Ok(Frame::Message(Message::Text(text)))) => {
@@ -42,11 +42,11 @@ async fn text(client: &mut Transport) -> String {
     }
 }
 
-async fn json(client: &mut Transport) -> serde_json::Value {
+async fn json(client: &mut WebSocket) -> serde_json::Value {
     serde_json::from_str(&text(client).await).unwrap()
 }
 
-async fn assert_echoes(client: &mut Transport) {
+async fn assert_echoes(client: &mut WebSocket) {
     let long = "ä".repeat(100_000);
     for frame in [Frame::from("hello"), Frame::from(vec![0, 255]), Frame::from(long)] {
         client.send(frame.clone()).await.unwrap();
@@ -54,7 +54,7 @@ async fn assert_echoes(client: &mut Transport) {
     }
 }
 
-async fn assert_closes(client: &mut Transport, expected: u16) {
+async fn assert_closes(client: &mut WebSocket, expected: u16) {
     let Some(Ok(Frame::Close(Some(close)))) = next(client).await else { panic!("no Close with a code") };
     assert_eq!(close.code, expected);
 }

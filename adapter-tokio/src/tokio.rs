@@ -1,16 +1,28 @@
-//! The short way to a feed on tokio.
+//! Feeds on tokio.
 
 use std::io;
-use std::time::Duration;
 
-use tidegate_driver::core::Failure;
-use tidegate_driver::{ConnectRequest, FeedBuilder};
+use tidegate_driver::FeedBuilder;
+use tidegate_driver::net::WebSocket;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 
-use crate::net::TokioNet;
-use crate::runtime::Runtime;
-use crate::{Connector, Over, Transport};
+use crate::{ConnectRequest, Connector, Over, TokioNet};
+
+/// Runs feeds on tokio.
+///
+/// Time is tokio's own, so that it can be paused in tests. A timer fires up to a millisecond late.
+///
+/// # Panics
+/// A feed panics outside of a tokio runtime whose I/O and time are enabled.
+///
+/// # Examples
+/// ```
+/// use tidegate_tokio::{Connector, SocketRuntime};
+///
+/// let runtime = SocketRuntime::new(Connector::default());
+/// ```
+pub type SocketRuntime = tidegate_driver::net::SocketRuntime<TokioNet>;
 
 /// A feed of `url`, a `ws` or `wss` URL, with the default [`Connector`].
 ///
@@ -23,13 +35,13 @@ use crate::{Connector, Over, Transport};
 /// # Ok(())
 /// # }
 /// ```
-pub fn feed(url: impl AsRef<str>) -> FeedBuilder<Runtime> {
-    FeedBuilder::new(Runtime::default(), url)
+pub fn feed(url: impl AsRef<str>) -> FeedBuilder<SocketRuntime> {
+    FeedBuilder::new(SocketRuntime::default(), url)
 }
 
-/// A feed of `url` through a [`Connector`] of your own: TLS, limits, buffers.
-pub fn feed_with(connector: Connector, url: impl AsRef<str>) -> FeedBuilder<Runtime> {
-    FeedBuilder::new(Runtime::new(connector), url)
+/// A feed of `url` through a [`Connector`] of your own: TLS, limits, buffers, proxy.
+pub fn feed_with(connector: Connector, url: impl AsRef<str>) -> FeedBuilder<SocketRuntime> {
+    FeedBuilder::new(SocketRuntime::new(connector), url)
 }
 
 /// A feed of `url` over streams that `open` returns for each attempt, such as a Unix socket. See [`FeedBuilder::over`], which
@@ -50,7 +62,7 @@ pub fn feed_with(connector: Connector, url: impl AsRef<str>) -> FeedBuilder<Runt
 pub fn feed_over<F, Fut, S>(
     url: impl AsRef<str>,
     mut open: F,
-) -> FeedBuilder<Over<Runtime, tidegate_driver::net::Transport<Compat<S>>>>
+) -> FeedBuilder<Over<SocketRuntime, WebSocket<Compat<S>>>>
 where
     F: FnMut(ConnectRequest) -> Fut + Send + 'static,
     Fut: Future<Output = io::Result<S>> + Send + 'static,
@@ -60,20 +72,4 @@ where
         let opening = open(request);
         async { Ok(opening.await?.compat()) }
     })
-}
-
-/// Makes one connection, without recovery: when it ends, it has ended.
-///
-/// # Errors
-/// What went wrong on the way; [`Failure::ConnectTimeout`] if it took longer than `timeout`, the whole of it: name
-/// lookup, TCP, proxy, TLS and the upgrade (C3).
-///
-/// # Panics
-/// Outside of a tokio runtime whose I/O and time are enabled.
-pub async fn connect_once(
-    request: ConnectRequest,
-    connector: &Connector,
-    timeout: Duration,
-) -> Result<Transport, Failure> {
-    tidegate_driver::net::connect_once::<TokioNet>(request, connector, timeout).await
 }
