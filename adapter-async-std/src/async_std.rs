@@ -1,5 +1,4 @@
-//! Feeds on async-std, which is discontinued upstream (RUSTSEC-2025-0052) and kept working here; new applications are
-//! better off on smol.
+//! Feeds on async-std, which is discontinued (RUSTSEC-2025-0052). Use smol for new applications.
 
 use std::io;
 
@@ -14,7 +13,7 @@ pub use crate::{WebSocket, connect_once};
 /// Runs feeds on async-std.
 pub type SocketRuntime = tidegate_driver::net::SocketRuntime<AsyncIoNet<AsyncStd>>;
 
-/// Where spawned feeds run: async-std's global executor.
+/// Runs spawned feeds on async-std's global executor.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AsyncStd;
 
@@ -25,7 +24,7 @@ impl Spawner for AsyncStd {
     }
 }
 
-/// A feed of `url`, a `ws` or `wss` URL, with the default [`Connector`].
+/// Returns the builder of a feed of `url`, a `ws` or `wss` URL, with the default [`Connector`].
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -40,12 +39,13 @@ pub fn feed(url: impl AsRef<str>) -> FeedBuilder<SocketRuntime> {
     FeedBuilder::new(SocketRuntime::default(), url)
 }
 
-/// A feed of `url` through a [`Connector`] of your own: TLS, limits, buffers, proxy.
+/// Returns the builder of a feed of `url` through a [`Connector`] of your own: TLS, limits, buffers, proxy.
 pub fn feed_with(connector: Connector, url: impl AsRef<str>) -> FeedBuilder<SocketRuntime> {
     FeedBuilder::new(SocketRuntime::new(connector), url)
 }
 
-/// A feed of `url` over streams that `open` returns for each attempt, such as a Unix socket. See [`FeedBuilder::over`].
+/// Returns the builder of a feed of `url` over streams that `open` opens for each attempt, such as a Unix socket. See
+/// [`FeedBuilder::over`].
 ///
 /// ```no_run
 /// use async_std::os::unix::net::UnixStream;

@@ -1,9 +1,8 @@
-//! `tidegate` on the async-io family of runtimes: its sockets and timers, TLS through rustls, and WebSocket
-//! connections.
+//! `tidegate` on smol and async-std: sockets and timers of async-io, TLS through rustls, and WebSocket connections.
 //!
-//! There is a module for each runtime, with the same names as in `tidegate-tokio`: `smol`, and `async_std`. They differ in
-//! where a spawned feed's task runs, and in nothing else. async-std is discontinued (RUSTSEC-2025-0052): it is kept
-//! working here for applications that still are on it; new ones are better off on smol.
+//! Each runtime has a module, `smol` and `async_std`, with the same names as `tidegate-tokio`. They differ only in where the
+//! task of a spawned feed runs. async-std is discontinued (RUSTSEC-2025-0052), and kept working here for applications that
+//! still use it. Use smol for new ones.
 //!
 //! ```no_run
 //! # #[cfg(feature = "smol")]
@@ -17,8 +16,8 @@
 //! ```
 //!
 //! # Logs
-//! tidegate itself shows no header value, query or payload. tungstenite, through the `log` crate, prints messages at
-//! `trace` and reasons for closing at `debug`: where such lines are kept, filter them out (`tungstenite=off`).
+//! tidegate itself shows no header value, query or payload. tungstenite, through the `log` crate, prints messages at `trace` and
+//! reasons for closing at `debug`: where such lines are kept, filter them out (`tungstenite=off`).
 //!
 //! # Features
 //! - `smol` (default), `async-std`: the runtimes.

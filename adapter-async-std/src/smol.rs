@@ -15,10 +15,10 @@ pub use crate::{WebSocket, connect_once};
 /// Runs feeds on smol.
 pub type SocketRuntime = tidegate_driver::net::SocketRuntime<AsyncIoNet<Smol>>;
 
-/// Where spawned feeds run: on smol's global executor, or on one of the application's own.
+/// Runs spawned feeds on smol's global executor, or on one of the application's own.
 #[derive(Clone, Debug, Default)]
 pub struct Smol(
-    // Weak: the executor holds the tasks, and they hold this.
+    // Weak, since the executor owns the tasks, and they own this.
     Option<Weak<Executor<'static>>>,
 );
 
@@ -35,14 +35,13 @@ impl Spawner for Smol {
     }
 }
 
-/// A runtime that runs the tasks of spawned feeds on `executor`, in place of smol's global one. They end when it is
-/// dropped.
+/// Returns a runtime that spawns feeds on `executor`, in place of smol's global one. They end when it is dropped.
 ///
 /// Stop the feeds before you drop an executor that has threads: an `async_executor::Executor` that is dropped while another
-/// thread wakes one of its tasks may lose that task without dropping it, and the consumer of its feed then waits forever.
+/// thread wakes one of its tasks can lose that task without dropping it, and the consumer of its feed then waits forever.
 ///
 /// ```
-/// use std::sync::{Arc, Weak};
+/// use std::sync::Arc;
 ///
 /// use tidegate_async_std::smol::{Connector, runtime_on};
 ///
@@ -53,7 +52,7 @@ pub fn runtime_on(executor: &Arc<Executor<'static>>, connector: Connector) -> So
     SocketRuntime::with_net(AsyncIoNet(Smol(Some(Arc::downgrade(executor)))), connector)
 }
 
-/// A feed of `url`, a `ws` or `wss` URL, with the default [`Connector`].
+/// Returns the builder of a feed of `url`, a `ws` or `wss` URL, with the default [`Connector`].
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -68,12 +67,13 @@ pub fn feed(url: impl AsRef<str>) -> FeedBuilder<SocketRuntime> {
     FeedBuilder::new(SocketRuntime::default(), url)
 }
 
-/// A feed of `url` through a [`Connector`] of your own: TLS, limits, buffers, proxy.
+/// Returns the builder of a feed of `url` through a [`Connector`] of your own: TLS, limits, buffers, proxy.
 pub fn feed_with(connector: Connector, url: impl AsRef<str>) -> FeedBuilder<SocketRuntime> {
     FeedBuilder::new(SocketRuntime::new(connector), url)
 }
 
-/// A feed of `url` over streams that `open` returns for each attempt, such as a Unix socket. See [`FeedBuilder::over`].
+/// Returns the builder of a feed of `url` over streams that `open` opens for each attempt, such as a Unix socket. See
+/// [`FeedBuilder::over`].
 ///
 /// ```no_run
 /// use smol::net::unix::UnixStream;

@@ -1,4 +1,4 @@
-//! `tidegate` on tokio: its clock and timer, its sockets, TLS through rustls, and WebSocket connections.
+//! `tidegate` on tokio: its clock, timers and sockets, TLS through rustls, and WebSocket connections.
 //!
 //! [`SocketRuntime`] is the runtime that feeds run on, and [`Connector`] says how connections are made. A single connection,
 //! without a feed around it:
@@ -24,9 +24,8 @@
 //! ```
 //!
 //! # Logs
-//! tidegate itself shows no header value, query or payload. tungstenite, through the `log` crate, prints the whole request
-//! and every message at `trace`, and reasons for closing at `debug`: where such lines are kept, filter them out
-//! (`tungstenite=off`).
+//! tidegate itself shows no header value, query or payload. tungstenite, through the `log` crate, prints messages at `trace` and
+//! reasons for closing at `debug`: where such lines are kept, filter them out (`tungstenite=off`).
 //!
 //! # Features
 //! - `ring` (default), `aws-lc-rs`: which cryptography TLS uses; with both, `ring`.

@@ -24,7 +24,7 @@ use crate::{ConnectRequest, Connector, Over, TokioNet};
 /// ```
 pub type SocketRuntime = tidegate_driver::net::SocketRuntime<TokioNet>;
 
-/// A feed of `url`, a `ws` or `wss` URL, with the default [`Connector`].
+/// Returns the builder of a feed of `url`, a `ws` or `wss` URL, with the default [`Connector`].
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -39,13 +39,13 @@ pub fn feed(url: impl AsRef<str>) -> FeedBuilder<SocketRuntime> {
     FeedBuilder::new(SocketRuntime::default(), url)
 }
 
-/// A feed of `url` through a [`Connector`] of your own: TLS, limits, buffers, proxy.
+/// Returns the builder of a feed of `url` through a [`Connector`] of your own: TLS, limits, buffers, proxy.
 pub fn feed_with(connector: Connector, url: impl AsRef<str>) -> FeedBuilder<SocketRuntime> {
     FeedBuilder::new(SocketRuntime::new(connector), url)
 }
 
-/// A feed of `url` over streams that `open` returns for each attempt, such as a Unix socket. See [`FeedBuilder::over`], which
-/// takes streams with the traits of `futures-io`; these have tokio's.
+/// Returns the builder of a feed of `url` over streams that `open` opens for each attempt, such as a Unix socket. See
+/// [`FeedBuilder::over`]; the streams implement tokio's traits instead of those of `futures-io`.
 ///
 /// ```no_run
 /// use tokio::net::UnixStream;

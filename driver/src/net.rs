@@ -23,12 +23,10 @@
 
 mod blocking;
 mod buffer;
-mod connect;
 mod failure;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod header;
-mod http;
 mod limits;
 mod memory;
 mod message;
@@ -37,8 +35,31 @@ mod platform;
 mod runtime;
 mod shared;
 mod socket;
-mod tls;
 mod transport;
+
+mod connect {
+    pub(super) mod connector;
+    pub(super) mod dial;
+    mod eyeballs;
+    mod hosts;
+    pub(super) mod proxy;
+    pub(super) mod redirect;
+    mod tcp;
+}
+
+mod http {
+    pub(super) mod answer;
+    pub(super) mod body;
+    pub(super) mod handshake;
+    pub(super) mod head;
+    mod retry_after;
+}
+
+mod tls {
+    pub(super) mod config;
+    pub(super) mod failure;
+    pub(super) mod options;
+}
 
 pub use connect::connector::Connector;
 pub use connect::dial::connect_once;
@@ -55,7 +76,7 @@ pub use transport::WebSocket;
 #[cfg(feature = "tungstenite")]
 pub use tungstenite;
 
-/// What every adapter gives under its own name as well, so that one can be put in the place of another.
+/// Names that every adapter re-exports, so that one adapter can replace another.
 pub mod names {
     pub use super::{Connector, LimitError, Limits, Over, Proxy, ProxyError, TlsError, TlsOptions, rustls};
     pub use crate::{ConnectRequest, RequestError, Scheme, UrlError, core};

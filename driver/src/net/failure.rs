@@ -1,7 +1,7 @@
-//! Turns the errors of the libraries below into the machine's [`Failure`].
+//! Errors of an open connection, as the machine's [`Failure`].
 //!
-//! Variant by variant: some errors of tungstenite quote header values, URLs or bytes of the peer in their text, and
-//! those must not get into a detail (T3).
+//! Variant by variant: some errors of tungstenite quote header values, URLs or bytes of the peer, which must not get into a
+//! detail (T3).
 
 use std::io;
 

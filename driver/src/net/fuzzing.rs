@@ -1,6 +1,6 @@
-//! What the fuzz destinations reach: the exchanges with a peer over a stream of their own, with no socket below.
+//! Exchanges with a peer over any stream, for the fuzz targets.
 //!
-//! Built with `--cfg fuzzing` alone, which cargo-fuzz sets: no part of the interface.
+//! Only built with `--cfg fuzzing`, which cargo-fuzz sets. Not part of the public API.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -26,13 +26,13 @@ pub enum Outcome<S> {
     Redirect(ConnectRequest),
 }
 
-/// A connection that has been upgraded: all that `stream` gives are frames.
+/// Returns a connection after its upgrade: `stream` contains only frames.
 pub fn open<S: AsyncRead + AsyncWrite + Unpin>(connector: &Connector, stream: S) -> WebSocket<S> {
     let socket = Prefixed::new(Bytes::new(), Socket::Plain(Prefixed::new(Bytes::new(), stream)));
     WebSocket::new(socket, connector.framing(), None, Secrets::default())
 }
 
-/// One round of an attempt, as it goes once TCP is connected: through the proxy if there is one, then the upgrade.
+/// Makes one request of an attempt over a TCP connection: the tunnel if there is a proxy, then the upgrade.
 ///
 /// # Errors
 /// As with an attempt.
@@ -55,7 +55,7 @@ pub async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-/// No name is looked up: a made-up address stands for what the lookup would give.
+/// Looks up no name: every host is at the loopback address.
 fn destination(proxy: &Proxy, request: &ConnectRequest) -> Destination {
     if proxy.wants_address() {
         Destination::Address(SocketAddr::from((Ipv4Addr::LOCALHOST, request.port())))

@@ -1,4 +1,4 @@
-//! The bytes below a connection: TCP, or TLS over TCP, possibly through a proxy.
+//! Byte streams below the frames: TCP, or TLS over TCP, possibly through a proxy.
 
 use std::io;
 use std::pin::Pin;
@@ -11,12 +11,12 @@ use futures_rustls::client::TlsStream;
 /// One open socket.
 pub(crate) enum Socket<S> {
     Plain(S),
-    /// Boxed: the state of TLS is over a kilobyte, which a plain connection need not carry.
+    /// Boxed, since the state of TLS is over a kilobyte.
     Tls(Box<TlsStream<S>>),
 }
 
 impl<S> Socket<Prefixed<S>> {
-    /// Bytes that came from the network, under TLS if there is TLS.
+    /// Bytes received from the network, below TLS.
     pub(crate) fn bytes_read(&self) -> u64 {
         match self {
             Self::Plain(stream) => stream.bytes_read(),
@@ -57,11 +57,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<S> {
     }
 }
 
-/// A stream that gives out some bytes it was given first, and then its own.
+/// A stream with some bytes put back in front of it.
 pub(crate) struct Prefixed<S> {
     prefix: Bytes,
     stream: S,
-    /// Bytes that the stream gave.
+    /// Bytes read from the stream.
     read: u64,
 }
 
@@ -70,12 +70,12 @@ impl<S> Prefixed<S> {
         Self { prefix, stream, read: 0 }
     }
 
-    /// Bytes that the stream has given so far.
+    /// Bytes read from the stream so far, without the prefix.
     pub(crate) const fn bytes_read(&self) -> u64 {
         self.read
     }
 
-    /// What comes before the stream's own bytes, and the stream.
+    /// Returns the unread part of the prefix, and the stream.
     pub(crate) fn into_parts(self) -> (Bytes, S) {
         (self.prefix, self.stream)
     }
@@ -91,14 +91,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for Prefixed<S> {
         let part = self.prefix.len().min(buf.len());
         buf[..part].copy_from_slice(&self.prefix.split_to(part));
         if self.prefix.is_empty() {
-            // An empty slice would keep the memory of the whole.
+            // An empty slice would keep the whole memory alive.
             self.prefix = Bytes::new();
         }
         Poll::Ready(Ok(part))
     }
 }
 
-/// Writing goes straight through.
 impl<S: AsyncWrite + Unpin> AsyncWrite for Prefixed<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)

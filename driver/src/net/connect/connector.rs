@@ -1,4 +1,4 @@
-//! What applications can set of how connections are made.
+//! Options of connections.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -13,27 +13,27 @@ use super::proxy::{Environment, Proxy, ProxyError};
 use super::tcp::TcpOptions;
 use crate::net::limits::{LimitError, Limits};
 use crate::net::platform::Net;
-use crate::net::tls::config::Tls;
+use crate::net::tls::config::TlsConfig;
 use crate::net::tls::options::{TlsError, TlsOptions};
 use crate::net::transport::Framing;
 use crate::url::Scheme;
 
-/// The most that may wait to be written to a socket, in bytes: 64 MiB, and so the longest frame that can be sent. Without
-/// it, a peer that pings and does not read would have its pongs pile up without end.
+/// Most bytes that wait to be written to a socket, and so the longest frame that can be sent. Without a bound, pongs for a
+/// peer that pings and does not read would pile up.
 const MAX_WRITE_BUFFER: usize = 64 << 20;
 
 /// How connections are made, on any runtime. Clones share the TLS configuration; one connector serves any number of
 /// feeds.
 ///
 /// All addresses of a host are tried, IPv6 and IPv4 in turn, each with a head start of 250 ms on the next (RFC 8305).
-/// Answers 301, 302, 307 and 308 are followed, five in one attempt, never from `wss` to `ws`, and to another origin only with
-/// [`follow_to_other_origins`](Self::follow_to_other_origins). The next attempt begins at the first URL again.
+/// Redirects (301, 302, 307 and 308) are followed, up to five in one attempt, never from `wss` to `ws`, and to another origin
+/// only with [`follow_to_other_origins`](Self::follow_to_other_origins). The next attempt starts at the first URL again.
 ///
-/// By default the environment says which proxy to go through: `https_proxy`, then `all_proxy` for `wss`, `all_proxy` for
-/// `ws`, but for hosts in `no_proxy` and this machine itself; each in capitals too. What goes through a proxy is TLS from
-/// end to end if the URL is `wss`.
+/// By default the environment names the proxy: `https_proxy`, then `all_proxy` for `wss`, `all_proxy` for `ws`, except for hosts
+/// in `no_proxy` and for this machine itself. Each name is also read in capitals. A `wss` connection through a proxy is
+/// encrypted from end to end.
 ///
-/// `TCP_NODELAY` is on. An option that cannot be used is refused when it is set, not at the first connection.
+/// `TCP_NODELAY` is on. An invalid option is an error when it is set, not at the first connection.
 ///
 /// ```
 /// use std::time::Duration;
@@ -48,7 +48,7 @@ const MAX_WRITE_BUFFER: usize = 64 << 20;
 /// ```
 #[derive(Clone)]
 pub struct Connector {
-    tls: Tls,
+    tls: TlsConfig,
     limits: Limits,
     read_buffer_size: usize,
     tcp: TcpOptions,
@@ -57,23 +57,23 @@ pub struct Connector {
     other_origins: bool,
 }
 
-/// Which proxy to go through.
+/// Source of the proxy.
 #[derive(Clone, Debug)]
 enum Proxies {
-    /// What the environment said when the connector was made. If it cannot be used, every attempt says so.
+    /// The environment when the connector was made. If it is not valid, every attempt fails with its error.
     Environment(Arc<Result<Environment, ProxyError>>),
     One(Proxy),
     None,
 }
 
 impl Connector {
-    /// Replaces the options of TLS. Files they name are read now, on the calling thread; the platform's authorities are
-    /// loaded at the first `wss` connection, and once.
+    /// Replaces the options of TLS. Their files are read now, on the calling thread. The platform's authorities are loaded
+    /// once, at the first `wss` connection.
     ///
     /// # Errors
-    /// If a file cannot be read, or does not hold what it should.
+    /// If a file cannot be read, or does not contain the expected PEM blocks.
     pub fn tls(self, options: TlsOptions) -> Result<Self, TlsError> {
-        Ok(Self { tls: Tls::new(&options)?, ..self })
+        Ok(Self { tls: TlsConfig::new(&options)?, ..self })
     }
 
     /// Replaces the limits on frames and messages.
@@ -85,9 +85,9 @@ impl Connector {
     /// Maximum size of one read, in bytes; 256 KiB by default. A connection starts with 64 KiB, and reads more at a time while
     /// it is busy. Larger reads save system calls.
     ///
-    /// The memory for it belongs to the thread, which keeps up to 4 MiB of it, and 2 MiB more for short messages, so that
-    /// messages need not take theirs anew. A connection takes it along only while it holds something that was read and
-    /// not taken, because its consumer is slow; one that is silent has none, and keeps 1 KiB for the framing.
+    /// Read buffers belong to the thread, which keeps up to 4 MiB of them for reuse, and 2 MiB more for short messages. A
+    /// connection holds a read buffer only while its consumer is slow to take what was read. A silent connection has none, and
+    /// keeps 1 KiB for the framing.
     ///
     /// # Errors
     /// If it is less than 1 KiB or more than 16 MiB.
@@ -96,21 +96,20 @@ impl Connector {
         Ok(Self { read_buffer_size, ..self })
     }
 
-    /// Goes through this proxy, whatever the environment says.
+    /// Connects through this proxy, whatever the environment says.
     #[must_use]
     pub fn proxy(self, proxy: Proxy) -> Self {
         Self { proxies: Proxies::One(proxy), ..self }
     }
 
-    /// Goes through no proxy, whatever the environment says.
+    /// Connects through no proxy, whatever the environment says.
     #[must_use]
     pub fn no_proxy(self) -> Self {
         Self { proxies: Proxies::None, ..self }
     }
 
-    /// Takes these for the addresses of `host`, in this order of preference, in place of a lookup: for tests, and where
-    /// another source of names is at hand. Certificates and headers are still about `host`. Names that a proxy looks up are
-    /// not touched.
+    /// Sets the addresses of `host`, in this order of preference, instead of a lookup: for tests, and for another source of
+    /// names. Certificates and headers still follow `host`. Names that a proxy looks up are not affected.
     #[must_use]
     pub fn resolve(mut self, host: &str, addresses: impl IntoIterator<Item = IpAddr>) -> Self {
         self.hosts.insert(host, addresses);
@@ -136,16 +135,17 @@ impl Connector {
         Self { other_origins: follow, ..self }
     }
 
-    /// Lets the system probe a connection that has been silent for this long, and again as often; off by default. The span
-    /// is cut to whole seconds, and brought to at least 1 s and at most 32,767 s (9 hours). It finds a peer that is gone, not
-    /// one that hangs: `idle_timeout` and `ping_interval` find both.
+    /// Lets the system probe a connection after this much silence, and then at the same interval; off by default. The span is
+    /// truncated to whole seconds, and clamped to between 1 s and 32,767 s (9 hours). Probes detect a peer that is gone, not
+    /// one that hangs: `idle_timeout` and `ping_interval` detect both.
     #[must_use]
     pub fn tcp_keepalive(mut self, after: Duration) -> Self {
         self.tcp.keepalive = Some(after);
         self
     }
 
-    /// The local address to connect from, for hosts with several. Only addresses of the same family can be reached then.
+    /// Sets the local address to connect from, for machines with several. Only addresses of the same family can be reached
+    /// then.
     #[must_use]
     pub fn bind_address(mut self, local: IpAddr) -> Self {
         self.tcp.bind = Some(local);
@@ -195,7 +195,7 @@ impl Default for Connector {
     /// Reads the environment's proxies now.
     fn default() -> Self {
         Self {
-            tls: Tls::default(),
+            tls: TlsConfig::default(),
             limits: Limits::default(),
             read_buffer_size: 256 << 10,
             tcp: TcpOptions::default(),

@@ -73,7 +73,7 @@ async fn attempt<N: Net>(address: SocketAddr, options: &TcpOptions) -> Result<N:
     connected.map_err(|error| format!("{address}: {error}"))
 }
 
-/// Families in turn, beginning with that of the first address; within a family the order stays (RFC 8305 §4).
+/// Alternates the families, starting with that of the first address; within a family the order is kept (RFC 8305 §4).
 fn interleaved(addresses: Vec<SocketAddr>) -> VecDeque<SocketAddr> {
     let Some(first) = addresses.first().map(SocketAddr::is_ipv6) else { return VecDeque::new() };
     let (preferred, other): (VecDeque<_>, VecDeque<_>) =

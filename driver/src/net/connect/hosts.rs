@@ -1,4 +1,4 @@
-//! Where a host is: the application's own answers, or the system's.
+//! The addresses of a host: the application's own, or those of the system's lookup.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
@@ -23,13 +23,13 @@ impl Hosts {
         self.targets.insert((normal(from.0), from.1), (normal(to.0), to.1));
     }
 
-    /// The host and port to connect to for those of a URL.
+    /// Returns the host and port to connect to for those of a URL.
     pub(crate) fn target<'a>(&'a self, host: &'a str, port: u16) -> (&'a str, u16) {
         let target = self.targets.get(&(normal(host), port));
         target.map_or((host, port), |(host, port)| (host, *port))
     }
 
-    /// The addresses of `host`, in the order of preference. There is at least one.
+    /// Returns the addresses of `host`, at least one, in the order of preference.
     pub(crate) async fn lookup<N: Net>(
         &self,
         host: &str,
@@ -53,7 +53,7 @@ impl Hosts {
     }
 }
 
-/// One text for all ways to write a name or an address.
+/// Maps all ways to write a name or an address to one.
 fn normal(host: &str) -> String {
     if let Ok(address) = host.parse::<IpAddr>() {
         return address.to_string();

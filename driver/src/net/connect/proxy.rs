@@ -1,4 +1,4 @@
-//! The way through a proxy: HTTP CONNECT (RFC 9110 §9.3.6) and SOCKS5 (RFC 1928, RFC 1929).
+//! Tunnels through a proxy: HTTP CONNECT (RFC 9110 §9.3.6) and SOCKS5 (RFC 1928, RFC 1929).
 
 mod connect;
 mod environment;
@@ -56,10 +56,10 @@ enum Lookup {
     Proxy,
 }
 
-/// Where a tunnel leads.
+/// The far end of a tunnel.
 #[derive(Clone, Debug)]
 pub(crate) enum Destination {
-    /// A host as it stands in a URL, an IPv6 address without its brackets, and a port.
+    /// The host of a URL, an IPv6 address without its brackets, and a port.
     Name(String, u16),
     /// An address that has been looked up.
     Address(SocketAddr),
@@ -99,11 +99,11 @@ impl Proxy {
         proxy.with_credentials(decode(user)?, decode(password)?)
     }
 
-    /// Sends these to the proxy, as they are, in place of any that its URL holds.
+    /// Sends these to the proxy, unchanged, instead of any that its URL contains.
     ///
     /// # Errors
-    /// If the protocol cannot carry them: HTTP takes no colon in the user name and no control characters (RFC 7617),
-    /// SOCKS5 takes 1 to 255 bytes of each (RFC 1929).
+    /// If the protocol cannot carry them: HTTP allows no colon in the user name and no control characters (RFC 7617),
+    /// SOCKS5 requires 1 to 255 bytes of each (RFC 1929).
     pub fn with_credentials(
         mut self,
         user: impl Into<String>,
@@ -120,7 +120,7 @@ impl Proxy {
         Ok(self)
     }
 
-    /// Where the proxy is: a name, or an address, an IPv6 address without its brackets.
+    /// The name or address of the proxy, an IPv6 address without its brackets.
     pub(crate) fn host(&self) -> &str {
         &self.host
     }
@@ -134,8 +134,8 @@ impl Proxy {
         matches!(self.protocol, Protocol::Socks5 { lookup: Lookup::Here, .. })
     }
 
-    /// Asks for a way through to `destination` over a stream that is connected to the proxy, and gives that stream,
-    /// positioned at the first byte of the destination. It has no deadline of its own.
+    /// Opens a tunnel to `destination` over a stream that is connected to the proxy. Returns the stream, positioned at the
+    /// first byte of the destination. Has no timeout.
     pub(crate) async fn tunnel<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         stream: S,
@@ -179,7 +179,7 @@ impl FromStr for Proxy {
     }
 }
 
-/// What [`FeedBuilder::proxy`](crate::FeedBuilder::proxy) takes a URL by.
+/// Lets [`FeedBuilder::proxy`](crate::FeedBuilder::proxy) accept a URL.
 impl TryFrom<&str> for Proxy {
     type Error = ProxyError;
 
@@ -220,7 +220,7 @@ fn split_port(host_and_port: &str) -> Result<(&str, u16), ProxyError> {
     Ok((host, port))
 }
 
-/// Digits alone: the standard library's parser takes a sign too.
+/// Parses digits alone: the standard library's parser also accepts a sign.
 fn parse_port(port: &str) -> Option<u16> {
     let digits = port.bytes().all(|byte| byte.is_ascii_digit());
     port.parse().ok().filter(|port| digits && *port != 0)

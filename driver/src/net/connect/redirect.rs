@@ -1,4 +1,4 @@
-//! Where an answer 301, 302, 307 or 308 leads (RFC 9110 §15.4).
+//! Redirects: the answers 301, 302, 307 and 308 (RFC 9110 §15.4).
 
 use http::header::{ACCEPT_LANGUAGE, ORIGIN, SEC_WEBSOCKET_PROTOCOL, USER_AGENT};
 use http::{HeaderName, HeaderValue};
@@ -15,7 +15,7 @@ pub(crate) const MAX_REDIRECTS: usize = 5;
 /// Headers that may be sent to another origin. All others may be credentials: keys of exchanges have many names.
 const SAFE_HEADERS: [HeaderName; 4] = [ACCEPT_LANGUAGE, ORIGIN, SEC_WEBSOCKET_PROTOCOL, USER_AGENT];
 
-/// The request that `location` asks for in place of `request`.
+/// Returns the request for `location`, the target of a redirect.
 pub(crate) fn follow(request: &ConnectRequest, location: &HeaderValue) -> Result<ConnectRequest, Failure> {
     let url = resolve(request, location)
         .ok_or_else(|| failure("the Location of the redirect is not a valid URL"))?;
@@ -38,7 +38,7 @@ pub(crate) fn same_origin(one: &ConnectRequest, other: &ConnectRequest) -> bool 
     origin(one) == origin(other)
 }
 
-/// The failure, with a word of where it was met: not at the URL that the application gave.
+/// Adds the URL to a failure that was met after a redirect.
 pub(crate) fn met_at(mut failure: Failure, url: &str) -> Failure {
     match &mut failure {
         Failure::Rejected { refusal, .. } => **refusal = std::mem::take(&mut **refusal).with_redirect(url),
@@ -69,7 +69,7 @@ pub(crate) fn met_at(mut failure: Failure, url: &str) -> Failure {
     failure
 }
 
-/// The new URL, absolute; relative references are resolved against that of the request (RFC 3986 §5).
+/// Returns the new URL. Relative references are resolved against that of the request (RFC 3986 §5).
 fn resolve(request: &ConnectRequest, location: &HeaderValue) -> Option<String> {
     // Text in any language: the request encodes it.
     let reference = IriReferenceStr::new(str::from_utf8(location.as_bytes()).ok()?).ok()?;
@@ -79,7 +79,7 @@ fn resolve(request: &ConnectRequest, location: &HeaderValue) -> Option<String> {
     let (scheme, rest) = url.split_once(':')?;
     // A fragment is not part of the request (RFC 9110 §7.1).
     let rest = rest.split_once('#').map_or(rest, |(rest, _)| rest);
-    // What answers an upgrade is an HTTP server, and calls itself so.
+    // The server of an upgrade is an HTTP server, and may write `http`.
     let scheme = match scheme.to_ascii_lowercase().as_str() {
         "http" => "ws",
         "https" => "wss",
@@ -92,7 +92,7 @@ fn failure(why: &str) -> Failure {
     Failure::Upgrade { detail: why.to_owned() }
 }
 
-/// Why the new URL cannot be connected to, without the peer's own words (T3).
+/// Why the new URL is not usable, without quoting the peer (T3).
 fn unusable(error: &UrlError) -> Failure {
     if let UrlError::Scheme { .. } = error {
         return failure("the Location of the redirect is neither http, https, ws nor wss");
@@ -100,7 +100,7 @@ fn unusable(error: &UrlError) -> Failure {
     failure(&format!("the Location of the redirect cannot be connected to: {error}"))
 }
 
-/// A redirect after the last that is followed.
+/// The failure of one redirect more than [`MAX_REDIRECTS`].
 pub(crate) fn too_many() -> Failure {
     failure(&format!("the server redirected more than {MAX_REDIRECTS} times"))
 }

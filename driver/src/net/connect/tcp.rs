@@ -1,4 +1,4 @@
-//! TCP sockets, and the options that they are made with.
+//! TCP sockets and their options.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
-/// Every system takes these. Linux and macOS count whole seconds.
+/// Shortest and longest delay that every system accepts. Linux and macOS count whole seconds.
 const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(32_767));
 
-/// What may be set of a socket.
+/// Options of a socket.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct TcpOptions {
     pub(crate) bind: Option<IpAddr>,
@@ -22,11 +22,11 @@ impl TcpOptions {
         self.bind.is_none_or(|local| local.is_ipv4() == address.is_ipv4())
     }
 
-    /// A socket that does not block, and is being connected to `address`.
+    /// Returns a non-blocking socket that is being connected to `address`.
     pub(crate) fn connect(&self, address: &SocketAddr) -> io::Result<TcpStream> {
         let socket = Socket::new(Domain::for_address(*address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
-        // A feed's frames are small and wanted now: no waiting for a full segment.
+        // A feed's frames are small and urgent: do not wait for a full segment.
         socket.set_tcp_nodelay(true)?;
         if let Some(after) = self.keepalive {
             let after = after.clamp(KEEPALIVE.0, KEEPALIVE.1);
@@ -42,7 +42,7 @@ impl TcpOptions {
     }
 }
 
-/// How a socket that does not block says that connecting has begun.
+/// Whether a non-blocking socket reports that connecting has begun.
 fn in_progress(error: &io::Error) -> bool {
     #[cfg(unix)]
     if error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error()) {

@@ -1,4 +1,4 @@
-//! The head of an answer to the upgrade, as a user agent reads it (RFC 9112 §4, §5).
+//! Parses the head of an answer to the upgrade, as a user agent does (RFC 9112 §4, §5).
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use httparse::ParserConfig;
@@ -9,7 +9,7 @@ pub(crate) const MAX_HEADERS: usize = 128;
 /// Status line and headers.
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    /// Whether it is of HTTP/1.1: an answer of HTTP/1.0 cannot upgrade, and is as good as any other to refuse with.
+    /// Whether the version is HTTP/1.1: an HTTP/1.0 server cannot upgrade, but its refusal is valid.
     pub(crate) is_http_1_1: bool,
     pub(crate) reason: String,
     pub(crate) headers: HeaderMap,
@@ -19,7 +19,7 @@ impl Answer {
     /// Parses a whole head.
     ///
     /// # Errors
-    /// Which part of it is not HTTP; nothing of what is in it.
+    /// Which part is not HTTP, without quoting it.
     pub(crate) fn parse(head: &[u8]) -> Result<Self, String> {
         let (head, reason) = without_reason(head);
         let mut lines = [httparse::EMPTY_HEADER; MAX_HEADERS];
@@ -44,8 +44,7 @@ impl Answer {
     }
 }
 
-/// The head with an empty reason phrase, and the phrase. It may hold any bytes, which no client should stumble over
-/// (RFC 9112 §4): the parser refuses some.
+/// Splits the reason phrase off the head. The phrase may contain any bytes (RFC 9112 §4), some of which the parser rejects.
 fn without_reason(head: &[u8]) -> (Vec<u8>, String) {
     let end = head.iter().position(|byte| *byte == b'\n').unwrap_or(head.len());
     let (line, rest) = head.split_at(end);
@@ -56,7 +55,7 @@ fn without_reason(head: &[u8]) -> (Vec<u8>, String) {
     ([&line, rest].concat(), String::from_utf8_lossy(reason).into_owned())
 }
 
-/// A value whose line folds are spaces (RFC 9112 §5.2).
+/// Replaces line folds in a value by spaces (RFC 9112 §5.2).
 fn unfolded(value: &[u8]) -> Vec<u8> {
     value.iter().map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte }).collect()
 }

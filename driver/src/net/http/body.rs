@@ -11,11 +11,11 @@ use tidegate_core::Refusal;
 
 use super::head::poll_more;
 
-/// Most bytes that are read, the sizes of chunks included. More than are kept: a secret that lies across the cut is replaced whole.
+/// Most bytes to read, chunk sizes included. More than are kept, so that a secret across the cut is replaced whole.
 const MAX_READ: usize = 2 * Refusal::MAX_LEN;
 
-/// Reads what arrives of the body before `timeout` is over. Reading ends with the body, with the connection, and with the bound.
-/// A compressed body is nothing to show, and none was asked for.
+/// Reads the body until `timeout` is ready, the body or the connection ends, or [`MAX_READ`] is reached. A compressed body is
+/// not read: none was asked for.
 pub(crate) async fn read<S: AsyncRead + Unpin>(
     mut stream: S,
     status: u16,
@@ -35,16 +35,15 @@ pub(crate) async fn read<S: AsyncRead + Unpin>(
             }
         }
     };
-    // Whichever ends first, what has arrived is what there is to show.
     select(pin!(reading), pin!(timeout)).await;
     String::from_utf8_lossy(&framing.body(&bytes)).into_owned()
 }
 
-/// Where the body ends (RFC 9112 §6.3).
+/// How the end of the body is found (RFC 9112 §6.3).
 enum Framing {
     Length(usize),
     Chunked,
-    /// With the connection.
+    /// The body ends with the connection.
     Open,
 }
 
@@ -74,7 +73,8 @@ impl Framing {
     }
 }
 
-/// What the chunks hold as far as they are there, and whether the last one is (RFC 9112 §7.1). What is not chunked ends it.
+/// Returns the content of the chunks that have arrived, and whether the last one has (RFC 9112 §7.1). An invalid chunk ends the
+/// body.
 fn chunks(mut bytes: &[u8]) -> (Vec<u8>, bool) {
     let mut body = Vec::new();
     loop {
@@ -91,7 +91,7 @@ fn chunks(mut bytes: &[u8]) -> (Vec<u8>, bool) {
             return (body, false);
         };
         body.extend_from_slice(chunk);
-        // The line break behind a chunk.
+        // The line break after a chunk.
         bytes = rest.get(2..).unwrap_or_default();
     }
 }

@@ -1,4 +1,4 @@
-//! The HTTP upgrade (RFC 6455 §4.1), from a socket to one that speaks frames.
+//! The HTTP upgrade (RFC 6455 §4.1).
 
 use std::io;
 use std::time::SystemTime;
@@ -23,10 +23,10 @@ use crate::net::tls;
 use crate::request::ConnectRequest;
 use crate::secrets::Secrets;
 
-/// The longest head of an answer, in bytes.
+/// Longest head of an answer, in bytes.
 const MAX_HEAD: usize = 64 * 1024;
 
-/// The most interim answers before the one that counts, as in Go's client.
+/// Most interim answers before the final one, as in Go's client.
 const MAX_INTERIM: usize = 5;
 
 /// Outcome of a request that was not refused.
@@ -48,13 +48,13 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let key = generate_key();
-    let asked = head(request, &key);
+    let head = head(request, &key);
     let written = async {
-        stream.write_all(&asked).await?;
+        stream.write_all(&head).await?;
         stream.flush().await
     };
     let written = written.await;
-    // A server may refuse without reading all that it is sent: its answer says more than the broken pipe.
+    // A server may refuse without reading the whole request: its answer says more than the broken pipe.
     let (answer, rest) = match (written, final_answer(&mut stream).await) {
         (Err(error), Err(NoAnswer::Head(_))) => return Err(of_io(&error)),
         (Ok(()), Err(NoAnswer::Head(error))) => return Err(of_head(&error)),
@@ -64,7 +64,7 @@ where
     let stream = Prefixed::new(rest, stream);
     match answer.headers.get(LOCATION) {
         _ if answer.status == 101 => {
-            judge(request, &key, &answer).map(|chosen| Outcome::Upgraded(stream, chosen))
+            validate(request, &key, &answer).map(|chosen| Outcome::Upgraded(stream, chosen))
         }
         Some(location) if matches!(answer.status, 301 | 302 | 307 | 308) => {
             Ok(Outcome::Redirect(location.clone()))
@@ -76,7 +76,7 @@ where
     }
 }
 
-/// Why the server did not upgrade.
+/// The failure of an answer that is not an upgrade.
 pub(crate) fn refused(answer: &Answer, body: &str, secrets: &Secrets) -> Failure {
     let refusal = Refusal::default()
         .with_reason(&secrets.hidden_in(&answer.reason))
@@ -117,12 +117,12 @@ enum NoAnswer {
     Invalid(String),
 }
 
-/// The first answer that is not an interim one (RFC 9110 §15.2), and what came behind it. 101 is final: nothing of HTTP
-/// follows.
+/// Reads the first answer that is not an interim one (RFC 9110 §15.2). Returns it with the bytes after it. 101 is final: no
+/// HTTP follows.
 async fn final_answer<S: AsyncRead + Unpin>(stream: &mut S) -> Result<(Answer, Bytes), NoAnswer> {
     let mut rest = Bytes::new();
     for _ in 0..=MAX_INTERIM {
-        // What came behind the last is less than one read, so that the next takes all of it.
+        // The bytes after the last head are less than one read, so that the next read takes all of them.
         let read = read_head(Prefixed::new(rest, &mut *stream), MAX_HEAD).await;
         let (head, behind) = read.map_err(NoAnswer::Head)?;
         rest = behind.into_parts().0;
@@ -136,7 +136,7 @@ async fn final_answer<S: AsyncRead + Unpin>(stream: &mut S) -> Result<(Answer, B
     )))
 }
 
-/// The request's head as it goes out.
+/// The head of the request.
 fn head(request: &ConnectRequest, key: &str) -> Vec<u8> {
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     let host = request.host_header();
@@ -146,14 +146,14 @@ fn head(request: &ConnectRequest, key: &str) -> Vec<u8> {
     )
     .into_bytes();
     for (name, value) in &request.sent_headers() {
-        put(&mut head, name, value.as_bytes());
+        write_header(&mut head, name, value.as_bytes());
     }
     head.extend_from_slice(b"\r\n");
     head
 }
 
-/// Names in the usual case of letters: some servers take them for case-sensitive.
-fn put(head: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
+/// Capitalizes the name as usual: some servers are case-sensitive.
+fn write_header(head: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
     if *name == SEC_WEBSOCKET_PROTOCOL {
         head.extend_from_slice(b"Sec-WebSocket-Protocol");
     } else {
@@ -168,8 +168,8 @@ fn put(head: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
     head.extend_from_slice(b"\r\n");
 }
 
-/// The subprotocol that was chosen, if the answer is a right 101.
-fn judge(request: &ConnectRequest, key: &str, answer: &Answer) -> Result<Option<String>, Failure> {
+/// Checks a 101. Returns the subprotocol that the server chose.
+fn validate(request: &ConnectRequest, key: &str, answer: &Answer) -> Result<Option<String>, Failure> {
     let headers = &answer.headers;
     if !answer.is_http_1_1 {
         return Err(invalid("it is HTTP/1.0, which cannot upgrade"));
@@ -191,7 +191,7 @@ fn judge(request: &ConnectRequest, key: &str, answer: &Answer) -> Result<Option<
     subprotocol(&request.subprotocols().collect::<Vec<_>>(), headers)
 }
 
-/// The one that the server chose, if any was offered. Without a choice there is nothing to speak (as browsers have it).
+/// The subprotocol that the server chose. Choosing none of those that were offered is an error, as in browsers.
 fn subprotocol(offered: &[&[u8]], headers: &HeaderMap) -> Result<Option<String>, Failure> {
     let mut chosen = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().map(HeaderValue::as_bytes);
     match (chosen.next(), chosen.next()) {
@@ -206,7 +206,7 @@ fn subprotocol(offered: &[&[u8]], headers: &HeaderMap) -> Result<Option<String>,
     }
 }
 
-/// Whether a header that is a list holds `token`, in any case of letters (RFC 9110 §5.6.1).
+/// Whether a header that is a list contains `token`, ignoring case (RFC 9110 §5.6.1).
 fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
     let values = headers.get_all(name).iter().map(HeaderValue::as_bytes);
     values
@@ -260,7 +260,7 @@ mod tests {
     }
 
     /// A verdict on an answer that is valid but for what `edit` does to it.
-    fn judged(offered: &str, edit: impl Fn(String) -> String) -> Result<Option<String>, Failure> {
+    fn validated(offered: &str, edit: impl Fn(String) -> String) -> Result<Option<String>, Failure> {
         let mut request = request("ws://feed.test");
         if !offered.is_empty() {
             let offered = HeaderValue::from_str(offered).unwrap();
@@ -271,7 +271,7 @@ mod tests {
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Accept: {accept}\r\n\r\n"
         );
-        judge(&request, "KEY", &Answer::parse(edit(answer).as_bytes()).map_err(|detail| invalid(&detail))?)
+        validate(&request, "KEY", &Answer::parse(edit(answer).as_bytes()).map_err(|detail| invalid(&detail))?)
     }
 
     #[test]
@@ -284,7 +284,7 @@ mod tests {
             |answer| answer.replace("\r\n\r\n", "\r\nSec-WebSocket-Extensions:\r\n\r\n"),
         ];
         for edit in answers {
-            assert_eq!(judged("", edit), Ok(None), "{}", edit("x".to_owned()));
+            assert_eq!(validated("", edit), Ok(None), "{}", edit("x".to_owned()));
         }
     }
 
@@ -295,11 +295,11 @@ mod tests {
                 answer.replace("\r\n\r\n", &format!("\r\nSec-WebSocket-Protocol: {chosen}\r\n\r\n"))
             }
         };
-        assert_eq!(judged("v2, v1", choosing("v1")), Ok(Some("v1".to_owned())));
-        assert_eq!(judged("v1", choosing("v2")).unwrap_err().kind(), "upgrade");
-        assert_eq!(judged("v2, v1", choosing("v2, v1")).unwrap_err().kind(), "upgrade");
-        assert_eq!(judged("", choosing("v1")).unwrap_err().kind(), "upgrade");
-        assert_eq!(judged("v1", |answer| answer).unwrap_err().kind(), "upgrade");
+        assert_eq!(validated("v2, v1", choosing("v1")), Ok(Some("v1".to_owned())));
+        assert_eq!(validated("v1", choosing("v2")).unwrap_err().kind(), "upgrade");
+        assert_eq!(validated("v2, v1", choosing("v2, v1")).unwrap_err().kind(), "upgrade");
+        assert_eq!(validated("", choosing("v1")).unwrap_err().kind(), "upgrade");
+        assert_eq!(validated("v1", |answer| answer).unwrap_err().kind(), "upgrade");
     }
 
     #[test]
@@ -308,7 +308,7 @@ mod tests {
         let with = |count: usize| {
             move |answer: String| answer.replace("Upgrade: w", &format!("{}Upgrade: w", lines(count)))
         };
-        assert_eq!(judged("", with(MAX_HEADERS - 3)), Ok(None));
-        assert_eq!(judged("", with(MAX_HEADERS - 2)).unwrap_err().kind(), "upgrade");
+        assert_eq!(validated("", with(MAX_HEADERS - 3)), Ok(None));
+        assert_eq!(validated("", with(MAX_HEADERS - 2)).unwrap_err().kind(), "upgrade");
     }
 }

@@ -1,6 +1,6 @@
-//! Reads the head of an HTTP answer and nothing behind it, so that what follows can be read by whom it is for.
+//! Reads the head of an HTTP answer, and keeps the bytes after it for the next reader.
 //!
-//! A WebSocket's read buffer must not be made from the bytes that happen to come with the head: it would stay that small
+//! A WebSocket's read buffer must not be made from the bytes that happen to arrive with the head: it would stay that small
 //! for the life of the connection, with reads of 2 KiB instead of full ones, three times the cost per message.
 
 use std::fmt;
@@ -14,13 +14,13 @@ use futures_io::AsyncRead;
 
 use crate::net::socket::Prefixed;
 
-/// Read from the socket at a time, in bytes: most heads fit.
+/// Size of one read, in bytes: most heads fit.
 const CHUNK: usize = 2 * 1024;
 
-/// How every answer begins.
+/// The first bytes of every answer.
 const MAGIC: &[u8] = b"HTTP/1.";
 
-/// How a server that expects TLS begins to answer what is none: with a record that holds an alert (RFC 8446 §5.1).
+/// The first bytes of a TLS record with an alert, a TLS server's answer to plain HTTP (RFC 8446 §5.1).
 const TLS_ALERT: &[u8] = &[0x15, 0x03];
 
 /// Why there is no head.
@@ -30,7 +30,7 @@ pub(crate) enum HeadError {
     NotHttp,
     /// The first bytes are of TLS.
     Tls,
-    /// It goes on past this many bytes.
+    /// The head is longer than this many bytes.
     TooLong(usize),
     /// The peer closed the connection first.
     Ended,
@@ -50,8 +50,8 @@ impl fmt::Display for HeadError {
     }
 }
 
-/// Reads up to and with the empty line that ends the head, which may take `limit` bytes. Gives it whole, and the stream
-/// from the byte after it on.
+/// Reads a head of up to `limit` bytes. Returns the head with the empty line that ends it, and the stream from the byte
+/// after it.
 pub(crate) async fn read_head<S: AsyncRead + Unpin>(
     mut stream: S,
     limit: usize,
@@ -72,8 +72,7 @@ pub(crate) async fn read_head<S: AsyncRead + Unpin>(
     }
 }
 
-/// Appends one read. Its buffer lasts no longer than the poll: kept in the future, it would be most of what an attempt
-/// takes.
+/// Appends one read. The buffer lives only as long as the poll: in the future, it would be most of an attempt's memory.
 pub(super) fn poll_more<S: AsyncRead + Unpin>(
     stream: &mut S,
     cx: &mut Context<'_>,
@@ -87,7 +86,7 @@ pub(super) fn poll_more<S: AsyncRead + Unpin>(
 
 /// The length of the head, its empty line included, if that is among the bytes at `from` and after.
 fn find_head(bytes: &[u8], from: usize, limit: usize) -> Result<Option<usize>, HeadError> {
-    // At once, not at the end of a head that may never come: a server of another protocol waits for us to speak.
+    // Before the end of the head, which a server of another protocol may never send.
     if !bytes.starts_with(&MAGIC[..bytes.len().min(MAGIC.len())]) {
         return match bytes.len() {
             // The second byte decides.

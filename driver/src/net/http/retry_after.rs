@@ -1,24 +1,23 @@
-//! `Retry-After` (RFC 9110 §10.2.3): when a server that refuses wants to be asked again.
+//! `Retry-After` (RFC 9110 §10.2.3): how long a server asks its clients to wait.
 
 use std::time::{Duration, SystemTime};
 
 use http::HeaderMap;
 use http::header::RETRY_AFTER;
 
-/// Longest span that is believed, a week: a server that asks for more has made a mistake, or wants to be left alone, which it
-/// can say with another status.
-const LONGEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// Longest span, a week. A server that asks for more is misconfigured, or means another status.
+const MAX_SPAN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// The span from `now` that the server asks for; `None` if it asks for none, or for what cannot be understood. A date
-/// that has passed is a span of zero, and none is longer than [`LONGEST`].
+/// Returns the span from `now` that the server asks for, at most [`MAX_SPAN`]; zero for a date that has passed; `None`
+/// without a valid header.
 pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    // Not `parse` alone: it takes "+5", and fails on a number that is merely large.
+    // Not `parse` alone: it accepts "+5", and rejects large numbers.
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)).min(LONGEST));
+        return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)).min(MAX_SPAN));
     }
     let at = httpdate::parse_http_date(value).ok()?;
-    Some(at.duration_since(now).unwrap_or(Duration::ZERO).min(LONGEST))
+    Some(at.duration_since(now).unwrap_or(Duration::ZERO).min(MAX_SPAN))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! From [`TlsOptions`] to the rustls configuration that all connections of a connector share.
+//! Makes the rustls configuration that all connections of a connector share from [`TlsOptions`].
 
 use std::sync::Arc;
 
@@ -18,20 +18,20 @@ use super::failure::{no_roots, of_options, of_provider};
 use super::options::{Pem, TlsError, TlsOptions};
 use crate::net::platform::Net;
 
-/// Checked options, and the configuration once it is made. Clones share it.
+/// Checked options, and the configuration made of them at its first use. Clones share it.
 #[derive(Clone, Default)]
-pub(crate) struct Tls(Arc<Shared>);
+pub(crate) struct TlsConfig(Arc<Lazy>);
 
 #[derive(Default)]
-struct Shared {
-    recipe: Recipe,
+struct Lazy {
+    options: Checked,
     config: OnceCell<Arc<ClientConfig>>,
 }
 
-/// All that the options said, read and parsed.
-enum Recipe {
-    Ready(Arc<ClientConfig>),
-    Make { trust: Trust, identity: Option<Arc<CertifiedKey>> },
+/// Options after their files have been read and parsed.
+enum Checked {
+    Config(Arc<ClientConfig>),
+    Parts { trust: Trust, identity: Option<Arc<CertifiedKey>> },
 }
 
 enum Trust {
@@ -40,46 +40,46 @@ enum Trust {
     Anyone,
 }
 
-impl Default for Recipe {
+impl Default for Checked {
     fn default() -> Self {
-        Self::Make { trust: Trust::Platform(Vec::new()), identity: None }
+        Self::Parts { trust: Trust::Platform(Vec::new()), identity: None }
     }
 }
 
-impl Tls {
-    /// Reads and checks what `options` name, so that a mistake shows now and not at the first connection.
+impl TlsConfig {
+    /// Reads and checks the files that `options` name, so that a mistake is reported now and not at the first connection.
     pub(crate) fn new(options: &TlsOptions) -> Result<Self, TlsError> {
-        let recipe = match &options.ready {
+        let checked = match &options.ready {
             Some(_)
                 if options.accept_any || options.identity.is_some() || !options.authorities.is_empty() =>
             {
                 return Err(TlsError::NotAlone);
             }
-            Some(config) => Recipe::Ready(config.clone()),
-            None => Recipe::Make { trust: trust(options)?, identity: identity(options)? },
+            Some(config) => Checked::Config(config.clone()),
+            None => Checked::Parts { trust: trust(options)?, identity: identity(options)? },
         };
-        Ok(Self(Arc::new(Shared { recipe, config: OnceCell::new() })))
+        Ok(Self(Arc::new(Lazy { options: checked, config: OnceCell::new() })))
     }
 
-    /// The configuration, made at the first call: a plain feed never loads the platform's authorities. That takes
-    /// milliseconds and reads files, so it is done where blocking is allowed.
+    /// Returns the configuration, made at the first call: a plain feed never loads the platform's authorities. Making it takes
+    /// milliseconds and reads files, so it runs where blocking is allowed.
     pub(crate) async fn config<N: Net>(&self) -> Result<Arc<ClientConfig>, Failure> {
         let make = || {
-            let shared = self.0.clone();
-            N::unblock(move || shared.recipe.config())
+            let lazy = self.0.clone();
+            N::unblock(move || lazy.options.config())
         };
         self.0.config.get_or_try_init(make).await.cloned()
     }
 }
 
-impl Recipe {
+impl Checked {
     fn config(&self) -> Result<Arc<ClientConfig>, Failure> {
         let (trust, identity) = match self {
-            Self::Ready(config) => return Ok(config.clone()),
-            Self::Make { trust, identity } => (trust, identity),
+            Self::Config(config) => return Ok(config.clone()),
+            Self::Parts { trust, identity } => (trust, identity),
         };
         let provider = provider().map_err(|error| of_options(&error))?;
-        // The options' authorities have been checked: what fails here is the platform's part.
+        // The options' authorities have been checked: only the platform's can fail here.
         let verifier = trust.verifier(&provider).map_err(|_| no_roots())?;
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -128,14 +128,16 @@ fn identity(options: &TlsOptions) -> Result<Option<Arc<CertifiedKey>>, TlsError>
     };
     let parsed = parsed.map_err(|error| not_pem(key, &error))?;
     let identity = CertifiedKey::from_der(certificates, parsed, provider()?.as_ref());
-    let bad =
-        |error: Error| TlsError::BadIdentity { from: chain.to_string(), detail: unfit(&error).to_owned() };
+    let bad = |error: Error| TlsError::BadIdentity {
+        from: chain.to_string(),
+        detail: not_usable(&error).to_owned(),
+    };
     identity.map(|identity| Some(Arc::new(identity))).map_err(bad)
 }
 
-/// Why a certificate and a key are not a client's.
+/// Why a certificate and a key cannot identify a client.
 #[expect(clippy::wildcard_enum_match_arm, reason = "all other errors are about the certificate")]
-const fn unfit(error: &Error) -> &'static str {
+const fn not_usable(error: &Error) -> &'static str {
     match error {
         Error::InconsistentKeys(_) => "the private key does not belong to the certificate",
         Error::General(_) => {
@@ -169,7 +171,7 @@ fn not_pem(pem: &Pem, error: &pem::Error) -> TlsError {
     TlsError::NotPem { from: pem.to_string(), detail: detail.to_owned() }
 }
 
-/// Chosen by feature and handed on by value: installing one for the process is the application's to do.
+/// Chosen by feature and passed by value: installing one for the process is the application's decision.
 fn provider() -> Result<Arc<CryptoProvider>, TlsError> {
     #[cfg(feature = "ring")]
     return Ok(Arc::new(futures_rustls::rustls::crypto::ring::default_provider()));

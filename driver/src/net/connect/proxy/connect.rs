@@ -11,10 +11,10 @@ use super::{Destination, ProxyError, authority, failure};
 use crate::net::http::head::read_head;
 use crate::net::socket::Prefixed;
 
-/// The longest head of an answer that is taken, in bytes. There is little a proxy has to say.
+/// Longest head of an answer, in bytes.
 const MAX_HEAD: usize = 16 * 1024;
 
-/// The most header lines that are taken, none of which matters.
+/// Most header lines of an answer. They are ignored.
 const MAX_HEADERS: usize = 128;
 
 /// The value of a `Proxy-Authorization` header: a secret.
@@ -61,7 +61,7 @@ fn request(destination: &Destination, authorization: Option<&Authorization>) -> 
     request + "\r\n"
 }
 
-/// The status of an answer, if that is what the head is.
+/// The status of an answer, or `None` if it is not HTTP.
 fn status(head: &[u8]) -> Option<u16> {
     let mut headers = [EMPTY_HEADER; MAX_HEADERS];
     let mut answer = Response::new(&mut headers);
@@ -71,7 +71,7 @@ fn status(head: &[u8]) -> Option<u16> {
     answer.code
 }
 
-/// Which refusals a retry can mend is the same as with a server's (R6).
+/// A retry helps with the same statuses as with those of a server (R6).
 fn refusal(status: u16, authorized: bool) -> Failure {
     let (problem, what) = match status {
         // 401 is the server's to say, but tinyproxy says it of wrong credentials.

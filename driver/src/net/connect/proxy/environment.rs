@@ -1,4 +1,4 @@
-//! Which proxy the environment wants.
+//! The proxies that the environment names.
 
 use super::no_proxy::NoProxy;
 use super::{Proxy, ProxyError};
@@ -9,7 +9,7 @@ const HTTPS_PROXY: [&str; 2] = ["https_proxy", "HTTPS_PROXY"];
 const ALL_PROXY: [&str; 2] = ["all_proxy", "ALL_PROXY"];
 const NO_PROXY: [&str; 2] = ["no_proxy", "NO_PROXY"];
 
-/// What the environment says about proxies, read once.
+/// The proxies that the environment names, read once.
 ///
 /// `HTTP_PROXY` is not read, not even for `ws`: under CGI a client sets it by sending a `Proxy` header (httpoxy,
 /// CVE-2016-5385), and it names a proxy for plain HTTP, most of which refuse a CONNECT to port 80.
@@ -23,11 +23,11 @@ pub(crate) struct Environment {
 impl Environment {
     /// Reads the variables of this process.
     pub(crate) fn read() -> Result<Self, ProxyError> {
-        // What is not Unicode gets a mark in it that no URL may hold.
+        // A byte that is not Unicode becomes a character that no URL may contain.
         Self::from_lookup(|name| Some(std::env::var_os(name)?.to_string_lossy().into_owned()))
     }
 
-    /// Reads whatever `lookup` says the variables are.
+    /// Reads the variables through `lookup`.
     pub(crate) fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ProxyError> {
         let https = parsed(&lookup, HTTPS_PROXY, Proxy::new)?;
         let all = parsed(&lookup, ALL_PROXY, Proxy::new)?;
@@ -45,7 +45,7 @@ impl Environment {
     }
 }
 
-/// The value of the first of `names` that is set, and not to nothing.
+/// Parses the first of `names` that is set and not empty.
 fn parsed<T>(
     lookup: impl Fn(&str) -> Option<String>,
     names: [&'static str; 2],

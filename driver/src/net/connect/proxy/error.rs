@@ -1,4 +1,4 @@
-//! Why something is not a proxy to connect through.
+//! Errors of a proxy's URL, credentials and exceptions.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! A peer that follows a script, over a stream in memory.
+//! A scripted peer over a stream in memory.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::VecDeque;
@@ -8,11 +8,12 @@ use std::task::{Context, Poll};
 
 use futures_io::{AsyncRead, AsyncWrite};
 
-/// What the peer does next.
+/// One step of the peer.
 #[derive(Clone)]
 pub(super) enum PeerStep {
-    /// It takes exactly these bytes, which must have been flushed.
+    /// Expects exactly these bytes, flushed.
     Hears(Vec<u8>),
+    /// Sends these bytes.
     Says(Vec<u8>),
 }
 
@@ -25,9 +26,9 @@ pub(super) fn says(bytes: impl AsRef<[u8]>) -> PeerStep {
 }
 
 /// The other end of the peer's stream. The peer closes it when the script is done.
-pub(super) struct Script {
+pub(super) struct ScriptedPeer {
     steps: VecDeque<PeerStep>,
-    /// The most bytes that go through at a time.
+    /// Most bytes of one read or write.
     chunk: usize,
     /// Written and not yet flushed.
     pending: Vec<u8>,
@@ -35,12 +36,12 @@ pub(super) struct Script {
     ready: bool,
 }
 
-impl Script {
+impl ScriptedPeer {
     pub(super) fn new(steps: &[PeerStep], chunk: usize) -> Self {
         Self { steps: steps.iter().cloned().collect(), chunk, pending: Vec::new(), ready: false }
     }
 
-    fn poll_turn(&mut self, cx: &Context<'_>) -> Poll<()> {
+    fn poll_every_other(&mut self, cx: &Context<'_>) -> Poll<()> {
         self.ready = !self.ready;
         if self.ready {
             cx.waker().wake_by_ref();
@@ -50,10 +51,10 @@ impl Script {
     }
 }
 
-impl AsyncRead for Script {
+impl AsyncRead for ScriptedPeer {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        std::task::ready!(this.poll_turn(cx));
+        std::task::ready!(this.poll_every_other(cx));
         let len = match this.steps.front_mut() {
             Some(PeerStep::Says(bytes)) => {
                 let len = buf.len().min(bytes.len()).min(this.chunk);
@@ -73,10 +74,10 @@ impl AsyncRead for Script {
     }
 }
 
-impl AsyncWrite for Script {
+impl AsyncWrite for ScriptedPeer {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        std::task::ready!(this.poll_turn(cx));
+        std::task::ready!(this.poll_every_other(cx));
         let len = bytes.len().min(this.chunk);
         this.pending.extend_from_slice(&bytes[..len]);
         Poll::Ready(Ok(len))

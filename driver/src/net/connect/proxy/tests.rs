@@ -9,7 +9,7 @@ use futures_executor::block_on;
 use futures_util::{AsyncReadExt, AsyncWriteExt};
 use tidegate_core::{Failure, ProxyProblem};
 
-use super::script::{PeerStep, Script, hears, says};
+use super::script::{PeerStep, ScriptedPeer, hears, says};
 use super::{Destination, Proxy};
 
 /// How much goes through at a time: all of it, or as little as can be.
@@ -32,7 +32,7 @@ fn through(proxy: &Proxy, destination: &Destination, steps: &[PeerStep]) -> Vec<
     let steps = [steps, &[says("welcome."), hears("hello"), says("bye")]].concat();
     let [whole, rest @ ..] = CHUNKS.map(|chunk| {
         block_on(async {
-            let mut tunnel = proxy.tunnel(Script::new(&steps, chunk), destination).await.unwrap();
+            let mut tunnel = proxy.tunnel(ScriptedPeer::new(&steps, chunk), destination).await.unwrap();
             let mut said = Vec::new();
             while said.last() != Some(&b'.') {
                 let mut byte = [0];
@@ -54,7 +54,7 @@ fn through(proxy: &Proxy, destination: &Destination, steps: &[PeerStep]) -> Vec<
 /// Why the proxy of `steps` lets nothing through.
 fn refused(proxy: &Proxy, destination: &Destination, steps: &[PeerStep]) -> (ProxyProblem, String) {
     let [whole, rest @ ..] =
-        CHUNKS.map(|chunk| match block_on(proxy.tunnel(Script::new(steps, chunk), destination)) {
+        CHUNKS.map(|chunk| match block_on(proxy.tunnel(ScriptedPeer::new(steps, chunk), destination)) {
             Ok(_) => panic!("a way through"),
             Err(Failure::Proxy { problem, detail }) => (problem, detail),
             Err(other) => panic!("{other:?}"),
@@ -69,5 +69,5 @@ fn refused(proxy: &Proxy, destination: &Destination, steps: &[PeerStep]) -> (Pro
 fn a_tunnel_can_be_dug_on_any_thread() {
     fn on_any_thread(_: impl Send) {}
     let (proxy, destination) = (proxy("socks5h://proxy"), name("feed.example", 443));
-    on_any_thread(proxy.tunnel(Script::new(&[], 1), &destination));
+    on_any_thread(proxy.tunnel(ScriptedPeer::new(&[], 1), &destination));
 }
