@@ -188,11 +188,14 @@ impl Control {
     pub(crate) fn publish(&self, phase: Phase, stats: Stats) {
         let mut board = self.lock();
         board.stats = stats;
-        let changed = mem::replace(&mut board.phase, phase) != phase;
-        let watchers = if changed { mem::take(&mut board.watchers) } else { BTreeMap::new() };
-        // What was handed in while the feed was Live must not wait for its next connection (O1), nor for a poll that a stopped
-        // feed may not get.
-        let refused = if phase == Phase::Live { VecDeque::new() } else { mem::take(&mut board.orders.sends) };
+        if board.phase == phase {
+            return;
+        }
+        board.phase = phase;
+        let watchers = mem::take(&mut board.watchers);
+        // Handed in while the feed was Live, they must not wait for its next connection (O1), nor for a poll that a stopped feed
+        // may not get.
+        let refused = mem::take(&mut board.orders.sends);
         drop(board);
         // Each dropped reply wakes its sender, so not under the lock.
         drop(refused);
