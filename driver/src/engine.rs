@@ -8,9 +8,8 @@ use tidegate_core::{
     Action, ConnectionId, Deadline, Event, Failure, Feed, Frame, FrameHandler, Phase, StopReason, Timestamp,
 };
 
-use crate::bugs::bug;
 use crate::control::Control;
-use crate::link::{Dialed, Link};
+use crate::link::Links;
 use crate::observe::Observer;
 use crate::resolve::Target;
 use crate::runtime::Runtime;
@@ -22,7 +21,7 @@ mod due;
 pub(crate) struct Engine<R: Runtime, H: FrameHandler> {
     feed: Feed<H>,
     runtime: R,
-    link: Link<R::Transport>,
+    links: Links<R::Transport>,
     target: Target,
     control: Arc<Control>,
     observer: Observer,
@@ -33,8 +32,6 @@ pub(crate) struct Engine<R: Runtime, H: FrameHandler> {
     rings: Deadline,
     /// When the second look ends; never while none is under way.
     verdict: Deadline,
-    #[cfg(tidegate_bugs)]
-    unread: Vec<Frame>,
 }
 
 // Nothing in it is pinned structurally.
@@ -70,7 +67,7 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
         Self {
             feed,
             runtime,
-            link: Link::Down,
+            links: Links::new(),
             target,
             control,
             observer,
@@ -78,8 +75,6 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
             alarm,
             rings: Deadline::Never,
             verdict: Deadline::Never,
-            #[cfg(tidegate_bugs)]
-            unread: Vec::new(),
         }
     }
 
@@ -91,8 +86,8 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
     ) -> Poll<StopReason> {
         self.control.register(cx.waker());
         let full = Budget { frames: C::FRAMES, bytes: C::BYTES };
-        let mut turn =
-            Turn { now: self.runtime.now(), budget: full, readable: true, running: Running::Transport };
+        let mut turn = Turn { now: self.runtime.now(), budget: full, running: Running::Transport };
+        self.links.all_open().for_each(|(_, connection)| connection.readable = true);
         let mut rounds = 1..C::ROUNDS;
         // Once a poll: who orders more has woken the loop for another, and cannot keep it in this one.
         self.orders(turn.now);
@@ -101,12 +96,12 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
             self.tell(Event::Start, turn.now);
         }
         loop {
-            let mut moved = self.network(cx, &mut turn);
+            let mut moved = self.each_link(|engine, id| engine.drive(id, cx, &mut turn));
             moved |= self.time(&turn);
             // An action carried out counts: a future that was just made has not been polled yet.
             moved |= self.actions(turn.now);
             // After the actions: no notice waits behind a frame.
-            moved |= self.write(cx, &mut turn);
+            moved |= self.each_link(|engine, id| engine.write(id, cx, turn.now));
             // Before the hand-over: whoever has been told that the feed is Live may send. And in each round, since no connection
             // is lost and the next one Live in the same: what waits for the lost one comes back (O1).
             if self.feed.phase() != self.published {
@@ -159,52 +154,50 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
         }
     }
 
-    fn network(&mut self, cx: &mut Context<'_>, turn: &mut Turn) -> bool {
-        let dialed = match &self.link {
-            Link::Down => return false,
-            Link::Resolving { .. } | Link::Connecting { .. } => {
-                match guarded(|| self.link.poll_dial(&self.runtime, cx)) {
-                    Some(Poll::Ready(dialed)) => dialed,
-                    Some(Poll::Pending) => return false,
-                    None => {
-                        self.link = Link::Down;
-                        self.panicked(turn.now);
-                        return true;
-                    }
-                }
+    /// Takes a step for each link. Returns whether anything moved.
+    fn each_link(&mut self, mut step: impl FnMut(&mut Self, ConnectionId) -> bool) -> bool {
+        let mut moved = false;
+        let mut next = self.links.next(None);
+        while let Some(id) = next {
+            moved |= step(self, id);
+            next = self.links.next(next);
+        }
+        moved
+    }
+
+    /// Dials or reads.
+    fn drive(&mut self, id: ConnectionId, cx: &mut Context<'_>, turn: &mut Turn) -> bool {
+        let Some(link) = self.links.get(id) else { return false };
+        if link.open().is_some() {
+            return self.read(id, cx, turn);
+        }
+        match guarded(|| link.poll_dial(id, &self.runtime, cx)) {
+            Some(Poll::Ready(Ok(()))) => self.tell(Event::Connected { id }, turn.now),
+            Some(Poll::Ready(Err(failure))) => {
+                self.links.remove(id);
+                self.tell(Event::ConnectFailed { id, failure }, turn.now);
             }
-            Link::Up { id, .. } => return self.read(*id, cx, turn),
-        };
-        turn.readable = true;
-        self.tell(
-            match dialed {
-                Dialed::Connected(id) => Event::Connected { id },
-                Dialed::Failed(id, failure) => Event::ConnectFailed { id, failure },
-            },
-            turn.now,
-        );
+            Some(Poll::Pending) => return false,
+            None => {
+                self.links.remove(id);
+                self.panicked(turn.now);
+            }
+        }
         true
     }
 
-    fn write(&mut self, cx: &mut Context<'_>, turn: &mut Turn) -> bool {
-        let Link::Up { id, line } = &mut self.link else { return false };
-        let id = *id;
-        match line.poll_write(id, &mut self.feed, cx) {
-            Poll::Ready(Some(Ok(()))) if bug!(FlushForgotten) => {}
-            Poll::Ready(Some(Ok(()))) => self.tell(Event::Flushed { id }, turn.now),
+    fn write(&mut self, id: ConnectionId, cx: &mut Context<'_>, now: Timestamp) -> bool {
+        let Some(connection) = self.links.open(id) else { return false };
+        match connection.poll_write(id, &mut self.feed, cx) {
+            Poll::Ready(Some(Ok(()))) => self.tell(Event::Flushed { id }, now),
             // What has arrived by now is still to be read; the loss is reported after it.
-            Poll::Ready(Some(Err(failure))) => {
-                line.fail(failure);
-                turn.readable = true;
-            }
+            Poll::Ready(Some(Err(failure))) => connection.fail(failure),
             Poll::Ready(None) | Poll::Pending => return false,
         }
         true
     }
 
     fn read(&mut self, id: ConnectionId, cx: &mut Context<'_>, turn: &mut Turn) -> bool {
-        #[cfg(tidegate_bugs)]
-        self.inherit(id, turn.now);
         match catch_unwind(AssertUnwindSafe(|| self.read_frames(id, cx, turn))) {
             Ok(moved) => moved,
             Err(panic) => {
@@ -219,11 +212,10 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
     }
 
     fn read_frames(&mut self, id: ConnectionId, cx: &mut Context<'_>, turn: &mut Turn) -> bool {
-        let Link::Up { line, .. } = &mut self.link else { return false };
+        let Some(connection) = self.links.open(id) else { return false };
         let mut moved = false;
-        while turn.readable && !turn.budget.is_spent() && (self.feed.wants_frames() || bug!(ReadsWhilePaused))
-        {
-            match line.poll_read(cx) {
+        while connection.readable && !turn.budget.is_spent() && self.feed.wants_frames() {
+            match connection.poll_read(cx) {
                 // An arm of its own: the machine's short way needs no look at what kind of frame it is.
                 Poll::Ready(Some(Ok(Frame::Message(message)))) => {
                     turn.budget.spend(message.len());
@@ -233,7 +225,7 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
                 }
                 Poll::Ready(Some(Ok(mut frame))) => {
                     turn.budget.spend(frame.len());
-                    line.control(&mut frame);
+                    connection.control(&mut frame);
                     turn.running = Running::Machine;
                     self.feed.handle(Event::Frame { id, frame }, turn.now);
                     turn.running = Running::Transport;
@@ -250,9 +242,9 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
                     return self.lost(id, failure, turn.now);
                 }
                 Poll::Pending => {
-                    turn.readable = false;
+                    connection.readable = false;
                     if !moved {
-                        line.read_dry(turn.now);
+                        connection.read_partial(turn.now);
                     }
                     break;
                 }
@@ -260,8 +252,8 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
             moved = true;
         }
         if moved {
-            line.frames_read();
-            if line.failed().is_some() {
+            connection.frames_read();
+            if connection.failed().is_some() {
                 self.verdict = Deadline::Never;
             }
         }
@@ -270,7 +262,7 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
 
     #[cold]
     fn lost(&mut self, id: ConnectionId, failure: Failure, now: Timestamp) -> bool {
-        self.take_down();
+        self.links.remove(id);
         self.tell(Event::Lost { id, failure }, now);
         true
     }
@@ -281,14 +273,10 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
             moved = true;
             match action {
                 Action::Connect { id } => match guarded(|| self.target.resolve(id)) {
-                    Some(request) => self.link = Link::Resolving { id, request },
+                    Some(request) => self.links.begin(id, request),
                     None => self.panicked(now),
                 },
-                Action::Abort { id } => {
-                    if self.link.id() == Some(id) && !bug!(AbortIsIgnored) {
-                        self.take_down();
-                    }
-                }
+                Action::Abort { id } => self.links.remove(id),
                 Action::Notify(notice) => {
                     if guarded(|| self.observer.notice(&notice, now)).is_none() {
                         self.observer.mute();
@@ -298,25 +286,9 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
             }
         }
         if self.feed.stopped().is_some() {
-            self.link = Link::Down;
+            self.links.clear();
         }
         moved
-    }
-
-    /// A bug's inheritance from an earlier connection.
-    #[cfg(tidegate_bugs)]
-    fn inherit(&mut self, id: ConnectionId, now: Timestamp) {
-        let unread = std::mem::take(&mut self.unread);
-        unread.into_iter().for_each(|frame| self.tell(Event::Frame { id, frame }, now));
-    }
-
-    /// The connection is gone, with all that belongs to it.
-    fn take_down(&mut self) {
-        #[cfg(tidegate_bugs)]
-        {
-            self.unread = self.link.unread();
-        }
-        self.link = Link::Down;
     }
 
     /// Nobody drives the feed any more: a shutdown, without a handshake.

@@ -1,78 +1,102 @@
-//! The one attempt or connection there is: dialing, writing, flushing, reading.
+//! One attempt, and the connection that it becomes: dialing, writing, flushing, reading.
 
+use std::collections::BTreeMap;
+use std::ops::Bound::{Excluded, Unbounded};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tidegate_core::{ConnectionId, Failure, Feed, Frame, FrameHandler, Timestamp};
 
-use crate::request::ConnectRequest;
 use crate::resolve::Resolving;
 use crate::runtime::{Runtime, Transport};
 use crate::secrets::Secrets;
 
-/// What the loop holds of the network.
+/// What the loop holds of the network, by connection. One at most, today (C1).
+pub(crate) struct Links<T>(BTreeMap<ConnectionId, Link<T>>);
+
+impl<T: Transport> Links<T> {
+    pub(crate) const fn new() -> Self {
+        Self(BTreeMap::new())
+    }
+
+    /// Begins an attempt.
+    pub(crate) fn begin(&mut self, id: ConnectionId, request: Resolving) {
+        self.0.insert(id, Link::Resolving(request));
+    }
+
+    /// Drops an attempt or connection, now.
+    pub(crate) fn remove(&mut self, id: ConnectionId) {
+        self.0.remove(&id);
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// The first link; after one, the next.
+    pub(crate) fn next(&self, after: Option<ConnectionId>) -> Option<ConnectionId> {
+        let from = after.map_or(Unbounded, Excluded);
+        self.0.range((from, Unbounded)).next().map(|(id, _)| *id)
+    }
+
+    pub(crate) fn get(&mut self, id: ConnectionId) -> Option<&mut Link<T>> {
+        self.0.get_mut(&id)
+    }
+
+    /// The connection of that name, if it is open.
+    pub(crate) fn open(&mut self, id: ConnectionId) -> Option<&mut Connection<T>> {
+        self.0.get_mut(&id).and_then(Link::open)
+    }
+
+    /// All connections that are open.
+    pub(crate) fn all_open(&mut self) -> impl Iterator<Item = (ConnectionId, &mut Connection<T>)> {
+        self.0.iter_mut().filter_map(|(id, link)| Some((*id, link.open()?)))
+    }
+}
+
+/// One attempt, or the connection that it became.
 pub(crate) enum Link<T> {
-    Down,
-    Resolving { id: ConnectionId, request: Resolving },
-    Connecting { id: ConnectionId, secrets: Secrets, transport: Connecting<T> },
-    Up { id: ConnectionId, line: Line<T> },
+    Resolving(Resolving),
+    Connecting { secrets: Secrets, transport: Connecting<T> },
+    Open(Connection<T>),
 }
 
 type Connecting<T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send>>;
 
 impl<T: Transport> Link<T> {
-    pub(crate) const fn id(&self) -> Option<ConnectionId> {
-        match self {
-            Self::Down => None,
-            Self::Resolving { id, .. } | Self::Connecting { id, .. } | Self::Up { id, .. } => Some(*id),
-        }
-    }
-
-    /// Drives an attempt. Ready when it has come to an end, good or bad.
-    pub(crate) fn poll_dial<R>(&mut self, runtime: &R, cx: &mut Context<'_>) -> Poll<Dialed>
+    /// Drives an attempt. Ready when it is open, or has failed.
+    pub(crate) fn poll_dial<R>(
+        &mut self,
+        id: ConnectionId,
+        runtime: &R,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Failure>>
     where
         R: Runtime<Transport = T>,
     {
-        if let Self::Resolving { id, request } = self {
-            let id = *id;
-            match ready!(request.as_mut().poll(cx)) {
-                Ok(request) => {
-                    announce(id, &request);
-                    let secrets = Secrets::of(&request);
-                    *self = Self::Connecting { id, secrets, transport: Box::pin(runtime.connect(request)) };
-                }
-                Err(failure) => return Poll::Ready(self.dialing_failed(id, failure)),
-            }
+        if let Self::Resolving(request) = self {
+            let request = ready!(request.as_mut().poll(cx))?;
+            tracing::debug!(connection = id.get(), url = request.redacted(), "dialing");
+            let secrets = Secrets::of(&request);
+            *self = Self::Connecting { secrets, transport: Box::pin(runtime.connect(request)) };
         }
-        let Self::Connecting { id, secrets, transport } = self else { return Poll::Pending };
-        let id = *id;
-        Poll::Ready(match ready!(transport.as_mut().poll(cx)) {
-            Ok(transport) => {
-                *self = Self::Up { id, line: Line::new(transport, std::mem::take(secrets)) };
-                Dialed::Connected(id)
-            }
-            Err(failure) => self.dialing_failed(id, failure),
-        })
+        if let Self::Connecting { secrets, transport } = self {
+            let transport = ready!(transport.as_mut().poll(cx))?;
+            *self = Self::Open(Connection::new(transport, std::mem::take(secrets)));
+        }
+        Poll::Ready(Ok(()))
     }
 
-    fn dialing_failed(&mut self, id: ConnectionId, failure: Failure) -> Dialed {
-        *self = Self::Down;
-        Dialed::Failed(id, failure)
+    pub(crate) const fn open(&mut self) -> Option<&mut Connection<T>> {
+        match self {
+            Self::Open(connection) => Some(connection),
+            Self::Resolving(_) | Self::Connecting { .. } => None,
+        }
     }
-}
-
-/// How an attempt ended.
-pub(crate) enum Dialed {
-    Connected(ConnectionId),
-    Failed(ConnectionId, Failure),
-}
-
-fn announce(id: ConnectionId, request: &ConnectRequest) {
-    tracing::debug!(connection = id.get(), url = request.redacted(), "dialing");
 }
 
 /// An open connection.
-pub(crate) struct Line<T> {
+pub(crate) struct Connection<T> {
     transport: T,
     written: Written,
     secrets: Secrets,
@@ -80,6 +104,8 @@ pub(crate) struct Line<T> {
     bytes_read: u64,
     /// When bytes of an unfinished frame last arrived.
     heard: Timestamp,
+    /// Whether the transport may have more to read: it has not said otherwise in this poll.
+    pub(crate) readable: bool,
 }
 
 /// Frames read at most from a connection that cannot be written to any more: about what buffers on the way hold, and
@@ -97,9 +123,16 @@ enum Written {
     },
 }
 
-impl<T: Transport> Line<T> {
+impl<T: Transport> Connection<T> {
     fn new(transport: T, secrets: Secrets) -> Self {
-        Self { transport, written: Written::Flushed, secrets, bytes_read: 0, heard: Timestamp::ZERO }
+        Self {
+            transport,
+            written: Written::Flushed,
+            secrets,
+            bytes_read: 0,
+            heard: Timestamp::ZERO,
+            readable: true,
+        }
     }
 
     /// A control frame was read.
@@ -117,6 +150,7 @@ impl<T: Transport> Line<T> {
     /// Writing has failed. Frames that had arrived before, such as a Close that says why, can still be read.
     pub(crate) fn fail(&mut self, failure: Failure) {
         self.written = Written::Failed { failure, frames_left: FRAMES_AFTER_FAILURE };
+        self.readable = true;
     }
 
     /// Why nothing can be written any more, once that is so.
@@ -132,8 +166,8 @@ impl<T: Transport> Line<T> {
         self.bytes_read = self.transport.bytes_read();
     }
 
-    /// No frame has arrived by `now`: bytes that have are part of a longer one.
-    pub(crate) fn read_dry(&mut self, now: Timestamp) {
+    /// No whole frame has arrived by `now`: bytes that have are part of a longer one.
+    pub(crate) fn read_partial(&mut self, now: Timestamp) {
         let bytes = self.transport.bytes_read();
         if bytes != self.bytes_read {
             self.heard = now;

@@ -6,8 +6,6 @@ use tidegate_core::Timestamp;
 pub(crate) struct Turn {
     pub(crate) now: Timestamp,
     pub(crate) budget: Budget,
-    /// Whether the transport may still have something: it has not said that it would block.
-    pub(crate) readable: bool,
     /// Whose code runs while frames are read: one guard is for all of them, since one for each costs as much as a third of
     /// the machine.
     pub(crate) running: Running,

@@ -7,7 +7,6 @@ use tidegate_core::{ConnectionId, Deadline, Event, Failure, FrameHandler, StopRe
 
 use super::Engine;
 use crate::bugs::bug;
-use crate::link::Link;
 use crate::runtime::{Alarm, Runtime};
 use crate::turn::Turn;
 
@@ -22,7 +21,7 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
     /// Acts on what is due.
     pub(super) fn time(&mut self, turn: &Turn) -> bool {
         let now = turn.now;
-        if !self.feed.deadline().is_due(now) && self.broken_line().is_none() {
+        if !self.feed.deadline().is_due(now) && self.broken().is_none() {
             self.verdict = Deadline::Never;
             return false;
         }
@@ -34,13 +33,11 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
     #[cold]
     fn judge(&mut self, turn: &Turn) -> bool {
         let now = turn.now;
-        if let Link::Up { id, line } = &self.link {
-            // Bytes that are no whole frame yet count too (L1).
-            let (id, at) = (*id, line.heard());
-            self.tell(Event::Heard { id, at }, now);
-        }
+        // Bytes that are no whole frame yet count too (L1).
+        let heard: Vec<_> = self.links.all_open().map(|(id, connection)| (id, connection.heard())).collect();
+        heard.into_iter().for_each(|(id, at)| self.tell(Event::Heard { id, at }, now));
         let due = self.feed.deadline().is_due(now);
-        let broken = self.broken_line();
+        let broken = self.broken();
         let is_verdict = self.feed.failure_deadline().is_due(now) || (broken.is_some() && !due);
         if is_verdict && !self.has_looked(turn) {
             return false;
@@ -65,19 +62,18 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
             self.verdict = Deadline::At(self.runtime.now().saturating_add(look));
             return look.is_zero();
         };
-        let still_reading = turn.readable && self.feed.wants_frames();
+        let readable = self.links.all_open().any(|(_, connection)| connection.readable);
+        let still_reading = readable && self.feed.wants_frames();
         let end = if still_reading { end.saturating_add(BACKLOG) } else { end };
         turn.now >= end
     }
 
     /// The connection that cannot be written to any more, and why. While reading is held back, what has arrived must wait.
-    fn broken_line(&self) -> Option<(ConnectionId, Failure)> {
-        match &self.link {
-            Link::Up { id, line } if self.feed.wants_frames() => {
-                line.failed().map(|failure| (*id, failure.clone()))
-            }
-            Link::Up { .. } | Link::Down | Link::Resolving { .. } | Link::Connecting { .. } => None,
+    fn broken(&mut self) -> Option<(ConnectionId, Failure)> {
+        if !self.feed.wants_frames() {
+            return None;
         }
+        self.links.all_open().find_map(|(id, connection)| Some((id, connection.failed()?.clone())))
     }
 
     /// Moves the alarm if it must ring earlier than it would, or has rung; and registers with it.
