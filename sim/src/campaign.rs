@@ -1,5 +1,7 @@
 //! Many runs, each drawn from its seed: options, faults, server, consumer.
 
+#[cfg(test)]
+mod bugs;
 mod continuity;
 mod draw;
 mod market;
@@ -91,6 +93,10 @@ impl Case {
 
     /// Runs it.
     pub fn run(&self) -> Report {
+        self.simulation().run()
+    }
+
+    fn simulation(&self) -> SimulationBuilder<Subscriber> {
         // Another stream than the run's own, which is drawn from the same seed.
         let mut rng = Rng::with_seed(self.seed ^ 0x7469_6465_6761_7465);
         let mut draw = Draw::new(&mut rng, self.mode);
@@ -103,7 +109,7 @@ impl Case {
         if let Some(attempts) = self.max_attempts {
             simulation = simulation.max_attempts(attempts);
         }
-        draw.schedule(simulation).run()
+        draw.schedule(simulation)
     }
 
     fn feeds_and_server(&self, draw: &mut Draw<'_>) -> SimulationBuilder<Subscriber> {

@@ -68,8 +68,8 @@ impl Simulation {
 pub struct SimulationBuilder<H: FrameHandler> {
     seed: u64,
     feeds: usize,
-    handler: Maker<H>,
-    settings: Settings,
+    pub(crate) handler: Maker<H>,
+    pub(crate) settings: Settings,
     server: Box<dyn Server>,
     faults: Faults,
     network: Network,
@@ -288,18 +288,23 @@ where
     /// # Panics
     /// If the settings are impossible.
     pub fn run(mut self) -> Report {
-        let mut rng = Rng::with_seed(self.seed);
         let rules = self.rules();
-        let longest_delay = rules.longest_delay();
         let journal = self.journal(&rules);
+        self.run_by(&rules, journal)
+    }
+
+    /// Runs it, judged by these rules.
+    pub(crate) fn run_by(mut self, rules: &Rules, journal: Journal) -> Report {
+        let mut rng = Rng::with_seed(self.seed);
         let injector = Injector::new(self.faults.clone(), self.only_faults.take(), rng.fork());
         let server = std::mem::replace(&mut self.server, Box::new(Silent));
         let world = World::new(self.feeds, rng.fork(), injector, self.network, server, journal);
         let runtime = SimRuntime::new(world);
         let (seed, times, outages) = (self.seed, self.times, std::mem::take(&mut self.outages));
         let rest = self.pace.longest_rest();
-        let recovery = self.settings.recovery_bound(longest_delay) + rest + self.network.longest() * 20;
-        let close_timeout = self.settings.close_timeout;
+        let recovery =
+            rules.settings.recovery_bound(rules.longest_delay()) + rest + self.network.longest() * 20;
+        let close_timeout = rules.settings.close_timeout;
         // A panic in code under test is a finding, with its seed, like any other.
         let handles = catch_unwind(AssertUnwindSafe(|| {
             (0..self.feeds).map(|feed| self.start(&runtime.of_feed(feed), rng.fork())).collect()
@@ -320,7 +325,7 @@ where
         run.report()
     }
 
-    fn rules(&self) -> Rules {
+    pub(crate) fn rules(&self) -> Rules {
         Rules {
             settings: self.settings.clone(),
             prompt: !self.inline || self.pace == Pace::Prompt,
@@ -331,7 +336,7 @@ where
         }
     }
 
-    fn journal(&mut self, rules: &Rules) -> Journal {
+    pub(crate) fn journal(&mut self, rules: &Rules) -> Journal {
         let Self { feeds, classification, trace, network, .. } = self;
         let checkers =
             (0..*feeds).map(|feed| Checker::new(rules, classification.as_mut().map(|make| make(feed))));

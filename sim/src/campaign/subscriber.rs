@@ -12,7 +12,9 @@ pub(super) const MAX_EMIT: u64 = 2;
 
 pub(super) struct Subscriber {
     subscriptions: u32,
-    acks: bool,
+    /// Which of them to send on a new connection.
+    pub(super) subscribe: Box<dyn FnMut(u32) -> Vec<u32> + Send>,
+    pub(super) acks: bool,
     continuity: Arc<Mutex<Continuity>>,
     next: u64,
     /// Of an item, in bytes.
@@ -26,13 +28,14 @@ pub(super) struct Session {
 }
 
 impl Subscriber {
-    pub(super) const fn new(
+    pub(super) fn new(
         subscriptions: u32,
         acks: bool,
         continuity: Arc<Mutex<Continuity>>,
         weight: u64,
     ) -> Self {
-        Self { subscriptions, acks, continuity, next: 0, weight }
+        let subscribe = Box::new(|subscriptions| (0..subscriptions).collect());
+        Self { subscriptions, subscribe, acks, continuity, next: 0, weight }
     }
 }
 
@@ -41,7 +44,7 @@ impl FrameHandler for Subscriber {
     type Item = Item;
 
     fn on_upgrade(&mut self, upgrade: &mut Upgrade<'_>) -> Result<Session, Fault> {
-        for number in 0..self.subscriptions {
+        for number in (self.subscribe)(self.subscriptions) {
             upgrade.send(format!("sub {number}"));
         }
         // With nothing to wait for, a first wake-up says so.
