@@ -5,12 +5,10 @@ mod open;
 
 use alloc::collections::VecDeque;
 use core::fmt;
-use core::time::Duration;
 
 use fastrand::Rng;
 
 use crate::action::{Action, Notice};
-use crate::bugs::bug;
 use crate::config::Config;
 use crate::demand::{Delivery, Queue, Reading};
 use crate::event::Event;
@@ -389,7 +387,6 @@ impl<H: FrameHandler> Feed<H> {
     fn on_waiting(&mut self, until: Timestamp, event: &Event) {
         match event {
             Event::Tick if until <= self.common.now => self.connect(),
-            Event::Shutdown if bug!(ShutdownWaits) => {}
             Event::Shutdown => self.stop(StopReason::Shutdown),
             Event::Tick | Event::Start | Event::HandlerPanicked => {}
             Event::Connected { .. }
@@ -406,8 +403,7 @@ impl<H: FrameHandler> Feed<H> {
         let common = &mut self.common;
         common.stats.attempts += 1;
         let id = ConnectionId::new(common.stats.attempts);
-        let timeout = bug!(NoUpgradeDeadline: Duration::MAX, not common.config.connect_timeout);
-        let deadline = common.now.saturating_add(timeout);
+        let deadline = common.now.saturating_add(common.config.connect_timeout);
         common.notify(Notice::Connecting { id });
         common.actions.push_back(Action::Connect { id });
         self.enter(State::Active(Slot { id, stage: Stage::Connecting { deadline } }));

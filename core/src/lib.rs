@@ -123,7 +123,6 @@
 //! | the queue, its bounds, overflow, marks; what a consumer asks for | `demand.rs`; `demand/window.rs` | D1-D5 |
 //! | what goes out, and the bound on it | `outbox.rs` | O1, O3 |
 //! | an option, its default, its check, the words of its error | `config.rs`, `config/error.rs` | |
-//! | what the simulator must be able to find | `bugs.rs` | |
 //! | frames, messages, ids; time and deadlines; figures | `frame.rs`; `time.rs`; `stats.rs` | C2, P2 |
 #![no_std]
 #![forbid(unsafe_code)]
@@ -132,11 +131,6 @@ extern crate alloc;
 
 mod action;
 mod bootstrap;
-#[cfg(not(tidegate_bugs))]
-mod bugs;
-#[cfg(tidegate_bugs)]
-#[doc(hidden)]
-pub mod bugs;
 mod config;
 mod demand;
 pub mod escape;

@@ -6,7 +6,6 @@ use core::time::Duration;
 
 use fastrand::Rng;
 
-use crate::bugs::bug;
 use crate::config::Config;
 use crate::failure::{BootstrapFailure, Failure, Severity};
 use crate::time::Timestamp;
@@ -239,34 +238,23 @@ impl Retry {
         rng: &mut Rng,
         now: Timestamp,
     ) -> Next {
-        let class = config.classification.classify(failure);
-        let refused = matches!(failure, Failure::Rejected { .. }) && bug!(AnyStatusIsFatal);
-        if class == Class::Fatal && !bug!(FatalIsRetried) || refused {
+        if config.classification.classify(failure) == Class::Fatal {
             return Next::Fatal;
         }
         let retries_left = match self.state.retries_left {
-            Some(1) if bug!(OneRetryFewer) => return Next::Exhausted,
-            Some(0) if bug!(OneRetryMore: Some(self.attempt) == self.state.max_retries, not false) => Some(0),
             Some(0) => return Next::Exhausted,
             Some(left) => Some(left - 1),
             None => None,
         };
         let spent = RetryState { retries_left, ..self.state };
         let wait = config.retry.next(spent, failure, &mut self.state, rng);
-        let delay = wait.max(retry_after(failure, config.max_retry_after));
+        // What the server asks for, up to a limit (R5).
+        let asked = failure.retry_after().unwrap_or_default().min(config.max_retry_after);
+        let delay = wait.max(asked);
         self.attempt = self.attempt.saturating_add(1);
         // A delay of zero still ends after now, so that a Tick never leaves a deadline due (P2).
         Next::RetryAt { at: now.saturating_add(delay).max(now.next()), attempt: self.attempt, delay }
     }
-}
-
-/// The server's own lower bound, if it gave one and may (R5).
-fn retry_after(failure: &Failure, most: Duration) -> Duration {
-    let Some(after) = failure.retry_after() else { return Duration::ZERO };
-    if bug!(RetryAfterIgnored) {
-        return Duration::ZERO;
-    }
-    after.min(bug!(RetryAfterWithoutCap: Duration::MAX, not most))
 }
 
 impl RetryPolicy {
@@ -293,8 +281,7 @@ impl RetryPolicy {
                 spent.delay
             }
             Backoff::Exponential { cap, jitter, .. } => {
-                let cap = bug!(DelayBeyondCap: Duration::MAX, not *cap);
-                *state = RetryState { delay: spent.delay.saturating_mul(2).min(cap), ..spent };
+                *state = RetryState { delay: spent.delay.saturating_mul(2).min(*cap), ..spent };
                 // After the cap, so that a fleet stays spread out at the cap (R3).
                 jitter.spread(spent.delay, rng)
             }

@@ -17,11 +17,9 @@
 //! | what threads share, and loom's types in its place | `sync.rs` |
 //! | logs and metrics | `observe.rs` |
 //! | options of the builder | `builder.rs` |
-//! | what the simulator must be able to find | `bugs.rs` |
 //! | what adapters share: addresses, proxies, TLS, upgrade, framing | `net.rs` (feature `net`) |
 #![forbid(unsafe_code)]
 
-mod bugs;
 mod builder;
 mod consumer;
 mod control;

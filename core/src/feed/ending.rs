@@ -1,7 +1,6 @@
 //! How attempts and connections end: one path for all of them (R1), and the end of the feed itself.
 
-use crate::action::{Action, Notice};
-use crate::bugs::bug;
+use crate::action::Notice;
 use crate::failure::{Failure, StopReason};
 use crate::feed::{Common, End, Feed};
 use crate::frame::{CloseFrame, ConnectionId, Frame};
@@ -13,13 +12,6 @@ impl<H: FrameHandler> Feed<H> {
     /// The present attempt or connection ends.
     pub(super) fn end(&mut self, id: ConnectionId, end: End) {
         match end {
-            #[cfg(tidegate_bugs)]
-            End::Lost(failure) if bug!(DropBypassesRetry) => self.redial(&failure),
-            #[cfg(tidegate_bugs)]
-            End::Abort(failure) if bug!(TimeoutBypassesRetry) => {
-                self.common.drop_socket(id);
-                self.redial(&failure);
-            }
             End::Lost(failure) => {
                 let next = self.decide(&failure);
                 self.report_end(Some(&failure));
@@ -46,12 +38,7 @@ impl<H: FrameHandler> Feed<H> {
         let common = &mut self.common;
         common.outbox.push(Frame::Close(frame));
         common.outbox.exempt();
-        if bug!(DuplicateConnect) {
-            common.stats.attempts = common.stats.attempts.saturating_add(1);
-            common.actions.push_back(Action::Connect { id: ConnectionId::new(common.stats.attempts) });
-        }
-        let timeout = bug!(NoCloseDeadline: core::time::Duration::MAX, not common.config.close_timeout);
-        let deadline = common.now.saturating_add(timeout);
+        let deadline = common.now.saturating_add(common.config.close_timeout);
         self.enter(State::Active(Slot { id, stage: Stage::Closing { deadline, then } }));
     }
 
@@ -99,19 +86,9 @@ impl<H: FrameHandler> Feed<H> {
         if let State::Active(Slot { stage: Stage::Open(connection), .. }) = &self.state
             && let Progress::Live { since } = connection.progress
             && self.common.now.saturating_since(since) >= self.common.config.stable_after
-            && !bug!(StreakNeverReset)
         {
             self.common.retry = Retry::new(&self.common.config.retry);
         }
-    }
-
-    /// A bug's way back: past the one path for all (R1).
-    #[cfg(tidegate_bugs)]
-    fn redial(&mut self, failure: &Failure) {
-        self.report_end(Some(failure));
-        self.common.outbox.clear();
-        self.enter(State::Waiting { until: self.common.now });
-        self.connect();
     }
 
     fn retry_or_stop(&mut self, next: Next, failure: Failure) {
@@ -139,9 +116,7 @@ impl<H: FrameHandler> Feed<H> {
             }
             Stage::Open(Connection { progress: Progress::Live { .. }, .. }) => {
                 common.queue.mark_interrupted(id, failure);
-                if !bug!(StatusStaysUp) {
-                    common.notify(Notice::Status { live: false });
-                }
+                common.notify(Notice::Status { live: false });
                 common.notify(match failure.cloned() {
                     Some(failure) if failure.is_timeout() => Notice::Timeout { id, failure },
                     failure => Notice::Disconnected { id, failure },

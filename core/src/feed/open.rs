@@ -2,13 +2,11 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::time::Duration;
 
 use bytes::Bytes;
 
 use crate::action::{Action, Notice};
-use crate::bootstrap::{Bootstrap, Readiness};
-use crate::bugs::bug;
+use crate::bootstrap::Bootstrap;
 use crate::demand::{Admission, Reading};
 use crate::event::Event;
 use crate::failure::{BootstrapFailure, Failure, Fault};
@@ -22,32 +20,18 @@ use crate::time::{Deadline, Timestamp};
 impl<H: FrameHandler> Common<H> {
     /// The upgrade is complete: the handler makes its session, and says what must go out first (B1).
     pub(super) fn upgrade(&mut self, id: ConnectionId) -> Result<Connection<H::Session>, End> {
-        if bug!(StreakResetAtConnect) {
-            self.retry = crate::retry::Retry::new(&self.config.retry);
-        }
-        if bug!(NoticeAtUpgrade) {
-            self.notify(Notice::Success { id });
-        }
         let (mut sends, mut asks) = (Vec::new(), None);
         let mut upgrade = Upgrade { now: self.now, connection: id, sends: &mut sends, asks: &mut asks };
         let refused = |fault| End::close(Then::Retry(Failure::Bootstrap(BootstrapFailure::Fault(fault))));
         let session = self.handler.on_upgrade(&mut upgrade).map_err(refused)?;
         let sendable: Result<Vec<Message>, _> = sends.into_iter().map(checked).collect();
-        let mut sends = sendable.map_err(|error| refused(Fault::fatal(alloc::format!("{error}"))))?;
-        if bug!(NoBootstrapOnReconnect) && matches!(self.stats.connections, 1..) {
-            sends.clear();
-        }
-        if bug!(BootstrapOutOfOrder) {
-            sends.reverse();
-        }
+        let sends = sendable.map_err(|error| refused(Fault::fatal(alloc::format!("{error}"))))?;
         sends.into_iter().for_each(|message| self.outbox.push(message));
-        let readiness = bug!(LiveBeforeAcks: Readiness::WhenFlushed, not self.handler.readiness());
-        let timeout = bug!(NoBootstrapDeadline: Duration::MAX, not self.config.bootstrap_timeout);
-        let bootstrap = Bootstrap::new(readiness, self.outbox.exempt(), timeout, self.now);
-        let started = bug!(OldTimerAlive: Timestamp::ZERO, not self.now);
+        let (readiness, last_frame) = (self.handler.readiness(), self.outbox.exempt());
+        let bootstrap = Bootstrap::new(readiness, last_frame, self.config.bootstrap_timeout, self.now);
         Ok(Connection {
             session,
-            liveness: Liveness::new(self.config.liveness, started),
+            liveness: Liveness::new(self.config.liveness, self.now),
             progress: Progress::Bootstrapping(bootstrap),
             wake: asks.and_then(|asks| asks.wake_at).map_or(Deadline::Never, |at| self.wake(at)),
         })
@@ -100,9 +84,6 @@ impl<H: FrameHandler> Common<H> {
         message: Message,
     ) -> Result<(), End> {
         connection.liveness.heard(self.now);
-        if bug!(MuteUnnoticed) {
-            connection.liveness.emitted(self.now);
-        }
         self.stats.messages += 1;
         let verdict =
             self.call(id, connection, |handler, session, cx| handler.on_message(session, message, cx));
@@ -145,9 +126,7 @@ impl<H: FrameHandler> Common<H> {
         connection: &mut Connection<H::Session>,
         frame: Frame,
     ) -> Result<(), End> {
-        if !bug!(ControlFramesNotHeard) {
-            connection.liveness.heard(self.now);
-        }
+        connection.liveness.heard(self.now);
         match frame {
             // Reading is paused, or it would have gone the short way (D3).
             Frame::Message(_) => Err(End::Abort(Failure::Overflow)),

@@ -6,7 +6,6 @@ use std::time::Duration;
 use tidegate_core::{ConnectionId, Deadline, Event, Failure, FrameHandler, StopReason};
 
 use super::Engine;
-use crate::bugs::bug;
 use crate::runtime::{Alarm, Runtime};
 use crate::turn::Turn;
 
@@ -56,11 +55,10 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
 
     /// Whether the second look is over. The first call starts it.
     fn has_looked(&mut self, turn: &Turn) -> bool {
-        let look = bug!(VerdictWithoutLook: Duration::ZERO, not SECOND_LOOK);
         let Deadline::At(end) = self.verdict else {
             // The turn may have begun long ago.
-            self.verdict = Deadline::At(self.runtime.now().saturating_add(look));
-            return look.is_zero();
+            self.verdict = Deadline::At(self.runtime.now().saturating_add(SECOND_LOOK));
+            return false;
         };
         let readable = self.links.all_open().any(|(_, connection)| connection.readable);
         let still_reading = readable && self.feed.wants_frames();
@@ -90,7 +88,6 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
         };
         if let Deadline::At(at) = deadline
             && deadline < self.rings
-            && !(bug!(AlarmNotMoved) && self.rings != Deadline::Never)
         {
             self.alarm.set(at);
             self.rings = deadline;

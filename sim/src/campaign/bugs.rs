@@ -10,8 +10,8 @@ use super::{Case, Mode, Subscriber};
 use crate::report::Report;
 use crate::settings::{Backoff, Settings};
 
-/// A bug that takes more seeds counts as not found; the gate runs ten times as many.
-const SEEDS: u64 = 2_000;
+/// A bug that takes more seeds counts as not found. The gate simulates many times as many.
+const SEEDS: u64 = 500;
 
 const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
@@ -116,7 +116,7 @@ fn find(run: impl Fn(&Case) -> Report) -> Option<String> {
     (0..SEEDS).find_map(|seed| {
         let mut cases = [Mode::Safety, Mode::Liveness].map(|mode| Case::new(seed, mode)).into_iter();
         let violation = cases.find_map(|case| run(&case).violation)?;
-        Some(format!("after {} seeds, {}", seed + 1, violation.rule))
+        Some(format!("after {} of {SEEDS} seeds, {}", seed + 1, violation.rule))
     })
 }
 
@@ -130,7 +130,7 @@ fn each_bug_of_the_table_is_found() {
             hidden.push(bug);
         }
     }
-    assert!(hidden.is_empty(), "not found in {SEEDS} seeds: {hidden:?}");
+    assert!(hidden.is_empty(), "not found: {hidden:?}");
 }
 
 #[test]
