@@ -6,22 +6,25 @@
 use std::error::Error;
 use std::time::Duration;
 
-use tidegate::{Class, Config, Delivery, Failure, RetryPolicy, RetryState};
+use tidegate::{
+    Class, Config, ConnectFailure, ConnectionFailure, Delivery, Failure, RetryPolicy, RetryState,
+};
 
 /// Half a second longer each time; after a restart that the server has announced, at once.
 fn wait(state: RetryState, failure: &Failure) -> RetryState {
     /// RFC 6455's registry: service restart.
     const RESTART: u16 = 1012;
-    let announced = matches!(failure, Failure::Closed(Some(frame)) if frame.code == RESTART);
+    let announced = matches!(failure, Failure::Connection(ConnectionFailure::Closed(Some(frame))) if frame.code == RESTART);
     let delay = if announced { Duration::ZERO } else { state.delay + Duration::from_millis(500) };
     RetryState { delay, ..state }
 }
 
 /// This service answers 403 while it is being maintained, and closes with 4001 when a key is wrong.
 fn class(failure: &Failure) -> Class {
-    let refused = matches!(failure, Failure::Rejected { status: 400..=499, .. });
-    let maintained = matches!(failure, Failure::Rejected { status: 403, .. });
-    let wrong_key = matches!(failure, Failure::Closed(Some(frame)) if frame.code == 4001);
+    let refused = matches!(failure, Failure::Connect(ConnectFailure::Rejected { status: 400..=499, .. }));
+    let maintained = matches!(failure, Failure::Connect(ConnectFailure::Rejected { status: 403, .. }));
+    let wrong_key =
+        matches!(failure, Failure::Connection(ConnectionFailure::Closed(Some(frame))) if frame.code == 4001);
     if (refused && !maintained) || wrong_key { Class::Fatal } else { Class::Retry }
 }
 

@@ -51,10 +51,11 @@ pub use tidegate_async_std::smol;
 pub use tidegate_tokio as tokio;
 
 pub use tidegate_core::{
-    BootstrapFailure, Class, Classification, CloseFrame, Config, ConfigBuilder, ConfigError, ConnectionId,
-    Context, Delivery, Failure, Fault, Frame, FrameHandler, Jitter, Message, Notice, Overflow, PassThrough,
-    Phase, ProxyProblem, Readiness, Refusal, RetryPolicy, RetryState, SendError, Severity, Stats, Step,
-    StopReason, Timestamp, TlsProblem, Upgrade, from_fn,
+    BootstrapFailure, Class, Classification, CloseFrame, Config, ConfigBuilder, ConfigError, ConnectFailure,
+    ConnectionFailure, ConnectionId, Context, Delivery, Failure, Fault, Frame, FrameHandler, Jitter,
+    LocalFailure, Message, Notice, Overflow, PassThrough, Phase, ProxyProblem, Readiness, Refusal,
+    RetryPolicy, RetryState, SendError, Severity, Stats, Step, StopReason, Timestamp, TlsProblem, Upgrade,
+    from_fn,
 };
 #[cfg(any(feature = "tokio", feature = "smol", feature = "async-std"))]
 pub use tidegate_driver::net::{

@@ -60,7 +60,7 @@ impl SpawnNet for TokioNet {
 /// Makes one connection, without recovery: when it ends, it has ended.
 ///
 /// # Errors
-/// Why there is no connection; [`Failure::ConnectTimeout`] if it took longer than `timeout`, which bounds name lookup, TCP,
+/// Why there is no connection; [`Failure::Connect(ConnectFailure::Timeout)`] if it took longer than `timeout`, which bounds name lookup, TCP,
 /// proxy, TLS and the upgrade together (C3).
 ///
 /// # Panics

@@ -1,6 +1,9 @@
 //! Advice to a user of the command about a failure.
 
-use tidegate::{BootstrapFailure, CloseFrame, Failure, Notice, ProxyProblem, StopReason, TlsProblem};
+use tidegate::{
+    BootstrapFailure, CloseFrame, ConnectFailure, ConnectionFailure, Failure, LocalFailure, Notice,
+    ProxyProblem, StopReason, TlsProblem,
+};
 
 use crate::classify::close_code;
 
@@ -38,52 +41,76 @@ pub(crate) fn on_stop(reason: &StopReason) -> String {
         StopReason::RetriesExhausted { last } => {
             format!("{} To allow more retries: --max-retries.", advice(last))
         }
-        StopReason::Fatal { failure: failure @ Failure::Rejected { status, .. } } => {
+        StopReason::Fatal {
+            failure: failure @ Failure::Connect(ConnectFailure::Rejected { status, .. }),
+        } => {
             format!("{} To retry this status: --retry-on {status}.", advice(failure))
         }
         StopReason::Fatal { failure } => advice(failure).to_owned(),
-        StopReason::HandlerPanicked => DEFECT.to_owned(),
+        StopReason::HandlerPanicked | _ => DEFECT.to_owned(),
     }
 }
 
 /// Advice about `failure`: sentences that name the options that help.
 fn advice(failure: &Failure) -> &'static str {
     match failure {
-        Failure::Rejected { status, .. } => on_refusal(*status),
-        Failure::Closed(frame) => on_close(frame.as_ref().map_or(1005, |frame| frame.code)),
+        Failure::Connect(failure) => on_connect(failure),
+        Failure::Connection(failure) => on_connection(failure),
         Failure::Bootstrap(BootstrapFailure::Lost(failure)) => advice(failure),
         Failure::Bootstrap(BootstrapFailure::Timeout) => {
             "--bootstrap-timeout allows more time for the frames of --send."
         }
-        Failure::Redirected { .. } => "--send-after-redirect does so, and sends the frames of --send there.",
-        Failure::Request { .. } => "Correct --header, --origin or --subprotocol.",
-        Failure::Lookup { .. } => "Check the host's name in the URL, and this machine's network.",
-        Failure::Tcp { .. } => {
+        Failure::Local(LocalFailure::Overflow) => {
+            "Read faster, or choose a larger --buffer or another --overflow."
+        }
+        // The command's handler accepts every message.
+        Failure::Bootstrap(BootstrapFailure::Fault(_))
+        | Failure::Local(LocalFailure::Fault(_) | LocalFailure::Reconnect)
+        | _ => DEFECT,
+    }
+}
+
+const fn on_connect(failure: &ConnectFailure) -> &'static str {
+    match failure {
+        ConnectFailure::Rejected { status, .. } => on_refusal(*status),
+        ConnectFailure::Redirected { .. } => {
+            "--send-after-redirect does so, and sends the frames of --send there."
+        }
+        ConnectFailure::Request { .. } => "Correct --header, --origin or --subprotocol.",
+        ConnectFailure::Lookup { .. } => "Check the host's name in the URL, and this machine's network.",
+        ConnectFailure::Tcp { .. } => {
             "Check host and port in the URL, --bind if it is given, and that the server is up."
         }
-        Failure::ConnectTimeout => {
+        ConnectFailure::Timeout => {
             "Check host and port in the URL, and that the server is up; --connect-timeout allows more time."
         }
-        Failure::Tls { problem, .. } => on_tls(*problem),
-        Failure::Proxy { problem, .. } => on_proxy(*problem),
-        Failure::Upgrade { .. } => "Check that the URL is that of a WebSocket endpoint.",
-        Failure::Io { .. } => {
+        ConnectFailure::Tls { problem, .. } => on_tls(*problem),
+        ConnectFailure::Proxy { problem, .. } => on_proxy(*problem),
+        ConnectFailure::Upgrade { .. } => "Check that the URL is that of a WebSocket endpoint.",
+        // The command has no resolver and no connector of its own.
+        ConnectFailure::Resolve { .. } | ConnectFailure::Custom { .. } | _ => DEFECT,
+    }
+}
+
+fn on_connection(failure: &ConnectionFailure) -> &'static str {
+    match failure {
+        ConnectionFailure::Closed(frame) => on_close(frame.as_ref().map_or(1005, |frame| frame.code)),
+        ConnectionFailure::Io { .. } => {
             "Check the network and the server; --ping-interval keeps a quiet connection open."
         }
-        Failure::Protocol { code: CloseFrame::TOO_BIG, .. } => {
+        ConnectionFailure::Protocol { code: CloseFrame::TOO_BIG, .. } => {
             "Raise --max-message, and --max-frame too if one frame may be that long."
         }
-        Failure::Protocol { .. } => "Ask the server's operator.",
-        Failure::IdleTimeout => "Check what --send subscribes to; --idle-timeout allows more silence.",
-        Failure::PongTimeout => "Check the network and the server; --pong-timeout allows more time.",
-        Failure::Stale => "Check what --send subscribes to; --stale-after allows more time between items.",
-        Failure::Overflow => "Read faster, or choose a larger --buffer or another --overflow.",
-        // The command has no resolver and no connector of its own, and its handler accepts every message.
-        Failure::Resolve { .. }
-        | Failure::Connect { .. }
-        | Failure::Bootstrap(BootstrapFailure::Fault(_))
-        | Failure::Fault(_)
-        | Failure::Reconnect => DEFECT,
+        ConnectionFailure::IdleTimeout => {
+            "Check what --send subscribes to; --idle-timeout allows more silence."
+        }
+        ConnectionFailure::PongTimeout => {
+            "Check the network and the server; --pong-timeout allows more time."
+        }
+        ConnectionFailure::Stale => {
+            "Check what --send subscribes to; --stale-after allows more time between items."
+        }
+        ConnectionFailure::Protocol { .. } | _ => "Ask the server's operator.",
     }
 }
 
@@ -123,7 +150,7 @@ const fn on_proxy(problem: ProxyProblem) -> &'static str {
         ProxyProblem::Credentials => {
             "Give the proxy's user name and password in its URL: --proxy scheme://user:password@host:port."
         }
-        ProxyProblem::Forbidden | ProxyProblem::Failed => {
+        ProxyProblem::Forbidden | ProxyProblem::Failed | _ => {
             "Ask the proxy's operator, or go without a proxy: --proxy none."
         }
     }
@@ -144,7 +171,7 @@ const fn on_tls(problem: TlsProblem) -> &'static str {
             "Ask the server's operator."
         }
         TlsProblem::ClientCertificate => "Give a client certificate with --cert and --key.",
-        TlsProblem::NoCommonProtocol | TlsProblem::Protocol | TlsProblem::Other => {
+        TlsProblem::NoCommonProtocol | TlsProblem::Protocol | TlsProblem::Other | _ => {
             "Check host and port in the URL, or ask the server's operator."
         }
     }
@@ -160,10 +187,7 @@ pub(crate) struct Streak {
 impl Streak {
     /// The advice that is due: at the fifth failure of a kind in a row, and whenever the count has doubled since.
     pub(crate) fn advice(&mut self, notice: &Notice) -> Option<String> {
-        if let Notice::Failure { failure, .. }
-        | Notice::Timeout { failure, .. }
-        | Notice::Disconnected { failure: Some(failure), .. } = notice
-        {
+        if let Some(failure) = notice.failure() {
             let same = self.last.as_ref().is_some_and(|last| last.kind() == failure.kind());
             self.count = if same { self.count.saturating_add(1) } else { 1 };
             self.last = Some(failure.clone());
@@ -223,32 +247,36 @@ mod tests {
             ProxyProblem::Failed,
         ];
         let others = [
-            Failure::Redirected { to: detail() },
-            Failure::Request { detail: detail() },
-            Failure::Lookup { detail: detail() },
-            Failure::Tcp { detail: detail() },
-            Failure::ConnectTimeout,
-            Failure::Upgrade { detail: detail() },
+            Failure::Connect(ConnectFailure::Redirected { to: detail() }),
+            Failure::Connect(ConnectFailure::Request { detail: detail() }),
+            Failure::Connect(ConnectFailure::Lookup { detail: detail() }),
+            Failure::Connect(ConnectFailure::Tcp { detail: detail() }),
+            Failure::Connect(ConnectFailure::Timeout),
+            Failure::Connect(ConnectFailure::Upgrade { detail: detail() }),
             Failure::Bootstrap(BootstrapFailure::Timeout),
-            Failure::Bootstrap(BootstrapFailure::Lost(Box::new(Failure::IdleTimeout))),
-            Failure::Closed(None),
-            Failure::Io { detail: detail() },
-            Failure::Protocol { code: 1002, detail: detail() },
-            Failure::Protocol { code: 1009, detail: detail() },
-            Failure::IdleTimeout,
-            Failure::PongTimeout,
-            Failure::Stale,
-            Failure::Overflow,
+            Failure::Bootstrap(BootstrapFailure::Lost(Box::new(Failure::Connection(
+                ConnectionFailure::IdleTimeout,
+            )))),
+            Failure::Connection(ConnectionFailure::Closed(None)),
+            Failure::io(detail()),
+            Failure::Connection(ConnectionFailure::Protocol { code: 1002, detail: detail() }),
+            Failure::Connection(ConnectionFailure::Protocol { code: 1009, detail: detail() }),
+            Failure::Connection(ConnectionFailure::IdleTimeout),
+            Failure::Connection(ConnectionFailure::PongTimeout),
+            Failure::Connection(ConnectionFailure::Stale),
+            Failure::Local(LocalFailure::Overflow),
         ];
-        let closed = (1000..1016).chain([4000]).map(|code| Failure::Closed(Some(CloseFrame::new(code))));
+        let closed = (1000..1016)
+            .chain([4000])
+            .map(|code| Failure::Connection(ConnectionFailure::Closed(Some(CloseFrame::new(code)))));
         let mut cli = Cli::command();
         cli.build();
         let tail = cli.find_subcommand("tail").unwrap();
         let exists = |name: &str| tail.get_arguments().any(|option| option.get_long() == Some(name));
         let failures = tls
-            .map(|problem| Failure::Tls { problem, detail: detail() })
+            .map(|problem| Failure::Connect(ConnectFailure::Tls { problem, detail: detail() }))
             .into_iter()
-            .chain(proxy.map(|problem| Failure::Proxy { problem, detail: detail() }))
+            .chain(proxy.map(|problem| Failure::Connect(ConnectFailure::Proxy { problem, detail: detail() })))
             .chain((200..600).map(rejected))
             .chain(closed)
             .chain(others);
@@ -281,7 +309,10 @@ mod tests {
     fn another_kind_or_a_stable_connection_starts_a_new_row() {
         let id = ConnectionId::new(1);
         let failed = |failure| Notice::Failure { id, failure };
-        let closed = || Notice::Disconnected { id, failure: Some(Failure::Closed(None)) };
+        let closed = || Notice::Disconnected {
+            id,
+            failure: Some(Failure::Connection(ConnectionFailure::Closed(None))),
+        };
         let retry = |attempt| Notice::Retry { attempt, delay: Duration::ZERO };
         let mut streak = Streak::default();
         let mut rounds = |notice: Notice, attempts: std::ops::RangeInclusive<u32>| {
@@ -302,7 +333,10 @@ mod tests {
     fn the_end_names_what_changes_the_verdict() {
         let fatal = |failure| on_stop(&StopReason::Fatal { failure });
         assert!(fatal(rejected(403)).contains("--retry-on 403"));
-        assert!(!fatal(Failure::Closed(Some(CloseFrame::new(4001)))).contains("--retry"));
+        assert!(
+            !fatal(Failure::Connection(ConnectionFailure::Closed(Some(CloseFrame::new(4001)))))
+                .contains("--retry")
+        );
         let exhausted = on_stop(&StopReason::RetriesExhausted { last: rejected(503) });
         assert!(exhausted.contains("--max-retries") && !exhausted.contains("--retry-on"), "{exhausted}");
     }

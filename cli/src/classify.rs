@@ -1,6 +1,6 @@
 //! Which failures stop a feed of the command.
 
-use tidegate::{BootstrapFailure, Class, Classification, Failure};
+use tidegate::{BootstrapFailure, Class, Classification, ConnectFailure, ConnectionFailure, Failure};
 
 use crate::args::RetryArgs;
 
@@ -9,7 +9,7 @@ pub(crate) fn classification(args: &RetryArgs) -> impl FnMut(&Failure) -> Class 
     let (retry_on, stop_on_close) = (args.retry_on.clone(), args.stop_on_close.clone());
     let mut standard = Classification::Standard;
     move |failure| {
-        if let Failure::Rejected { status, .. } = failure
+        if let Failure::Connect(ConnectFailure::Rejected { status, .. }) = failure
             && retry_on.contains(status)
         {
             return Class::Retry;
@@ -27,7 +27,7 @@ pub(crate) fn close_code(failure: &Failure) -> Option<u16> {
     if let Failure::Bootstrap(BootstrapFailure::Lost(failure)) = failure {
         return close_code(failure);
     }
-    let Failure::Closed(frame) = failure else { return None };
+    let Failure::Connection(ConnectionFailure::Closed(frame)) = failure else { return None };
     Some(frame.as_ref().map_or(1005, |frame| frame.code))
 }
 
@@ -59,12 +59,14 @@ mod tests {
 
     #[test]
     fn listed_codes_are_fatal_and_no_others() {
-        let closed = |code| Failure::Closed(Some(CloseFrame::new(code)));
+        let closed = |code| Failure::Connection(ConnectionFailure::Closed(Some(CloseFrame::new(code))));
         let options = ["--stop-on-close", "1008,4001", "--stop-on-close", "1005"];
         assert_eq!(classify(&[], &closed(1008)), Class::Retry);
         assert_eq!(classify(&options, &closed(1001)), Class::Retry);
         let early = Failure::Bootstrap(BootstrapFailure::Lost(Box::new(closed(1008))));
-        for failure in [closed(1008), closed(4001), Failure::Closed(None), early] {
+        for failure in
+            [closed(1008), closed(4001), Failure::Connection(ConnectionFailure::Closed(None)), early]
+        {
             assert_eq!(classify(&options, &failure), Class::Fatal, "{failure}");
         }
     }

@@ -30,9 +30,10 @@ impl Exit {
     pub(crate) fn stopped(reason: &StopReason) -> Self {
         match reason {
             StopReason::Shutdown => Self::Finished,
-            StopReason::RetriesExhausted { .. } | StopReason::Fatal { .. } | StopReason::HandlerPanicked => {
-                Self::Failed(format!("{}. {}", in_options(&reason.to_string()), on_stop(reason)))
-            }
+            StopReason::RetriesExhausted { .. }
+            | StopReason::Fatal { .. }
+            | StopReason::HandlerPanicked
+            | _ => Self::Failed(format!("{}. {}", in_options(&reason.to_string()), on_stop(reason))),
         }
     }
 

@@ -193,6 +193,8 @@ fn json_item(entry: &Entry, out: &mut Vec<u8>) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use tidegate::ConnectionFailure;
+
     use super::*;
 
     fn line(form: Form, terminal: bool, delivery: &Delivery<Entry>) -> String {
@@ -265,7 +267,8 @@ mod tests {
             "{\"connection\":1,\"n\":0,\"base64\":\"AP8=\"}\n"
         );
         assert_eq!(line(Form::Json, false, &Delivery::Live { id }), "{\"live\":1}\n");
-        let interrupted = Delivery::Interrupted { id, failure: Some(Failure::IdleTimeout) };
+        let interrupted =
+            Delivery::Interrupted { id, failure: Some(Failure::Connection(ConnectionFailure::IdleTimeout)) };
         assert_eq!(
             line(Form::Json, false, &interrupted),
             "{\"interrupted\":1,\"reason\":\"idle_timeout\"}\n"

@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use anstyle::Style;
-use tidegate::{Failure, FeedHandle, Notice, Timestamp};
+use tidegate::{ConnectFailure, Failure, FeedHandle, Notice, Timestamp};
 use tokio::sync::oneshot;
 
 use crate::advice::{Streak, in_options};
@@ -227,14 +227,14 @@ fn line(notice: &Notice, verbosity: Verbosity) -> Option<String> {
         Notice::Resumed { id, paused_for } => {
             verbose.then(|| format!("resumed: connection {id}, after {}", human(*paused_for)))
         }
-        Notice::Status { .. } | Notice::Dropped { .. } => None,
+        Notice::Status { .. } | Notice::Dropped { .. } | _ => None,
     }
 }
 
 /// The failure, and all of a refusal's body where its own text cuts it (T3).
 fn in_full(failure: &Failure) -> String {
     let text = failure.to_string();
-    let Failure::Rejected { refusal, .. } = failure else { return text };
+    let Failure::Connect(ConnectFailure::Rejected { refusal, .. }) = failure else { return text };
     let body = refusal.body().to_string();
     if text.ends_with(&body) { text } else { format!("{text} (in full: {body})") }
 }
@@ -253,7 +253,7 @@ mod tests {
     fn a_refusal_is_shown_whole_if_more_is_wanted() {
         let body = format!("{}END", "word ".repeat(100));
         let refusal = Box::new(Refusal::default().with_body(&body));
-        let failure = Failure::Rejected { status: 403, retry_after: None, refusal };
+        let failure = Failure::Connect(ConnectFailure::Rejected { status: 403, retry_after: None, refusal });
         let notice = Notice::Failure { id: ConnectionId::new(1), failure };
         assert!(!line(&notice, Verbosity::Normal).unwrap().contains("END"));
         assert!(line(&notice, Verbosity::Verbose).unwrap().contains(&body));

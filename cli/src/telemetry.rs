@@ -1,7 +1,7 @@
 //! Notices as JSON lines.
 
 use serde_json::{Value, json};
-use tidegate::{Failure, Notice, Timestamp};
+use tidegate::{ConnectFailure, Failure, Notice, Timestamp};
 
 /// One notice as one JSON object: `event`, `t_ms`, and its fields.
 pub(crate) fn json(notice: &Notice, at: Timestamp) -> Value {
@@ -12,36 +12,32 @@ pub(crate) fn json(notice: &Notice, at: Timestamp) -> Value {
 }
 
 fn fields(notice: &Notice) -> Value {
-    match notice {
-        Notice::Success { id } | Notice::Paused { id } | Notice::Connecting { id } => {
-            json!({ "connection": id.get() })
-        }
-        Notice::Failure { id, failure: failure @ Failure::Rejected { status, refusal, .. } } => json!({
-            "connection": id.get(),
-            "reason": failure.kind(),
-            "detail": failure.to_string(),
-            "status": status,
-            "body": refusal.body().to_string(),
-        }),
-        Notice::Failure { id, failure } | Notice::Timeout { id, failure } => {
-            json!({ "connection": id.get(), "reason": failure.kind(), "detail": failure.to_string() })
-        }
-        Notice::Disconnected { id, failure } => json!({
-            "connection": id.get(),
-            "reason": failure.as_ref().map_or("shutdown", Failure::kind),
-            "detail": failure.as_ref().map(ToString::to_string),
-        }),
-        Notice::Status { live } => json!({ "value": u8::from(*live) }),
-        Notice::Pong { id, round_trip } => {
-            json!({ "connection": id.get(), "round_trip_ms": millis(*round_trip) })
-        }
-        Notice::Dropped { count } => json!({ "count": count }),
-        Notice::Resumed { id, paused_for } => {
-            json!({ "connection": id.get(), "paused_for_ms": millis(*paused_for) })
-        }
-        Notice::Retry { attempt, delay } => json!({ "attempt": attempt, "delay_ms": millis(*delay) }),
-        Notice::Stopped { reason } => json!({ "reason": reason.kind(), "detail": reason.to_string() }),
+    let mut object = json!({});
+    if let Some(connection) = notice.connection() {
+        object["connection"] = connection.get().into();
     }
+    if let Some(reason) = notice.reason() {
+        object["reason"] = reason.into();
+        object["detail"] = notice.failure().map(ToString::to_string).into();
+    }
+    if let Some(Failure::Connect(ConnectFailure::Rejected { status, refusal, .. })) = notice.failure() {
+        object["status"] = (*status).into();
+        object["body"] = refusal.body().to_string().into();
+    }
+    #[expect(clippy::wildcard_enum_match_arm, reason = "most have no field of their own")]
+    match notice {
+        Notice::Status { live } => object["value"] = u8::from(*live).into(),
+        Notice::Pong { round_trip, .. } => object["round_trip_ms"] = millis(*round_trip).into(),
+        Notice::Dropped { count } => object["count"] = (*count).into(),
+        Notice::Resumed { paused_for, .. } => object["paused_for_ms"] = millis(*paused_for).into(),
+        Notice::Retry { attempt, delay } => {
+            object["attempt"] = (*attempt).into();
+            object["delay_ms"] = millis(*delay).into();
+        }
+        Notice::Stopped { reason } => object["detail"] = reason.to_string().into(),
+        _ => {}
+    }
+    object
 }
 
 /// To the microsecond: round trips on a local network are below a millisecond.
@@ -70,7 +66,7 @@ mod tests {
     #[test]
     fn a_refusal_has_its_whole_body_escaped() {
         let refusal = Box::new(Refusal::default().with_body(&"no\u{1b}\n".repeat(300)));
-        let failure = Failure::Rejected { status: 403, retry_after: None, refusal };
+        let failure = Failure::Connect(ConnectFailure::Rejected { status: 403, retry_after: None, refusal });
         let object = json(&Notice::Failure { id: ConnectionId::new(1), failure }, Timestamp::ZERO);
         assert_eq!(object["status"], 403);
         assert_eq!(object["body"], format!("{}no\\u{{1b}}", "no\\u{1b}\\n".repeat(299)));

@@ -9,8 +9,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use tidegate_core::{
-    Action, Config, ConnectionId, Deadline, Delivery, Event, Failure, Feed, Frame, Message, PassThrough,
-    RetryPolicy, Timestamp,
+    Action, Config, ConnectFailure, Connected, ConnectionFailure, ConnectionId, Deadline, Delivery, Event,
+    Failure, Feed, Frame, Message, PassThrough, RetryPolicy, Timestamp,
 };
 
 fn main() {
@@ -125,11 +125,16 @@ fn play(id: ConnectionId, events: &Sender<Event>, from_client: &Receiver<Frame>)
     let say = |event| _ = events.send(event);
     thread::sleep(Duration::from_millis(5));
     let messages = match id.get() {
-        1 => return say(Event::ConnectFailed { id, failure: Failure::Tcp { detail: "refused".into() } }),
+        1 => {
+            return say(Event::ConnectFailed {
+                id,
+                failure: Failure::Connect(ConnectFailure::Tcp { detail: "refused".into() }),
+            });
+        }
         2 => 2,
         _ => 3,
     };
-    say(Event::Connected { id });
+    say(Event::Connected { id, connected: Connected::default() });
     for number in 1..=messages {
         thread::sleep(Duration::from_millis(10));
         let frame = Frame::from(format!("message {number} of connection {id}"));
@@ -139,7 +144,7 @@ fn play(id: ConnectionId, events: &Sender<Event>, from_client: &Receiver<Frame>)
     while let Ok(frame) = from_client.recv() {
         if let Frame::Close(_) = frame {
             say(Event::Frame { id, frame });
-            return say(Event::Lost { id, failure: Failure::Closed(None) });
+            return say(Event::Lost { id, failure: Failure::Connection(ConnectionFailure::Closed(None)) });
         }
     }
 }

@@ -8,6 +8,8 @@ use crate::frame::ConnectionId;
 
 /// Something to carry out. Take them with [`Feed::poll_action`](crate::Feed::poll_action), in order, until there are
 /// none.
+///
+/// Exhaustive, since a loop has to carry out each of them: one that is new must not compile until it does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Dial. Answer with `Connected` or `ConnectFailed`.
@@ -26,6 +28,7 @@ pub enum Action {
 
 /// What the machine reports of itself (T1). The first five are the reference's telemetry events.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Notice {
     /// The connection turned Live. Exactly once per Live connection (T2).
     Success {
@@ -118,6 +121,83 @@ impl Notice {
             Self::Retry { .. } => "retry",
             Self::Connecting { .. } => "connecting",
             Self::Stopped { .. } => "stopped",
+        }
+    }
+
+    /// Returns the connection or attempt that it is about, if it is about one.
+    #[must_use]
+    pub const fn connection(&self) -> Option<ConnectionId> {
+        match self {
+            Self::Success { id }
+            | Self::Failure { id, .. }
+            | Self::Disconnected { id, .. }
+            | Self::Timeout { id, .. }
+            | Self::Pong { id, .. }
+            | Self::Paused { id }
+            | Self::Resumed { id, .. }
+            | Self::Connecting { id } => Some(*id),
+            Self::Status { .. } | Self::Dropped { .. } | Self::Retry { .. } | Self::Stopped { .. } => None,
+        }
+    }
+
+    /// Returns the failure that ended an attempt or a connection, if it reports one. [`Stopped`](Self::Stopped) does not: its
+    /// failure has been reported.
+    #[must_use]
+    pub const fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Failure { failure, .. } | Self::Timeout { failure, .. } => Some(failure),
+            Self::Disconnected { failure, .. } => failure.as_ref(),
+            Self::Success { .. }
+            | Self::Status { .. }
+            | Self::Pong { .. }
+            | Self::Dropped { .. }
+            | Self::Paused { .. }
+            | Self::Resumed { .. }
+            | Self::Retry { .. }
+            | Self::Connecting { .. }
+            | Self::Stopped { .. } => None,
+        }
+    }
+
+    /// Returns the short, stable name of why something ended: [`Failure::kind`], [`StopReason::kind`], or `shutdown` for a
+    /// connection that the application ended.
+    #[must_use]
+    pub const fn reason(&self) -> Option<&'static str> {
+        match self {
+            Self::Failure { failure, .. }
+            | Self::Timeout { failure, .. }
+            | Self::Disconnected { failure: Some(failure), .. } => Some(failure.kind()),
+            Self::Disconnected { failure: None, .. } => Some("shutdown"),
+            Self::Stopped { reason } => Some(reason.kind()),
+            Self::Success { .. }
+            | Self::Status { .. }
+            | Self::Pong { .. }
+            | Self::Dropped { .. }
+            | Self::Paused { .. }
+            | Self::Resumed { .. }
+            | Self::Retry { .. }
+            | Self::Connecting { .. } => None,
+        }
+    }
+
+    /// Returns the time that was measured: a ping's round trip, or how long reading was held back. A delay that is to come is
+    /// none.
+    #[must_use]
+    pub const fn duration(&self) -> Option<Duration> {
+        match self {
+            Self::Pong { round_trip: duration, .. } | Self::Resumed { paused_for: duration, .. } => {
+                Some(*duration)
+            }
+            Self::Success { .. }
+            | Self::Failure { .. }
+            | Self::Disconnected { .. }
+            | Self::Timeout { .. }
+            | Self::Status { .. }
+            | Self::Dropped { .. }
+            | Self::Paused { .. }
+            | Self::Retry { .. }
+            | Self::Connecting { .. }
+            | Self::Stopped { .. } => None,
         }
     }
 

@@ -19,6 +19,8 @@ pub use window::DemandWindow;
 /// Marks cost no demand. Marks between the same two items fold into one of each kind, so that a feed that flaps while
 /// its consumer sleeps stays bounded: a connection that came and went there without an item leaves no trace in-band
 /// (the notices tell of it). They come in this order: `Interrupted`, `Live`, `Dropped`.
+///
+/// Exhaustive: a consumer that skipped a marker it does not know would lose continuity without noticing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Delivery<T> {
     /// The connection is Live. Items that its bootstrap emitted have come before this (B5).
@@ -45,6 +47,7 @@ pub enum Delivery<T> {
 
 /// What happens when the queue is full (D4).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Overflow {
     /// Stop reading until it is half empty; TCP pushes back. Nothing is lost. The default.
     #[default]
@@ -53,9 +56,23 @@ pub enum Overflow {
     DropOldest,
     /// Drop the newest items.
     DropNewest,
-    /// End the connection with [`Failure::Overflow`] at the first message that finds the queue full; one that finds room may
-    /// emit any number of items.
+    /// End the connection with [`LocalFailure::Overflow`](crate::LocalFailure::Overflow) at the first message that finds the
+    /// queue full; one that finds room may emit any number of items.
     Disconnect,
+}
+
+impl Overflow {
+    /// All policies, the default first.
+    pub const ALL: [Self; 4] = [Self::Pause, Self::DropOldest, Self::DropNewest, Self::Disconnect];
+
+    /// Returns whether items are dropped, each of which [`Delivery::Dropped`] announces.
+    #[must_use]
+    pub const fn drops(self) -> bool {
+        match self {
+            Self::DropOldest | Self::DropNewest => true,
+            Self::Pause | Self::Disconnect => false,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -10,6 +10,8 @@ use crate::time::Timestamp;
 ///
 /// An event about a connection names it. One that names any other than the current connection, or that cannot happen
 /// in the current phase, changes nothing and is counted in [`Stats::stale_events`](crate::Stats::stale_events) (C2).
+///
+/// Exhaustive, since a loop has to hand in each of them: one that is new calls for a look at the loop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// Begin: dial for the first time. Counts once; later ones change nothing.
@@ -18,6 +20,8 @@ pub enum Event {
     Connected {
         /// Which attempt.
         id: ConnectionId,
+        /// What is known of the connection.
+        connected: Connected,
     },
     /// The attempt failed before the upgrade was complete.
     ConnectFailed {
@@ -28,7 +32,7 @@ pub enum Event {
     },
     /// A frame came in. Hand it over only while [`Feed::wants_frames`](crate::Feed::wants_frames) says so: a data
     /// frame that comes all the same would break the bound of the queue, and ends the connection with
-    /// [`Failure::Overflow`].
+    /// [`LocalFailure::Overflow`](crate::LocalFailure::Overflow).
     Frame {
         /// On which connection.
         id: ConnectionId,
@@ -78,7 +82,7 @@ impl Event {
     /// The connection that this event names.
     pub(crate) const fn connection(&self) -> Option<ConnectionId> {
         match self {
-            Self::Connected { id }
+            Self::Connected { id, .. }
             | Self::ConnectFailed { id, .. }
             | Self::Frame { id, .. }
             | Self::Heard { id, .. }
@@ -89,3 +93,8 @@ impl Event {
         }
     }
 }
+
+/// What is known of a connection once its upgrade is complete. Nothing so far: begin with [`Default`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Connected {}

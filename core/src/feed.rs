@@ -12,7 +12,7 @@ use crate::action::{Action, Notice};
 use crate::config::Config;
 use crate::demand::{Delivery, Queue, Reading};
 use crate::event::Event;
-use crate::failure::{Failure, StopReason};
+use crate::failure::{ConnectFailure, Failure, StopReason};
 use crate::frame::{CloseFrame, ConnectionId, Frame, Message};
 use crate::handler::{Asks, FrameHandler, SendError, checked};
 use crate::outbox::Outbox;
@@ -335,7 +335,9 @@ impl<H: FrameHandler> Feed<H> {
         match event {
             Event::Connected { .. } => self.upgraded(id),
             Event::ConnectFailed { failure, .. } => self.end(id, End::Lost(failure)),
-            Event::Tick if deadline <= self.common.now => self.end(id, End::Abort(Failure::ConnectTimeout)),
+            Event::Tick if deadline <= self.common.now => {
+                self.end(id, End::Abort(Failure::Connect(ConnectFailure::Timeout)))
+            }
             Event::Shutdown => {
                 self.common.drop_socket(id);
                 self.stop(StopReason::Shutdown);

@@ -185,8 +185,10 @@ impl Upgrade<'_> {
     }
 }
 
-/// Why a message was not accepted for sending. It comes back: nothing is lost (O1, O3).
+/// Why a message was not accepted for sending. It comes back, whatever the reason, with
+/// [`into_message`](Self::into_message): nothing is lost (O1, O3).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SendError {
     /// The feed is not Live.
     NotLive(Message),

@@ -60,7 +60,7 @@
 //! ```
 //! use std::time::Duration;
 //! use tidegate_core::{
-//!     Action, Config, ConnectionId, Deadline, Delivery, Event, Failure, Feed, Frame, FrameHandler, PassThrough, Phase,
+//!     Action, Config, Connected, ConnectionId, Deadline, Delivery, Event, Failure, Feed, Frame, FrameHandler, PassThrough, Phase,
 //!     RetryPolicy, Timestamp,
 //! };
 //!
@@ -78,7 +78,7 @@
 //! assert_eq!(asked(&mut feed), [Action::Connect { id }]);
 //!
 //! // The upgrade is complete: the subscription goes out, and once it is flushed the feed is live.
-//! feed.handle(Event::Connected { id }, at(30));
+//! feed.handle(Event::Connected { id, connected: Connected::default() }, at(30));
 //! assert_eq!(feed.poll_send(), Some((id, Frame::from("subscribe"))));
 //! feed.handle(Event::Flushed { id }, at(31));
 //! assert_eq!(feed.phase(), Phase::Live);
@@ -91,7 +91,7 @@
 //! assert_eq!(feed.poll_delivery(at(41)), Some(Delivery::Item("tick".into())));
 //!
 //! // The connection breaks: the consumer is told, and the next attempt comes when its time has come.
-//! let failure = Failure::Io { detail: "reset by peer".into() };
+//! let failure = Failure::io("reset by peer");
 //! feed.handle(Event::Lost { id, failure: failure.clone() }, at(100));
 //! assert_eq!(feed.poll_delivery(at(100)), Some(Delivery::Interrupted { id, failure: Some(failure) }));
 //! assert_eq!(feed.deadline(), Deadline::At(at(600)));
@@ -114,9 +114,9 @@
 //! | which phases and moves there are, and what each holds | `phase.rs` | P1 |
 //! | which event does what in which phase | `feed.rs`; of an open connection `feed/open.rs` | C1-C5, H2-H4 |
 //! | how attempts, connections and the feed end, and what is told of it | `feed/ending.rs` | R1, R4, S1, T2, H5 |
-//! | why something ended, and its names | `failure.rs` | B4, R6 |
+//! | why something ended, its names, what is fatal | `failure.rs`; each group `failure/` | B4, R6 |
 //! | how text of a peer is shown | `escape.rs` | T3 |
-//! | delays, jitter, `Retry-After`, what is fatal | `retry.rs` | R2-R6 |
+//! | delays, jitter, `Retry-After`, classification | `retry.rs` | R2-R6 |
 //! | idle, ping and stale clocks, pauses | `liveness.rs` | L1-L6 |
 //! | what is owed before a connection is live | `bootstrap.rs` | B2, B3 |
 //! | what handlers see and may ask for; the ready-made ones | `handler.rs` | H1-H4, B1 |
@@ -150,9 +150,10 @@ pub use action::{Action, Notice};
 pub use bootstrap::Readiness;
 pub use config::{Config, ConfigBuilder, ConfigError, Value};
 pub use demand::{Delivery, DemandWindow, Overflow};
-pub use event::Event;
+pub use event::{Connected, Event};
 pub use failure::{
-    BootstrapFailure, Failure, Fault, ProxyProblem, Refusal, Severity, StopReason, TlsProblem,
+    BootstrapFailure, ConnectFailure, ConnectionFailure, Failure, Fault, LocalFailure, ProxyProblem, Refusal,
+    Severity, StopReason, TlsProblem,
 };
 pub use feed::Feed;
 pub use frame::{CloseFrame, ConnectionId, Frame, Message};

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use crate::config::LivenessConfig;
 use crate::demand::Reading;
-use crate::failure::Failure;
+use crate::failure::{ConnectionFailure, Failure, LocalFailure};
 use crate::time::{Deadline, Timestamp};
 
 /// The verdict when a deadline has come.
@@ -123,17 +123,17 @@ impl Liveness {
             return Pulse::Alive;
         }
         if let Reading::Paused { .. } = reading {
-            return Pulse::Dead(Failure::Overflow);
+            return Pulse::Dead(Failure::Local(LocalFailure::Overflow));
         }
         if self.idle_deadline().is_due(now) {
-            return Pulse::Dead(Failure::IdleTimeout);
+            return Pulse::Dead(Failure::Connection(ConnectionFailure::IdleTimeout));
         }
         if self.stale_deadline().is_due(now) {
-            return Pulse::Dead(Failure::Stale);
+            return Pulse::Dead(Failure::Connection(ConnectionFailure::Stale));
         }
         match self.pings {
             Pings::Off => Pulse::Alive,
-            Pings::Awaiting { .. } => Pulse::Dead(Failure::PongTimeout),
+            Pings::Awaiting { .. } => Pulse::Dead(Failure::Connection(ConnectionFailure::PongTimeout)),
             Pings::Due { number, every, timeout, .. } => {
                 self.pings = Pings::Awaiting { number, sent: now, since: now, every, timeout };
                 Pulse::Ping(number.to_be_bytes())

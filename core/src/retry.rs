@@ -7,7 +7,7 @@ use core::time::Duration;
 use fastrand::Rng;
 
 use crate::config::Config;
-use crate::failure::{BootstrapFailure, Failure, Severity};
+use crate::failure::{ConnectFailure, Failure};
 use crate::time::Timestamp;
 
 /// Where a streak of failures stands, as in the reference's retry options (R2).
@@ -23,6 +23,7 @@ pub struct RetryState {
 
 /// How a delay is spread, so that a fleet does not come back all at once (R3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Jitter {
     /// Wait exactly the delay.
     None,
@@ -137,6 +138,7 @@ pub enum Class {
 
 /// Which failures are fatal (R6).
 #[derive(Default)]
+#[non_exhaustive]
 pub enum Classification {
     /// HTTP 501 and 4xx other than 408, 425 and 429; a redirect to another origin; a request with an invalid header; the TLS
     /// and proxy problems that [`TlsProblem`](crate::TlsProblem) and [`ProxyProblem`](crate::ProxyProblem) call fatal; a
@@ -153,9 +155,10 @@ impl Classification {
     /// Whether `failure` is worth a retry. A function of your own can fall back on [`Standard`](Self::Standard) with it.
     pub fn classify(&mut self, failure: &Failure) -> Class {
         let fatal = match self {
-            Self::Standard => is_fatal(failure),
+            Self::Standard => failure.is_fatal(),
             Self::AnyHttpError => {
-                is_fatal(failure) || matches!(failure, Failure::Rejected { status: 400.., .. })
+                failure.is_fatal()
+                    || matches!(failure, Failure::Connect(ConnectFailure::Rejected { status: 400.., .. }))
             }
             Self::Custom(classify) => return classify(failure),
         };
@@ -170,38 +173,6 @@ impl fmt::Debug for Classification {
             Self::AnyHttpError => "AnyHttpError",
             Self::Custom(_) => "Custom",
         })
-    }
-}
-
-fn is_fatal(failure: &Failure) -> bool {
-    match failure {
-        // 408 Request Timeout, 425 Too Early and 429 Too Many Requests ask for another try. 501 Not Implemented is about what
-        // the server is, not about how it is.
-        Failure::Rejected { status, .. } => {
-            matches!(status, 400..=499 | 501) && !matches!(status, 408 | 425 | 429)
-        }
-        Failure::Fault(fault) | Failure::Bootstrap(BootstrapFailure::Fault(fault)) => {
-            fault.severity() == Severity::Fatal
-        }
-        Failure::Tls { problem, .. } => problem.is_fatal(),
-        Failure::Proxy { problem, .. } => problem.is_fatal(),
-        // Settled on this side: the next attempt would send, or be led to, the same.
-        Failure::Request { .. } | Failure::Redirected { .. } => true,
-        Failure::Resolve { .. }
-        | Failure::Connect { .. }
-        | Failure::Lookup { .. }
-        | Failure::Tcp { .. }
-        | Failure::Upgrade { .. }
-        | Failure::ConnectTimeout
-        | Failure::Bootstrap(BootstrapFailure::Lost(_) | BootstrapFailure::Timeout)
-        | Failure::Closed(_)
-        | Failure::Io { .. }
-        | Failure::Protocol { .. }
-        | Failure::IdleTimeout
-        | Failure::PongTimeout
-        | Failure::Stale
-        | Failure::Reconnect
-        | Failure::Overflow => false,
     }
 }
 
@@ -294,6 +265,19 @@ impl RetryPolicy {
 }
 
 impl Jitter {
+    /// All kinds.
+    pub const ALL: [Self; 3] = [Self::None, Self::Full, Self::Equal];
+
+    /// Returns the shortest wait that it makes of `delay`; the longest is `delay` itself.
+    #[must_use]
+    pub fn shortest(self, delay: Duration) -> Duration {
+        match self {
+            Self::None => delay,
+            Self::Full => Duration::ZERO,
+            Self::Equal => delay - delay / 2,
+        }
+    }
+
     fn spread(self, delay: Duration, rng: &mut Rng) -> Duration {
         let nanos = u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX);
         Duration::from_nanos(match self {

@@ -4,6 +4,7 @@ use core::time::Duration;
 
 /// Figures about a feed, since it began unless said otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Stats {
     /// Attempts made.
     pub attempts: u64,

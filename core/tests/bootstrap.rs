@@ -56,7 +56,10 @@ fn b2_without_frames_a_connection_is_live_at_once() {
 fn b2_live_only_once_all_frames_are_flushed() {
     let mut bench = Bench::new(patient(), Puppet::bootstraps(&["a", "b"]));
     bench.start();
-    bench.feed.handle(tidegate_core::Event::Connected { id: id(1) }, common::at(0));
+    bench.feed.handle(
+        tidegate_core::Event::Connected { id: id(1), connected: tidegate_core::Connected::default() },
+        common::at(0),
+    );
     assert_eq!(bench.feed.poll_send(), Some((id(1), "a".into())));
     bench.feed.handle(tidegate_core::Event::Flushed { id: id(1) }, common::at(0));
     bench.assert_phase(Phase::Bootstrapping);

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Bench, Puppet, broken, id, interrupted, item, live, ms, names, notices, patient};
-use tidegate_core::{Config, Delivery, Failure, Notice, Overflow, Phase};
+use tidegate_core::{Config, Delivery, Failure, LocalFailure, Notice, Overflow, Phase};
 
 /// Live, with the mark of it taken.
 fn bench(items: usize, overflow: Overflow) -> Bench<Puppet> {
@@ -139,7 +139,10 @@ fn d3_a_data_frame_handed_in_while_reading_is_held_back_ends_the_connection() {
     assert_eq!(bench.frame(tidegate_core::Frame::Ping(bytes::Bytes::new())), [], "but a ping does not");
     assert_eq!(names(&bench.text("item:b")), ["status", "disconnected", "Abort", "retry"]);
     assert_eq!(bench.feed.stats().queued, 1);
-    assert_eq!(bench.request(9).deliveries(), [item("a"), interrupted(1, Failure::Overflow)]);
+    assert_eq!(
+        bench.request(9).deliveries(),
+        [item("a"), interrupted(1, Failure::Local(LocalFailure::Overflow))]
+    );
 }
 
 #[test]
@@ -239,13 +242,23 @@ fn d4_drop_newest_drops_at_the_end_and_says_where() {
 }
 
 #[test]
+fn d4_what_a_policy_drops_it_says() {
+    for overflow in Overflow::ALL {
+        let mut bench = bench(2, overflow);
+        bench.text("item:a item:b item:c");
+        assert_eq!(bench.feed.stats().dropped > 0, overflow.drops(), "{overflow:?}");
+    }
+    assert_eq!(Overflow::ALL[0], Overflow::default());
+}
+
+#[test]
 fn d4_disconnect_ends_the_connection_and_keeps_what_is_queued() {
     let mut bench = bench(2, Overflow::Disconnect);
     bench.text("item:a item:b");
     bench.assert_phase(Phase::Live);
     let actions = bench.text("item:c");
     assert_eq!(names(&actions), ["status", "disconnected", "Abort", "retry"]);
-    let expected = [item("a"), item("b"), interrupted(1, Failure::Overflow)];
+    let expected = [item("a"), item("b"), interrupted(1, Failure::Local(LocalFailure::Overflow))];
     assert_eq!(bench.request(9).deliveries(), expected);
 }
 

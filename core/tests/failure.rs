@@ -1,4 +1,4 @@
-//! What failures, faults and stop reasons say of themselves, in words and by name.
+//! What failures, faults and stop reasons say of themselves: in words, by name, and whether they are fatal (R6).
 
 mod common;
 
@@ -6,99 +6,142 @@ use std::time::Duration;
 
 use common::{broken, refused, rejected};
 use tidegate_core::{
-    BootstrapFailure, CloseFrame, Failure, Fault, ProxyProblem, Refusal, Severity, StopReason, TlsProblem,
+    BootstrapFailure, Class, Classification, CloseFrame, ConnectFailure, ConnectionFailure, Failure, Fault,
+    LocalFailure, ProxyProblem, Refusal, Severity, StopReason, TlsProblem,
 };
 
 #[test]
-fn each_problem_of_tls_has_a_name() {
+fn r6_each_problem_of_tls_has_a_name_and_is_fatal_or_not() {
     let table = [
-        (TlsProblem::UnknownIssuer, "tls_unknown_issuer"),
-        (TlsProblem::WrongHost, "tls_wrong_host"),
-        (TlsProblem::Expired, "tls_expired"),
-        (TlsProblem::Revoked, "tls_revoked"),
-        (TlsProblem::BadSignature, "tls_bad_signature"),
-        (TlsProblem::BadCertificate, "tls_bad_certificate"),
-        (TlsProblem::ClientCertificate, "tls_client_certificate"),
-        (TlsProblem::NoRoots, "tls_no_roots"),
-        (TlsProblem::Misconfigured, "tls_misconfigured"),
-        (TlsProblem::PlainServer, "tls_plain_server"),
-        (TlsProblem::NoCommonProtocol, "tls_no_common_protocol"),
-        (TlsProblem::Protocol, "tls_protocol"),
-        (TlsProblem::Other, "tls"),
+        (TlsProblem::UnknownIssuer, "tls_unknown_issuer", FATAL),
+        (TlsProblem::WrongHost, "tls_wrong_host", FATAL),
+        (TlsProblem::Expired, "tls_expired", RETRIED),
+        (TlsProblem::Revoked, "tls_revoked", RETRIED),
+        (TlsProblem::BadSignature, "tls_bad_signature", FATAL),
+        (TlsProblem::BadCertificate, "tls_bad_certificate", FATAL),
+        (TlsProblem::ClientCertificate, "tls_client_certificate", FATAL),
+        (TlsProblem::NoRoots, "tls_no_roots", FATAL),
+        (TlsProblem::Misconfigured, "tls_misconfigured", FATAL),
+        (TlsProblem::PlainServer, "tls_plain_server", FATAL),
+        (TlsProblem::NoCommonProtocol, "tls_no_common_protocol", RETRIED),
+        (TlsProblem::Protocol, "tls_protocol", RETRIED),
+        (TlsProblem::Other, "tls", RETRIED),
     ];
-    for (problem, kind) in table {
+    for (problem, kind, fatal) in table {
         assert_eq!(problem.kind(), kind);
+        says(ConnectFailure::Tls { problem, detail: "x".to_owned() }, kind, fatal, "TLS failed: x");
     }
 }
 
+const FATAL: bool = true;
+const RETRIED: bool = false;
+
+#[track_caller]
+fn says(failure: impl Into<Failure>, kind: &str, fatal: bool, words: &str) {
+    let failure = failure.into();
+    assert_eq!((failure.kind(), failure.to_string().as_str()), (kind, words));
+    assert_eq!(failure.is_fatal(), fatal, "{failure}");
+    let class = if fatal { Class::Fatal } else { Class::Retry };
+    assert_eq!(Classification::Standard.classify(&failure), class, "{failure}");
+}
+
 #[test]
-fn each_failure_has_a_name_and_says_what_happened() {
+fn r6_failures_to_connect_say_what_happened() {
     let x = || "x".to_owned();
-    let tls = |problem| Failure::Tls { problem, detail: x() };
-    let proxy = |problem| Failure::Proxy { problem, detail: x() };
-    let fault = Fault::retryable("no ticket");
-    let lost = BootstrapFailure::Lost(Box::new(broken()));
-    let after = Some(Duration::from_secs(3));
-    let closed = Failure::Closed(Some(CloseFrame { code: 4001, reason: "too \x1b many".to_owned() }));
-    let table = [
-        (Failure::Resolve { detail: x() }, "resolve", "the resolver of URL and headers failed: x"),
-        (Failure::Request { detail: x() }, "request", "the request cannot be sent: x"),
-        (Failure::Connect { detail: x() }, "connect", "the application could not connect: x"),
-        (Failure::Lookup { detail: x() }, "lookup", "the host's name could not be looked up: x"),
-        (refused(), "tcp", "no TCP connection: connection refused"),
-        (proxy(ProxyProblem::Misconfigured), "proxy_misconfigured", "no way through the proxy: x"),
-        (proxy(ProxyProblem::Unreachable), "proxy_unreachable", "no way through the proxy: x"),
-        (proxy(ProxyProblem::Credentials), "proxy_credentials", "no way through the proxy: x"),
-        (proxy(ProxyProblem::Forbidden), "proxy_forbidden", "no way through the proxy: x"),
-        (proxy(ProxyProblem::Failed), "proxy", "no way through the proxy: x"),
-        (tls(TlsProblem::Expired), "tls_expired", "TLS failed: x"),
-        (rejected(503, None), "rejected", "the server refused the upgrade with HTTP 503"),
-        (rejected(503, after), "rejected", "the server refused the upgrade with HTTP 503, retry after 3 s"),
-        (rejected(404, after), "rejected", "the server refused the upgrade with HTTP 404"),
-        (Failure::Upgrade { detail: x() }, "upgrade", "the answer to the upgrade is not valid: x"),
-        (Failure::ConnectTimeout, "connect_timeout", "no connection within connect_timeout"),
-        (
-            Failure::Bootstrap(BootstrapFailure::Fault(fault.clone())),
-            "bootstrap_fault",
-            "the bootstrap was refused: no ticket",
-        ),
-        (
-            Failure::Bootstrap(lost),
-            "bootstrap_lost",
-            "the bootstrap frames could not be sent: the connection broke: connection reset",
-        ),
-        (
-            Failure::Bootstrap(BootstrapFailure::Timeout),
-            "bootstrap_timeout",
-            "the connection did not become live within bootstrap_timeout",
-        ),
-        (Failure::Closed(None), "closed", "the server closed the connection"),
-        (closed, "closed", "the server closed the connection with code 4001: too \\u{1b} many"),
-        (broken(), "io", "the connection broke: connection reset"),
-        (Failure::Protocol { code: 1002, detail: x() }, "protocol", "the server broke the protocol: x"),
-        (
-            Failure::Protocol { code: 1009, detail: x() },
-            "too_long",
-            "the server sent a frame or message that is too long: x",
-        ),
-        (Failure::IdleTimeout, "idle_timeout", "nothing arrived within idle_timeout"),
-        (Failure::PongTimeout, "pong_timeout", "a ping was not answered within pong_timeout"),
-        (Failure::Stale, "stale", "no item arrived within stale_after"),
-        (Failure::Fault(fault), "fault", "the handler rejected a message: no ticket"),
-        (Failure::Reconnect, "reconnect", "the handler asked for a new connection"),
-        (Failure::Overflow, "overflow", "the consumer was too slow"),
+    says(
+        ConnectFailure::Resolve { detail: x() },
+        "resolve",
+        RETRIED,
+        "the resolver of URL and headers failed: x",
+    );
+    says(ConnectFailure::Request { detail: x() }, "request", FATAL, "the request cannot be sent: x");
+    says(ConnectFailure::Custom { detail: x() }, "connect", RETRIED, "the application could not connect: x");
+    says(
+        ConnectFailure::Lookup { detail: x() },
+        "lookup",
+        RETRIED,
+        "the host's name could not be looked up: x",
+    );
+    says(refused(), "tcp", RETRIED, "no TCP connection: connection refused");
+    let proxies = [
+        (ProxyProblem::Misconfigured, "proxy_misconfigured", FATAL),
+        (ProxyProblem::Unreachable, "proxy_unreachable", RETRIED),
+        (ProxyProblem::Credentials, "proxy_credentials", FATAL),
+        (ProxyProblem::Forbidden, "proxy_forbidden", FATAL),
+        (ProxyProblem::Failed, "proxy", RETRIED),
     ];
-    for (failure, kind, words) in table {
-        assert_eq!((failure.kind(), failure.to_string().as_str()), (kind, words));
+    for (problem, kind, fatal) in proxies {
+        says(ConnectFailure::Proxy { problem, detail: x() }, kind, fatal, "no way through the proxy: x");
     }
+    let after = Some(Duration::from_secs(3));
+    let refusal = "the server refused the upgrade with HTTP";
+    says(rejected(503, None), "rejected", RETRIED, &format!("{refusal} 503"));
+    says(rejected(503, after), "rejected", RETRIED, &format!("{refusal} 503, retry after 3 s"));
+    says(rejected(404, after), "rejected", FATAL, &format!("{refusal} 404"));
+    says(
+        ConnectFailure::Redirected { to: "wss://b.test/x".to_owned() },
+        "redirected",
+        FATAL,
+        "the server redirected to wss://b.test/x, which is another origin: connect to that URL, or allow redirects to other \
+         origins if it may see what the feed sends",
+    );
+    says(
+        ConnectFailure::Upgrade { detail: x() },
+        "upgrade",
+        RETRIED,
+        "the answer to the upgrade is not valid: x",
+    );
+    says(ConnectFailure::Timeout, "connect_timeout", RETRIED, "no connection within connect_timeout");
 }
 
 #[test]
-fn r6_a_redirect_elsewhere_names_the_place() {
-    let failure = Failure::Redirected { to: "wss://b.test/x".to_owned() };
-    let words = "the server redirected to wss://b.test/x, which is another origin: connect to that URL, or allow redirects to \
-                 other origins if it may see what the feed sends";
-    assert_eq!((failure.kind(), failure.to_string().as_str()), ("redirected", words));
+fn r6_ends_of_a_connection_say_what_happened() {
+    let x = || "x".to_owned();
+    let close = CloseFrame { code: 4001, reason: "too \x1b many".to_owned() };
+    let closed = "the server closed the connection";
+    says(ConnectionFailure::Closed(None), "closed", RETRIED, closed);
+    says(
+        ConnectionFailure::Closed(Some(close)),
+        "closed",
+        RETRIED,
+        &format!("{closed} with code 4001: too \\u{{1b}} many"),
+    );
+    says(broken(), "io", RETRIED, "the connection broke: connection reset");
+    let protocol = |code| ConnectionFailure::Protocol { code, detail: x() };
+    says(protocol(1002), "protocol", RETRIED, "the server broke the protocol: x");
+    says(protocol(1009), "too_long", RETRIED, "the server sent a frame or message that is too long: x");
+    says(ConnectionFailure::IdleTimeout, "idle_timeout", RETRIED, "nothing arrived within idle_timeout");
+    says(
+        ConnectionFailure::PongTimeout,
+        "pong_timeout",
+        RETRIED,
+        "a ping was not answered within pong_timeout",
+    );
+    says(ConnectionFailure::Stale, "stale", RETRIED, "no item arrived within stale_after");
+}
+
+#[test]
+fn r6_failures_of_the_handler_and_the_consumer_say_what_happened() {
+    let faults = [(Fault::retryable("no ticket"), RETRIED), (Fault::fatal("no ticket"), FATAL)];
+    for (fault, fatal) in faults {
+        let bootstrap = BootstrapFailure::Fault(fault.clone());
+        says(bootstrap, "bootstrap_fault", fatal, "the bootstrap was refused: no ticket");
+        says(LocalFailure::Fault(fault), "fault", fatal, "the handler rejected a message: no ticket");
+    }
+    says(
+        BootstrapFailure::Lost(Box::new(broken())),
+        "bootstrap_lost",
+        RETRIED,
+        "the bootstrap frames could not be sent: the connection broke: connection reset",
+    );
+    says(
+        BootstrapFailure::Timeout,
+        "bootstrap_timeout",
+        RETRIED,
+        "the connection did not become live within bootstrap_timeout",
+    );
+    says(LocalFailure::Reconnect, "reconnect", RETRIED, "the handler asked for a new connection");
+    says(LocalFailure::Overflow, "overflow", RETRIED, "the consumer was too slow");
 }
 
 /// What the server said is shown after the status, escaped and bounded; programs see more of it.
@@ -106,7 +149,8 @@ fn r6_a_redirect_elsewhere_names_the_place() {
 fn t3_a_refusal_shows_what_the_server_said() {
     let rejected = |refusal: Refusal| {
         let retry_after = Some(Duration::from_secs(7));
-        Failure::Rejected { status: 429, retry_after, refusal: Box::new(refusal) }.to_string()
+        Failure::Connect(ConnectFailure::Rejected { status: 429, retry_after, refusal: Box::new(refusal) })
+            .to_string()
     };
     let reason = || Refusal::default().with_reason("Too\u{9b} Many");
     let start = "the server refused the upgrade with HTTP 429 Too\\u{9b} Many, retry after 7 s";
@@ -124,11 +168,28 @@ fn t3_a_refusal_shows_what_the_server_said() {
 }
 
 #[test]
+fn detail_is_there_to_add_to() {
+    for mut failure in [Failure::io("x"), ConnectFailure::Upgrade { detail: "x".to_owned() }.into()] {
+        failure.detail_mut().unwrap().push('y');
+        assert!(failure.to_string().ends_with(": xy"), "{failure}");
+    }
+    for mut failure in [rejected(503, None), ConnectionFailure::Stale.into(), LocalFailure::Overflow.into()] {
+        assert_eq!(failure.detail_mut(), None);
+    }
+}
+
+#[test]
 fn t2_a_failure_is_a_timeout_if_a_liveness_clock_ran_out() {
-    for failure in [Failure::IdleTimeout, Failure::PongTimeout, Failure::Stale] {
+    for failure in [
+        Failure::Connection(ConnectionFailure::IdleTimeout),
+        Failure::Connection(ConnectionFailure::PongTimeout),
+        Failure::Connection(ConnectionFailure::Stale),
+    ] {
         assert!(failure.is_timeout(), "{failure}");
     }
-    for failure in [Failure::ConnectTimeout, Failure::Bootstrap(BootstrapFailure::Timeout), broken()] {
+    for failure in
+        [Failure::Connect(ConnectFailure::Timeout), Failure::Bootstrap(BootstrapFailure::Timeout), broken()]
+    {
         assert!(!failure.is_timeout(), "{failure}");
     }
 }

@@ -7,8 +7,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use bytes::Bytes;
 use common::{Asked, Bench, Puppet, at, close, id, interrupted, item, live, ms, names, patient, sent, text};
 use tidegate_core::{
-    CloseFrame, Context, Delivery, Event, Failure, Fault, Feed, Frame, FrameHandler, Message, PassThrough,
-    Phase, Readiness, Step, StopReason, Upgrade, from_fn,
+    CloseFrame, Context, Delivery, Event, Failure, Fault, Feed, Frame, FrameHandler, LocalFailure, Message,
+    PassThrough, Phase, Readiness, Step, StopReason, Upgrade, from_fn,
 };
 
 fn bench() -> Bench<Puppet> {
@@ -98,7 +98,7 @@ fn h2_a_closing_connection_has_no_handler_any_more() {
     let mut bench = bench();
     bench.text("reconnect");
     bench.text("item:late");
-    assert_eq!(bench.deliveries(), [interrupted(1, Failure::Reconnect)]);
+    assert_eq!(bench.deliveries(), [interrupted(1, Failure::Local(LocalFailure::Reconnect))]);
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn h3_a_retryable_fault_reconnects_and_what_was_emitted_before_it_stands() {
     let mut bench = bench();
     let actions = bench.text("item:a send:bye fault item:b");
     assert_eq!(names(&actions), ["status", "disconnected", "Send", "Close"]);
-    let fault = Failure::Fault(Fault::retryable("fault"));
+    let fault = Failure::Local(LocalFailure::Fault(Fault::retryable("fault")));
     assert_eq!(bench.deliveries(), [item("a"), interrupted(1, fault)]);
     assert_eq!(names(&bench.lost()), ["retry"]);
 }
@@ -136,7 +136,7 @@ fn h3_a_fatal_fault_stops_the_feed_after_the_closing_handshake() {
     let mut bench = bench();
     assert_eq!(bench.text("fatal")[2], close(1, 1000));
     bench.lost();
-    let failure = Failure::Fault(Fault::fatal("fatal"));
+    let failure = Failure::Local(LocalFailure::Fault(Fault::fatal("fatal")));
     assert_eq!(bench.feed.stopped(), Some(&StopReason::Fatal { failure }));
 }
 
@@ -153,7 +153,7 @@ fn h3_from_fn_has_the_references_three_outcomes() {
     bench.text("abc");
     bench.frame(Frame::Message(Message::Binary(Bytes::new())));
     bench.text("fail");
-    let fault = Failure::Fault(Fault::retryable("told to"));
+    let fault = Failure::Local(LocalFailure::Fault(Fault::retryable("told to")));
     assert_eq!(bench.deliveries(), [live(1), Delivery::Item(3), interrupted(1, fault)]);
 }
 
@@ -242,7 +242,7 @@ fn h4_a_handler_may_ask_for_a_new_connection() {
     let mut bench = bench();
     let actions = bench.at(5).text("item:a reconnect");
     assert_eq!(names(&actions), ["status", "disconnected", "Close"]);
-    assert_eq!(bench.deliveries(), [item("a"), interrupted(1, Failure::Reconnect)]);
+    assert_eq!(bench.deliveries(), [item("a"), interrupted(1, Failure::Local(LocalFailure::Reconnect))]);
     bench.at(20).lost();
     bench.assert_phase(Phase::Waiting);
     bench.assert_deadline(120);

@@ -5,7 +5,8 @@ mod common;
 use bytes::Bytes;
 use common::{Bench, Puppet, at, close, id, live, ms, names, notices, patient, ping, text};
 use tidegate_core::{
-    Deadline, Delivery, Event, Failure, Frame, Message, Notice, PassThrough, Phase, Timestamp,
+    ConnectionFailure, Deadline, Delivery, Event, Failure, Frame, LocalFailure, Message, Notice, PassThrough,
+    Phase, Timestamp,
 };
 
 fn just_before(millis: u64) -> Timestamp {
@@ -98,7 +99,10 @@ fn l2_silence_is_detected_once() {
     let actions = bench.at(1000).tick();
     assert_eq!(names(&actions), ["status", "timeout", "Abort", "retry"]);
     let id = id(1);
-    assert!(notices(&actions).contains(&Notice::Timeout { id, failure: Failure::IdleTimeout }));
+    assert!(
+        notices(&actions)
+            .contains(&Notice::Timeout { id, failure: Failure::Connection(ConnectionFailure::IdleTimeout) })
+    );
     assert_eq!(bench.tick(), []);
 }
 
@@ -131,7 +135,10 @@ fn l3_a_ping_without_an_answer_ends_the_connection_at_pong_timeout() {
     let actions = bench.at(140).tick();
     assert_eq!(names(&actions), ["status", "timeout", "Abort", "retry"]);
     assert!(
-        notices(&actions).contains(&Notice::Timeout { id: id(1), failure: Failure::PongTimeout }),
+        notices(&actions).contains(&Notice::Timeout {
+            id: id(1),
+            failure: Failure::Connection(ConnectionFailure::PongTimeout)
+        }),
         "{actions:?}"
     );
 }
@@ -292,7 +299,7 @@ fn l5_max_pause_bounds_a_pause() {
     assert_eq!(bench.at_time(just_before(3600)).tick(), []);
     let actions = bench.at(3600).tick();
     assert_eq!(names(&actions), ["status", "disconnected", "Abort", "retry"]);
-    let failure = Some(Failure::Overflow);
+    let failure = Some(Failure::Local(LocalFailure::Overflow));
     assert!(notices(&actions).contains(&Notice::Disconnected { id: id(1), failure }));
 }
 

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use common::{Asked, Bench, Puppet, at, broken, delay, id, ms, names, notices, patient, refused, rejected};
 use tidegate_core::{
-    Action, BootstrapFailure, Class, Classification, Config, ConfigBuilder, Event, Failure, Fault, Frame,
-    Jitter, Notice, Overflow, PassThrough, Phase, ProxyProblem, RetryPolicy, RetryState, StopReason,
-    TlsProblem,
+    Action, BootstrapFailure, Class, Classification, Config, ConfigBuilder, ConnectFailure, Connected, Event,
+    Failure, Fault, Frame, Jitter, LocalFailure, Notice, Overflow, PassThrough, Phase, RetryPolicy,
+    RetryState, StopReason,
 };
 
 /// Fails every attempt at once until the feed stops or has waited `retries` times; the delays.
@@ -41,7 +41,7 @@ fn endings() -> Vec<Ending> {
         ("rejected", plain(), |bench| _ = bench.connect_failed(rejected(503, None))),
         ("connect_timeout", plain(), |bench| _ = bench.expire()),
         ("bootstrap_fault", plain(), |bench| {
-            bench.hand_in(Event::Connected { id: id(1) });
+            bench.hand_in(Event::Connected { id: id(1), connected: Connected::default() });
             bench.lost();
         }),
         ("bootstrap_lost", plain(), |bench| {
@@ -191,6 +191,19 @@ fn r3_equal_jitter_keeps_half_of_the_delay_and_draws_the_rest() {
         below_three_quarters += usize::from(delay < ms(75));
     }
     assert!((60..140).contains(&below_three_quarters), "half of 200, more or less: {below_three_quarters}");
+}
+
+#[test]
+fn r3_each_kind_of_jitter_draws_from_its_shortest_wait_to_the_delay() {
+    let nanos = Duration::from_nanos;
+    for (kind, shortest) in Jitter::ALL.into_iter().zip([7, 0, 4]) {
+        assert_eq!(kind.shortest(nanos(7)), nanos(shortest), "{kind:?}");
+        let policy = || RetryPolicy::exponential(nanos(7), nanos(7)).jitter(kind);
+        let mut delays: Vec<_> = (0..200).flat_map(|seed| delays_of(policy(), seed, 1)).collect();
+        delays.sort();
+        delays.dedup();
+        assert!(delays.into_iter().eq((shortest..=7).map(nanos)), "{kind:?}");
+    }
 }
 
 #[test]
@@ -374,71 +387,11 @@ fn r6_fatal_by_default_are_4xx_but_three_501_and_fatal_faults() {
     }
     let fatal = Fault::fatal("wrong key");
     let mild = Fault::retryable("later");
-    assert!(is_fatal(Classification::Standard, Failure::Fault(fatal.clone())));
+    assert!(is_fatal(Classification::Standard, Failure::Local(LocalFailure::Fault(fatal.clone()))));
     assert!(is_fatal(Classification::Standard, Failure::Bootstrap(BootstrapFailure::Fault(fatal.clone()))));
-    assert!(!is_fatal(Classification::Standard, Failure::Fault(mild.clone())));
+    assert!(!is_fatal(Classification::Standard, Failure::Local(LocalFailure::Fault(mild.clone()))));
     assert!(!is_fatal(Classification::Standard, Failure::Bootstrap(BootstrapFailure::Fault(mild))));
-    assert!(is_fatal(Classification::AnyHttpError, Failure::Fault(fatal)));
-}
-
-#[test]
-fn r6_what_is_settled_on_this_side_is_fatal() {
-    let request = [Failure::Request { detail: "x".to_owned() }, Failure::Redirected { to: "x".to_owned() }];
-    let tls = [
-        TlsProblem::UnknownIssuer,
-        TlsProblem::WrongHost,
-        TlsProblem::BadSignature,
-        TlsProblem::BadCertificate,
-        TlsProblem::ClientCertificate,
-        TlsProblem::NoRoots,
-        TlsProblem::Misconfigured,
-        TlsProblem::PlainServer,
-    ];
-    let tls = tls.map(|problem| Failure::Tls { problem, detail: "x".to_owned() });
-    let proxy = [ProxyProblem::Misconfigured, ProxyProblem::Credentials, ProxyProblem::Forbidden];
-    let proxy = proxy.map(|problem| Failure::Proxy { problem, detail: "x".to_owned() });
-    for failure in request.into_iter().chain(tls).chain(proxy) {
-        assert!(is_fatal(Classification::Standard, failure.clone()), "{failure}");
-        assert!(is_fatal(Classification::AnyHttpError, failure.clone()), "{failure}");
-    }
-}
-
-#[test]
-fn r6_all_else_is_retried() {
-    let detail = || "x".to_owned();
-    let failures = [
-        Failure::Resolve { detail: detail() },
-        Failure::Connect { detail: detail() },
-        Failure::Lookup { detail: detail() },
-        Failure::Tcp { detail: detail() },
-        Failure::Upgrade { detail: detail() },
-        Failure::Io { detail: detail() },
-        Failure::Protocol { code: 1002, detail: detail() },
-        Failure::Protocol { code: 1009, detail: detail() },
-        Failure::ConnectTimeout,
-        Failure::Bootstrap(BootstrapFailure::Timeout),
-        Failure::Bootstrap(BootstrapFailure::Lost(Box::new(broken()))),
-        Failure::Closed(None),
-        Failure::IdleTimeout,
-        Failure::PongTimeout,
-        Failure::Stale,
-        Failure::Reconnect,
-        Failure::Overflow,
-    ];
-    let tls = [
-        TlsProblem::Expired,
-        TlsProblem::Revoked,
-        TlsProblem::NoCommonProtocol,
-        TlsProblem::Protocol,
-        TlsProblem::Other,
-    ];
-    let tls = tls.map(|problem| Failure::Tls { problem, detail: detail() });
-    let proxy = [ProxyProblem::Unreachable, ProxyProblem::Failed];
-    let proxy = proxy.map(|problem| Failure::Proxy { problem, detail: detail() });
-    for failure in failures.into_iter().chain(tls).chain(proxy) {
-        assert!(!is_fatal(Classification::Standard, failure.clone()), "{failure}");
-        assert!(!is_fatal(Classification::AnyHttpError, failure.clone()), "{failure}");
-    }
+    assert!(is_fatal(Classification::AnyHttpError, Failure::Local(LocalFailure::Fault(fatal))));
 }
 
 #[test]
@@ -449,19 +402,22 @@ fn r6_the_references_rule_stops_at_any_http_error() {
     for status in [200, 301, 399] {
         assert!(!is_fatal(Classification::AnyHttpError, rejected(status, None)), "{status}");
     }
+    assert!(!is_fatal(Classification::AnyHttpError, refused()));
+    let redirected = ConnectFailure::Redirected { to: "x".to_owned() };
+    assert!(is_fatal(Classification::AnyHttpError, redirected.into()), "fatal by default");
 }
 
 #[test]
 fn r6_a_function_decides_alone() {
     let only_tcp = || {
-        let is_tcp = |failure: &Failure| matches!(failure, Failure::Tcp { .. });
+        let is_tcp = |failure: &Failure| matches!(failure, Failure::Connect(ConnectFailure::Tcp { .. }));
         Classification::Custom(Box::new(
             move |failure| if is_tcp(failure) { Class::Fatal } else { Class::Retry },
         ))
     };
     assert!(is_fatal(only_tcp(), refused()));
     assert!(!is_fatal(only_tcp(), rejected(404, None)));
-    assert!(!is_fatal(only_tcp(), Failure::Fault(Fault::fatal("even this"))));
+    assert!(!is_fatal(only_tcp(), Failure::Local(LocalFailure::Fault(Fault::fatal("even this")))));
 }
 
 #[test]

@@ -4,7 +4,7 @@ mod common;
 
 use bytes::Bytes;
 use common::{Asked, Bench, Puppet, at, id, names, patient, sent, text};
-use tidegate_core::{Event, Frame, Message, Phase, SendError};
+use tidegate_core::{Connected, Event, Frame, Message, Phase, SendError};
 
 fn live() -> Bench<Puppet> {
     let mut bench = Bench::new(patient().send_buffer(2), Puppet::default());
@@ -55,7 +55,7 @@ fn o1_what_was_accepted_on_one_connection_is_never_sent_on_a_later_one() {
     bench.feed.send("accepted, and not taken before the loss").unwrap();
     bench.feed.handle(Event::Lost { id: id(1), failure: common::broken() }, at(0));
     bench.feed.handle(Event::Tick, at(100));
-    bench.feed.handle(Event::Connected { id: id(2) }, at(100));
+    bench.feed.handle(Event::Connected { id: id(2), connected: Connected::default() }, at(100));
     bench.assert_phase(Phase::Live);
     assert_eq!(sent(&bench.actions()), [""; 0]);
 }

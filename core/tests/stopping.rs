@@ -4,7 +4,8 @@ mod common;
 
 use common::{Asked, Bench, Puppet, close, id, item, live, ms, names, notices, patient, refused, text};
 use tidegate_core::{
-    Action, Delivery, Event, Failure, Fault, Frame, Notice, PassThrough, Phase, SendError, StopReason,
+    Action, Connected, Delivery, Event, Failure, Fault, Frame, LocalFailure, Notice, PassThrough, Phase,
+    SendError, StopReason,
 };
 
 #[test]
@@ -86,7 +87,7 @@ fn s2_stopped_absorbs_every_event() {
     bench.lost();
     let events = [
         Event::Start,
-        Event::Connected { id: id(1) },
+        Event::Connected { id: id(1), connected: Connected::default() },
         Event::ConnectFailed { id: id(1), failure: refused() },
         Event::Frame { id: id(1), frame: text("item:a") },
         Event::Flushed { id: id(1) },
@@ -126,7 +127,7 @@ fn s3_the_reason_tells_a_shutdown_from_the_rest() {
 
     let mut fatal = Bench::new(patient(), PassThrough);
     fatal.start();
-    let failure = Failure::Fault(Fault::fatal("no"));
+    let failure = Failure::Local(LocalFailure::Fault(Fault::fatal("no")));
     let actions = fatal.connect_failed(failure.clone());
     let reason = StopReason::Fatal { failure };
     assert!(notices(&actions).contains(&Notice::Stopped { reason: reason.clone() }));

@@ -3,28 +3,36 @@
 mod common;
 
 use common::{Asked, Bench, Puppet, broken, id, ms, names, notices, patient, ping, refused};
-use tidegate_core::{CloseFrame, Config, Event, Failure, Frame, Notice, Phase, StopReason};
+use tidegate_core::{
+    CloseFrame, Config, Connected, ConnectionFailure, Event, Failure, Frame, Notice, Phase, StopReason,
+};
 
 #[test]
-fn t1_names_follow_the_reference() {
-    let failure = || Failure::IdleTimeout;
-    let names = [
-        (Notice::Success { id: id(1) }, "success"),
-        (Notice::Failure { id: id(1), failure: failure() }, "failure"),
-        (Notice::Disconnected { id: id(1), failure: None }, "disconnected"),
-        (Notice::Timeout { id: id(1), failure: failure() }, "timeout"),
-        (Notice::Status { live: true }, "status"),
-        (Notice::Pong { id: id(1), round_trip: ms(1) }, "pong"),
-        (Notice::Dropped { count: 1 }, "dropped"),
-        (Notice::Paused { id: id(1) }, "paused"),
-        (Notice::Resumed { id: id(1), paused_for: ms(1) }, "resumed"),
-        (Notice::Retry { attempt: 1, delay: ms(1) }, "retry"),
-        (Notice::Connecting { id: id(1) }, "connecting"),
-        (Notice::Stopped { reason: StopReason::Shutdown }, "stopped"),
+fn t1_names_follow_the_reference_and_accessors_give_what_there_is() {
+    let failure = || Failure::Connection(ConnectionFailure::IdleTimeout);
+    let stopped = || StopReason::RetriesExhausted { last: failure() };
+    let (one, none, idle) = (Some(id(1)), None, Some("idle_timeout"));
+    let table = [
+        (Notice::Success { id: id(1) }, "success", one, None, none),
+        (Notice::Failure { id: id(1), failure: failure() }, "failure", one, idle, none),
+        (Notice::Disconnected { id: id(1), failure: None }, "disconnected", one, Some("shutdown"), none),
+        (Notice::Disconnected { id: id(1), failure: Some(failure()) }, "disconnected", one, idle, none),
+        (Notice::Timeout { id: id(1), failure: failure() }, "timeout", one, idle, none),
+        (Notice::Status { live: true }, "status", None, None, none),
+        (Notice::Pong { id: id(1), round_trip: ms(1) }, "pong", one, None, Some(ms(1))),
+        (Notice::Dropped { count: 1 }, "dropped", None, None, none),
+        (Notice::Paused { id: id(1) }, "paused", one, None, none),
+        (Notice::Resumed { id: id(1), paused_for: ms(2) }, "resumed", one, None, Some(ms(2))),
+        (Notice::Retry { attempt: 1, delay: ms(3) }, "retry", None, None, none),
+        (Notice::Connecting { id: id(1) }, "connecting", one, None, none),
+        (Notice::Stopped { reason: stopped() }, "stopped", None, Some("retries_exhausted"), none),
     ];
-    for (notice, name) in names {
+    for (notice, name, connection, reason, duration) in table {
         assert_eq!(notice.name(), name);
         assert_eq!(notice.telemetry_name("my_feed"), format!("my_feed.connection.{name}"));
+        let found = (notice.connection(), notice.reason(), notice.duration());
+        assert_eq!(found, (connection, reason, duration), "{name}");
+        assert_eq!(notice.failure(), Some(&failure()).filter(|_| reason == idle), "{name}");
     }
 }
 
@@ -89,7 +97,7 @@ fn hand_in(bench: &mut Bench<Puppet>, millis: u64, events: impl IntoIterator<Ite
 }
 
 fn connected() -> Event {
-    Event::Connected { id: id(1) }
+    Event::Connected { id: id(1), connected: Connected::default() }
 }
 
 fn lost() -> Event {
@@ -169,7 +177,7 @@ fn t3_debug_output_holds_no_close_reason() {
     let mut bench = Bench::plain(patient());
     bench.connect();
     let actions = bench.frame(Frame::Close(Some(reason.clone())));
-    let shown = format!("{actions:?} {:?}", Failure::Closed(Some(reason)));
+    let shown = format!("{actions:?} {:?}", Failure::Connection(ConnectionFailure::Closed(Some(reason))));
     assert!(!shown.contains("secret"), "{shown}");
     assert!(shown.contains("4001"));
 }

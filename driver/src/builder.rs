@@ -86,8 +86,8 @@ impl<R: Runtime, H: FrameHandler> FeedBuilder<R, H> {
 
     /// Decides URL and headers anew for each attempt, within `connect_timeout` (C4): a token, a signed URL, another
     /// host. An error is a failure of that attempt; its text is shown, so keep secrets out of it. A request that cannot be
-    /// sent, for a header that is the handshake's own, is [`Failure::Request`](tidegate_core::Failure::Request), which is
-    /// fatal by default.
+    /// sent, for a header that is the handshake's own, is
+    /// [`ConnectFailure::Request`](tidegate_core::ConnectFailure::Request), which is fatal by default.
     pub fn resolver<F, Fut, E>(mut self, resolver: F) -> Self
     where
         F: FnMut(Attempt) -> Fut + Send + 'static,
@@ -219,6 +219,7 @@ struct Parts<R: Runtime, H: FrameHandler> {
 
 /// Why a feed cannot be built.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum BuildError {
     /// The URL, or the path.
     Url(UrlError),

@@ -132,7 +132,8 @@ impl<S: Source> Feed<S> {
                     StopReason::Shutdown => None,
                     StopReason::RetriesExhausted { .. }
                     | StopReason::Fatal { .. }
-                    | StopReason::HandlerPanicked => Some(Err(reason)),
+                    | StopReason::HandlerPanicked
+                    | _ => Some(Err(reason)),
                 }
             }
         })

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tidegate_core::{
-    Action, ConnectionId, Deadline, Event, Failure, Feed, Frame, FrameHandler, Phase, StopReason, Timestamp,
+    Action, Connected, ConnectionFailure, ConnectionId, Deadline, Event, Failure, Feed, Frame, FrameHandler,
+    Phase, StopReason, Timestamp,
 };
 
 use crate::control::Control;
@@ -172,7 +173,9 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
             return self.read(id, cx, turn);
         }
         match guarded(|| link.poll_dial(id, &self.runtime, cx)) {
-            Some(Poll::Ready(Ok(()))) => self.tell(Event::Connected { id }, turn.now),
+            Some(Poll::Ready(Ok(()))) => {
+                self.tell(Event::Connected { id, connected: Connected::default() }, turn.now);
+            }
             Some(Poll::Ready(Err(failure))) => {
                 self.links.remove(id);
                 self.tell(Event::ConnectFailed { id, failure }, turn.now);
@@ -230,7 +233,7 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
                     self.feed.handle(Event::Frame { id, frame }, turn.now);
                     turn.running = Running::Transport;
                 }
-                Poll::Ready(Some(Err(Failure::Protocol { code, detail }))) => {
+                Poll::Ready(Some(Err(Failure::Connection(ConnectionFailure::Protocol { code, detail })))) => {
                     self.tell(Event::ProtocolError { id, code, detail }, turn.now);
                     // The Close goes out before anything more is read: the peer's end of the stream, say.
                     return true;
@@ -238,7 +241,7 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
                 Poll::Ready(Some(Err(failure))) => return self.lost(id, failure, turn.now),
                 // Whether that was due, the machine knows.
                 Poll::Ready(None) => {
-                    let failure = Failure::Io { detail: "the connection was closed".to_owned() };
+                    let failure = Failure::io("the connection was closed");
                     return self.lost(id, failure, turn.now);
                 }
                 Poll::Pending => {
@@ -295,7 +298,7 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
     fn cut_short(&mut self, now: Timestamp) {
         self.tell(Event::Shutdown, now);
         if let Some(id) = self.feed.connection() {
-            let failure = Failure::Io { detail: "dropped".to_owned() };
+            let failure = Failure::io("dropped");
             self.tell(Event::Lost { id, failure }, now);
         }
         self.actions(now);

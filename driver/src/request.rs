@@ -9,7 +9,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
-use tidegate_core::Failure;
+use tidegate_core::{ConnectFailure, Failure};
 
 use crate::url::{self, Scheme, UrlError};
 
@@ -194,6 +194,7 @@ pub(crate) fn is_token(text: &[u8]) -> bool {
 
 /// Why a request cannot be sent. It names no value, which may be a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RequestError {
     /// It has a header that the handshake sets, or that has no place in it.
     Reserved {
@@ -206,7 +207,7 @@ pub enum RequestError {
 
 impl RequestError {
     pub(crate) fn into_failure(self) -> Failure {
-        Failure::Request { detail: self.to_string() }
+        Failure::Connect(ConnectFailure::Request { detail: self.to_string() })
     }
 }
 

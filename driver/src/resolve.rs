@@ -3,12 +3,13 @@
 use std::fmt::Display;
 use std::pin::Pin;
 
-use tidegate_core::{ConnectionId, Failure};
+use tidegate_core::{ConnectFailure, ConnectionId, Failure};
 
 use crate::request::{ConnectRequest, RequestError};
 
 /// One attempt, as a resolver sees it.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Attempt {
     /// What the attempt is called.
     pub id: ConnectionId,
@@ -49,7 +50,9 @@ where
     Box::new(move |attempt| {
         let resolving = resolver(attempt);
         Box::pin(async move {
-            let request = resolving.await.map_err(|error| Failure::Resolve { detail: error.to_string() })?;
+            let request = resolving
+                .await
+                .map_err(|error| Failure::Connect(ConnectFailure::Resolve { detail: error.to_string() }))?;
             request.check().map(|()| request).map_err(RequestError::into_failure)
         })
     })

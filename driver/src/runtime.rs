@@ -52,8 +52,9 @@ pub trait Alarm: Send + Unpin {
 /// - A sent [`Frame::Close`] starts the closing handshake, or flushes the answer if the peer has started it; reading
 ///   goes on. No frame is sent after it.
 /// - A stream that breaks off without a closing handshake ends in an error.
-/// - A peer that breaks the protocol is [`Failure::Protocol`]. No frame comes out of the stream after it, but the sink still
-///   takes a [`Frame::Close`], and the stream does not end before the peer has closed the connection.
+/// - A peer that breaks the protocol is [`ConnectionFailure::Protocol`](tidegate_core::ConnectionFailure::Protocol). No frame
+///   comes out of the stream after it, but the sink still takes a [`Frame::Close`], and the stream does not end before the peer
+///   has closed the connection.
 /// - Reading never depends on writing: an error of the sink comes out of the sink alone, and the stream is read to its end.
 pub trait Transport:
     Stream<Item = Result<Frame, Failure>> + Sink<Frame, Error = Failure> + Send + Unpin

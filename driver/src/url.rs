@@ -139,6 +139,7 @@ fn refuse(text: &str, at: usize, is_refused: impl Fn(char) -> bool) -> Result<()
 
 /// Why a URL cannot be connected to. It never repeats the URL, which may hold secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum UrlError {
     /// The text is empty.
     Empty,

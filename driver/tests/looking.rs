@@ -5,8 +5,8 @@ mod common;
 
 use common::{InStream, InTask, Mode, Rig, SECOND, World, builder, config, in_both_modes, text};
 use tidegate_driver::core::{
-    CloseFrame, ConfigBuilder, Context, Failure, Fault, Frame, FrameHandler, Message, Phase, Readiness,
-    Upgrade,
+    CloseFrame, ConfigBuilder, ConnectionFailure, Context, Failure, Fault, Frame, FrameHandler, Message,
+    Phase, Readiness, Upgrade,
 };
 
 in_both_modes!(
@@ -152,7 +152,10 @@ fn a_violation_is_answered_with_close_before_the_connection_goes<M: Mode>() {
     let world = World::default();
     let mut rig = Rig::new::<M, _>(&world, builder(&world));
     rig.peer(1).send(text("before it"));
-    rig.peer(1).fail(Failure::Protocol { code: 1007, detail: "not UTF-8".to_owned() });
+    rig.peer(1).fail(Failure::Connection(ConnectionFailure::Protocol {
+        code: 1007,
+        detail: "not UTF-8".to_owned(),
+    }));
     rig.settle();
     assert_eq!(rig.peer(1).received(), [Frame::Close(Some(CloseFrame::new(1007)))]);
     assert_eq!(rig.phase(), Phase::Closing);

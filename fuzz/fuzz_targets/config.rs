@@ -128,7 +128,7 @@ fn setup(options: &Options) -> Setup {
         },
         buffer: size(options.buffer),
         buffer_bytes: size(options.buffer_bytes),
-        overflow: overflow(options.overflow),
+        overflow: pick(&Overflow::ALL, options.overflow),
         send_buffer: size(options.send_buffer),
         retry: retry(options.retry),
         any_http_error: options.any_http_error,
@@ -193,21 +193,11 @@ const fn size(given: Size) -> usize {
     }
 }
 
-const fn overflow(number: u8) -> Overflow {
-    match number % 4 {
-        0 => Overflow::Pause,
-        1 => Overflow::DropOldest,
-        2 => Overflow::DropNewest,
-        _ => Overflow::Disconnect,
-    }
+fn pick<T: Copy>(all: &[T], number: u8) -> T {
+    all[usize::from(number) % all.len()]
 }
 
 fn retry(given: Retries) -> Retry {
-    let jitter = match given.jitter % 3 {
-        0 => Jitter::None,
-        1 => Jitter::Full,
-        _ => Jitter::Equal,
-    };
-    let exponential = given.cap.map(|cap| (span(cap), jitter));
+    let exponential = given.cap.map(|cap| (span(cap), pick(&Jitter::ALL, given.jitter)));
     Retry { base: span(given.base), exponential, max: given.max }
 }

@@ -15,7 +15,7 @@ struct Input {
     seed: u64,
     buffer: u8,
     buffer_bytes: u16,
-    overflow: Strategy,
+    overflow: u32,
     send_buffer: u8,
     connect: u8,
     bootstrap: u8,
@@ -26,23 +26,13 @@ struct Input {
     stale: Option<u8>,
     max_pause: Option<u8>,
     max_retries: Option<u8>,
-    exponential: Option<(u8, u8, Spread)>,
+    exponential: Option<(u8, u8, u32)>,
     handler: Numbers,
 }
 
-#[derive(Arbitrary, Clone, Copy, Debug)]
-enum Strategy {
-    Pause,
-    DropOldest,
-    DropNewest,
-    Disconnect,
-}
-
-#[derive(Arbitrary, Clone, Copy, Debug)]
-enum Spread {
-    None,
-    Full,
-    Equal,
+/// One of `all`, by a number as it is derived for enums.
+fn pick<T: Copy>(all: &[T], number: u32) -> T {
+    all[((u64::from(number) * all.len() as u64) >> 32) as usize]
 }
 
 /// An operation; more often than not one of a calm world, so that feeds get Live, and stay so for a while.
@@ -90,12 +80,7 @@ fn setup(input: Input) -> Setup {
         },
         buffer: usize::from(input.buffer) + 1,
         buffer_bytes: usize::from(input.buffer_bytes) + 1,
-        overflow: match input.overflow {
-            Strategy::Pause => Overflow::Pause,
-            Strategy::DropOldest => Overflow::DropOldest,
-            Strategy::DropNewest => Overflow::DropNewest,
-            Strategy::Disconnect => Overflow::Disconnect,
-        },
+        overflow: pick(&Overflow::ALL, input.overflow),
         send_buffer: usize::from(input.send_buffer) + 1,
         retry: retry(&input),
         any_http_error: false,
@@ -108,10 +93,6 @@ fn retry(input: &Input) -> Retry {
     let Some((base, more, spread)) = input.exponential else {
         return Retry::fixed(Duration::from_millis(20), max);
     };
-    let jitter = match spread {
-        Spread::None => Jitter::None,
-        Spread::Full => Jitter::Full,
-        Spread::Equal => Jitter::Equal,
-    };
+    let jitter = pick(&Jitter::ALL, spread);
     Retry { base: millis(base), exponential: Some((millis(base) + millis(more), jitter)), max }
 }

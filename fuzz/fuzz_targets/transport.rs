@@ -13,8 +13,8 @@ use std::task::{Context, Waker};
 use futures_util::{SinkExt, StreamExt};
 use libfuzzer_sys::fuzz_target;
 use tidegate_core::{
-    Action, Config, ConnectionId, Delivery, Event, Failure, Feed, Frame, Message, PassThrough, Phase,
-    Timestamp,
+    Action, Config, Connected, ConnectionFailure, ConnectionId, Delivery, Event, Failure, Feed, Frame,
+    Message, PassThrough, Phase, Timestamp,
 };
 use tidegate_driver::net::{Connector, Limits, fuzzing};
 use tidegate_fuzz::peer::Peer;
@@ -69,7 +69,7 @@ async fn serve(peer: Peer, taking: u8, mut tungstenite: Tungstenite<'_>) {
             Some(Err(failure)) => return feed.lost(failure, closed),
             None => {
                 assert!(closed, "an end without Close must be a failure");
-                return feed.lost(Failure::Io { detail: String::new() }, closed);
+                return feed.lost(Failure::io(""), closed);
             }
         }
         for frame in feed.to_send() {
@@ -108,7 +108,7 @@ impl<'a> Tungstenite<'a> {
 
 /// Control frames are judged by the transport itself.
 fn judged_here(failure: &Failure) -> bool {
-    matches!(failure, Failure::Protocol { detail, .. } if detail.contains("Close frame") || detail.contains("control frame"))
+    matches!(failure, Failure::Connection(ConnectionFailure::Protocol { detail, .. }) if detail.contains("Close frame") || detail.contains("control frame"))
 }
 
 /// What a Close says depends on who sent the first: tungstenite tells a code that is not allowed only as an answer.
@@ -145,7 +145,9 @@ fn check(frame: &Frame) {
             assert!(std::str::from_utf8(payload).is_ok(), "text that is not UTF-8");
             assert!(payload.len() <= MAX_MESSAGE, "a message of {} bytes", payload.len());
         }
-        Frame::Message(Message::Binary(payload)) => assert!(payload.len() <= MAX_MESSAGE, "{} bytes", payload.len()),
+        Frame::Message(Message::Binary(payload)) => {
+            assert!(payload.len() <= MAX_MESSAGE, "{} bytes", payload.len())
+        }
         Frame::Ping(payload) | Frame::Pong(payload) => assert!(payload.len() <= MAX_CONTROL),
         Frame::Close(Some(close)) => {
             assert!(close.reason.len() + 2 <= MAX_CONTROL);
@@ -167,7 +169,7 @@ impl Live {
         let config = Config::builder().buffer(BUFFER).buffer_bytes(BUFFER_BYTES).build().expect("valid");
         let mut this = Self { feed: Feed::new(config, PassThrough, 0), id: ConnectionId::new(1), now: 0 };
         this.handle(Event::Start);
-        this.handle(Event::Connected { id: this.id });
+        this.handle(Event::Connected { id: this.id, connected: Connected::default() });
         this.handle(Event::Flushed { id: this.id });
         while this.feed.poll_action().is_some() {}
         assert_eq!(this.feed.phase(), Phase::Live);
@@ -211,14 +213,20 @@ impl Live {
     /// The end: no item comes after it that was not queued before.
     fn lost(mut self, failure: Failure, closed: bool) {
         assert!(failure.to_string().len() < 200, "{failure}");
-        assert!(!closed || !matches!(failure, Failure::Protocol { .. }), "after Close nothing matters");
+        assert!(
+            !closed || !matches!(failure, Failure::Connection(ConnectionFailure::Protocol { .. })),
+            "after Close nothing matters"
+        );
         let items = self.feed.stats().items;
-        if let Failure::Protocol { code, detail } = &failure {
+        if let Failure::Connection(ConnectionFailure::Protocol { code, detail }) = &failure {
             self.handle(Event::ProtocolError { id: self.id, code: *code, detail: detail.clone() });
         }
         self.handle(Event::Lost { id: self.id, failure });
         assert_eq!(self.feed.phase(), Phase::Waiting);
-        self.handle(Event::Frame { id: self.id, frame: Frame::Message(Message::Text(bytes::Bytes::from_static(b"late"))) });
+        self.handle(Event::Frame {
+            id: self.id,
+            frame: Frame::Message(Message::Text(bytes::Bytes::from_static(b"late"))),
+        });
         assert_eq!(self.feed.stats().items, items, "an item behind the end");
         self.feed.request(u64::MAX);
         self.take();

@@ -9,7 +9,7 @@ use futures_util::{FutureExt, StreamExt};
 use http::{HeaderName, HeaderValue};
 use libfuzzer_sys::fuzz_target;
 use tidegate_core::escape::is_unsafe;
-use tidegate_core::{Failure, Refusal};
+use tidegate_core::{ConnectFailure, Failure, Refusal};
 use tidegate_driver::ConnectRequest;
 use tidegate_driver::net::fuzzing::{self, Outcome};
 use tidegate_driver::net::{Connector, Proxy};
@@ -114,7 +114,7 @@ fn shown(from: &ConnectRequest, to: &ConnectRequest) -> bool {
 fn check(failure: &Failure, says: &[u8]) {
     let text = failure.to_string();
     assert!(!text.contains(is_unsafe), "it would act on a terminal: {text:?}");
-    if let Failure::Rejected { refusal, .. } = failure {
+    if let Failure::Connect(ConnectFailure::Rejected { refusal, .. }) = failure {
         assert!(text.chars().count() <= LONGEST_QUOTE, "a long refusal: {text}");
         for quoted in [refusal.reason().as_raw(), refusal.body().as_raw()] {
             assert!(

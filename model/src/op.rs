@@ -1,7 +1,7 @@
 //! What can happen to a feed, and what comes of it.
 
 use bytes::Bytes;
-use tidegate_core::{ConnectionId, Event, Failure, Feed, Frame, Phase, Timestamp};
+use tidegate_core::{ConnectFailure, Connected, ConnectionId, Event, Failure, Feed, Frame, Phase, Timestamp};
 use tidegate_rules::{Call, Numbers, Output, Script};
 
 use crate::view::at;
@@ -152,7 +152,7 @@ fn event_of(op: Op, last: u64, at: Timestamp) -> Option<Event> {
     let frame = |frame| Event::Frame { id, frame };
     Some(match op {
         Op::Start => Event::Start,
-        Op::Connected => Event::Connected { id },
+        Op::Connected => Event::Connected { id, connected: Connected::default() },
         Op::Refused(refusal) => Event::ConnectFailed { id, failure: refused(refusal) },
         Op::Data(script) => frame(script.frame()),
         Op::Ping => frame(Frame::Ping(Bytes::new())),
@@ -169,7 +169,7 @@ fn event_of(op: Op, last: u64, at: Timestamp) -> Option<Event> {
                 Who::Later => last + 1,
             });
             match stray {
-                Stray::Connected => Event::Connected { id },
+                Stray::Connected => Event::Connected { id, connected: Connected::default() },
                 Stray::ConnectFailed => Event::ConnectFailed { id, failure: refused(Refusal::NotFound) },
                 Stray::Data => Event::Frame { id, frame: Script::emit(1).frame() },
                 Stray::Close => Event::Frame { id, frame: Frame::Close(None) },
@@ -191,12 +191,12 @@ fn protocol_error(id: ConnectionId) -> Event {
 }
 
 fn reset() -> Failure {
-    Failure::Io { detail: "reset".into() }
+    Failure::io("reset")
 }
 
 fn refused(refusal: Refusal) -> Failure {
     match refusal {
-        Refusal::Tcp => Failure::Tcp { detail: "refused".into() },
+        Refusal::Tcp => Failure::Connect(ConnectFailure::Tcp { detail: "refused".into() }),
         Refusal::Busy => Failure::rejected(503, Some(RETRY_AFTER)),
         Refusal::NotFound => Failure::rejected(404, None),
     }

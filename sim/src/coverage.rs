@@ -4,7 +4,9 @@
 
 use std::fmt;
 
-use tidegate_driver::core::{BootstrapFailure, Failure, Frame, Notice, Phase};
+use tidegate_driver::core::{
+    BootstrapFailure, ConnectFailure, ConnectionFailure, Failure, Frame, Notice, Phase,
+};
 
 use crate::entry::Entry;
 
@@ -12,6 +14,7 @@ use crate::entry::Entry;
 /// whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "each is the core's event, or frame, of that name")]
+#[non_exhaustive]
 pub enum EventKind {
     Start,
     Connected,
@@ -168,7 +171,7 @@ impl Mirror {
             // The first that is due; the machine sends none of its own accord but then.
             Entry::Sent { frame: Frame::Ping(_), .. } => self.event(EventKind::Tick, coverage),
             Entry::Flushed { .. } => self.event(EventKind::Flushed, coverage),
-            Entry::Broke { failure: Failure::Protocol { .. }, .. } => {
+            Entry::Broke { failure: Failure::Connection(ConnectionFailure::Protocol { .. }), .. } => {
                 self.event(EventKind::ProtocolError, coverage);
             }
             Entry::Broke { .. } => {
@@ -260,6 +263,8 @@ impl Mirror {
 }
 
 fn is_of_tick(failure: &Failure) -> bool {
-    matches!(failure, Failure::ConnectTimeout | Failure::Bootstrap(BootstrapFailure::Timeout))
-        || failure.is_timeout()
+    matches!(
+        failure,
+        Failure::Connect(ConnectFailure::Timeout) | Failure::Bootstrap(BootstrapFailure::Timeout)
+    ) || failure.is_timeout()
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fastrand::Rng;
-use tidegate_driver::core::{ConnectionId, Failure, TlsProblem};
+use tidegate_driver::core::{ConnectFailure, ConnectionId, Failure, TlsProblem};
 
 use crate::entry::Entry;
 use crate::fault::{FaultKind, Stage};
@@ -37,7 +37,7 @@ impl State {
             Some(Planned { kind: FaultKind::Resolver, number, .. }) => {
                 let number = *number;
                 self.record(feed, &Entry::Fault { id, kind: FaultKind::Resolver, number });
-                let failure = Failure::Resolve { detail: "no token".to_owned() };
+                let failure = Failure::Connect(ConnectFailure::Resolve { detail: "no token".to_owned() });
                 self.record(feed, &Entry::DialFailed { id, failure });
                 Resolution::Fails
             }
@@ -59,7 +59,8 @@ impl State {
             return (line, dial, round_trip * trips);
         }
         if self.is_down() {
-            let failure = Failure::Tcp { detail: "refused during an outage".to_owned() };
+            let failure =
+                Failure::Connect(ConnectFailure::Tcp { detail: "refused during an outage".to_owned() });
             return (line, Dial::Fail(failure), round_trip);
         }
         let dial = self.server.as_mut().map_or(Dial::Accept, |server| server.on_dial(id));
@@ -71,10 +72,10 @@ impl State {
 /// What the fault makes of an attempt, and after how many round trips.
 fn failed_dial(fault: &mut Planned) -> Option<(Dial, u32)> {
     let detail = "by the simulation".to_owned();
-    let tls = |problem, detail| (Dial::Fail(Failure::Tls { problem, detail }), 2);
+    let tls = |problem, detail| (Dial::Fail(Failure::Connect(ConnectFailure::Tls { problem, detail })), 2);
     Some(match fault.kind {
-        FaultKind::Lookup => (Dial::Fail(Failure::Lookup { detail }), 1),
-        FaultKind::Refused => (Dial::Fail(Failure::Tcp { detail }), 1),
+        FaultKind::Lookup => (Dial::Fail(Failure::Connect(ConnectFailure::Lookup { detail })), 1),
+        FaultKind::Refused => (Dial::Fail(Failure::Connect(ConnectFailure::Tcp { detail })), 1),
         FaultKind::Tls => {
             let problems = [
                 TlsProblem::Expired,
@@ -87,7 +88,7 @@ fn failed_dial(fault: &mut Planned) -> Option<(Dial, u32)> {
         }
         FaultKind::TlsUnknownIssuer => tls(TlsProblem::UnknownIssuer, detail),
         FaultKind::TlsWrongHost => tls(TlsProblem::WrongHost, detail),
-        FaultKind::Garbage => (Dial::Fail(Failure::Upgrade { detail }), 3),
+        FaultKind::Garbage => (Dial::Fail(Failure::Connect(ConnectFailure::Upgrade { detail })), 3),
         FaultKind::Rejected => (rejection(&mut fault.rng, false), 3),
         FaultKind::RejectedForGood => (rejection(&mut fault.rng, true), 3),
         FaultKind::SynLost | FaultKind::UpgradeSilent => (Dial::Hang, 0),

@@ -30,6 +30,7 @@ macro_rules! kinds {
     ($($(#[$doc:meta])* $kind:ident $name:literal $stage:ident $severity:ident,)*) => {
         /// One kind of fault.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
         pub enum FaultKind {
             $($(#[$doc])* $kind,)*
         }

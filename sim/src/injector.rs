@@ -10,6 +10,7 @@ use crate::fault::{FaultKind, Faults, Stage};
 
 /// A fault that a run has seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct InjectedFault {
     /// Its number in the run, from 1: what [`only_faults`](crate::SimulationBuilder::only_faults) takes.
     pub number: u64,

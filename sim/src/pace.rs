@@ -6,6 +6,7 @@ use fastrand::Rng;
 
 /// How fast the consumer takes what there is. Once the faults are over, all are prompt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Pace {
     /// At once.
     #[default]

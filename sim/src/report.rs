@@ -13,6 +13,7 @@ use crate::injector::InjectedFault;
 
 /// A rule that was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Violation {
     /// When.
     pub at: Timestamp,
@@ -37,6 +38,7 @@ impl fmt::Display for Violation {
 /// What a run came to.
 #[derive(Clone, Debug, PartialEq)]
 #[must_use]
+#[non_exhaustive]
 pub struct Report {
     /// What it was drawn from.
     pub seed: u64,
@@ -64,6 +66,7 @@ pub struct Report {
 
 /// What became of one feed.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FeedReport {
     /// The phase at the end.
     pub phase: Phase,

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use tidegate_driver::core::{Failure, Timestamp};
+use tidegate_driver::core::{ConnectFailure, Failure, Timestamp};
 use tidegate_driver::{Alarm, Attempt, ConnectRequest, Runtime, Spawn};
 
 use crate::dial::Resolution;
@@ -62,7 +62,7 @@ impl SimRuntime {
     /// The resolver of URL and headers, as the faults have it.
     pub(crate) fn resolve(
         &self,
-        Attempt { id, request }: Attempt,
+        Attempt { id, request, .. }: Attempt,
     ) -> impl Future<Output = Result<ConnectRequest, &'static str>> + Send + use<> {
         let runtime = self.clone();
         let resolution = self.world.state().announce(self.feed, id);
@@ -174,7 +174,7 @@ impl Runtime for SimRuntime {
             attempt.end();
             let failure = match dial {
                 Dial::Accept if runtime.world.state().is_down() => {
-                    Failure::Tcp { detail: "reset by an outage".to_owned() }
+                    Failure::Connect(ConnectFailure::Tcp { detail: "reset by an outage".to_owned() })
                 }
                 Dial::Accept => return Ok(SimTransport::open(runtime.world, line)),
                 Dial::Fail(failure) => failure,

@@ -32,6 +32,7 @@ pub trait Server: Send {
 
 /// What becomes of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Dial {
     /// It succeeds.
     Accept,

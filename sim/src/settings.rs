@@ -31,6 +31,7 @@ pub struct Settings {
 
 /// How long the feed under test waits before a retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Backoff {
     /// [`RetryPolicy::fixed`].
     Fixed(Duration),
@@ -53,12 +54,7 @@ impl Backoff {
             Self::Exponential { base, cap, jitter } => {
                 let doublings = 1_u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(u32::MAX);
                 let most = base.saturating_mul(doublings).min(cap);
-                let least = match jitter {
-                    Jitter::None => most,
-                    Jitter::Full => Duration::ZERO,
-                    Jitter::Equal => most / 2,
-                };
-                (least, most)
+                (jitter.shortest(most), most)
             }
         }
     }

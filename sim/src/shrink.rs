@@ -5,6 +5,7 @@ use crate::report::Report;
 
 /// A failure, with as few faults as were found to bring it about.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Shrunk {
     /// What [`only_faults`](crate::SimulationBuilder::only_faults) takes to see it again.
     pub numbers: Vec<u64>,

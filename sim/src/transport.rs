@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use futures_core::Stream;
 use futures_sink::Sink;
-use tidegate_driver::core::{Failure, Frame};
+use tidegate_driver::core::{ConnectionFailure, Failure, Frame};
 
 use crate::entry::Entry;
 use crate::wire::Unit;
@@ -29,7 +29,7 @@ impl SimTransport {
 }
 
 fn io(detail: &str) -> Failure {
-    Failure::Io { detail: detail.to_owned() }
+    Failure::io(detail)
 }
 
 impl Drop for SimTransport {
@@ -70,7 +70,10 @@ impl Stream for SimTransport {
                 }
                 Unit::Reset => io("reset by peer"),
                 Unit::Fin => io("end of stream without a Close frame"),
-                Unit::Invalid => Failure::Protocol { code: 1002, detail: "by the simulation".to_owned() },
+                Unit::Invalid => Failure::Connection(ConnectionFailure::Protocol {
+                    code: 1002,
+                    detail: "by the simulation".to_owned(),
+                }),
                 Unit::End => {
                     state.record(line.feed, &Entry::Broke { id: line.id, failure: io("closed") });
                     return Poll::Ready(None);

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tidegate_sim::core::{
-    Class, Classification, Delivery, Failure, Jitter, Message, PassThrough, Phase, RetryPolicy, StopReason,
+    Class, Classification, ConnectFailure, Delivery, Failure, Jitter, Message, PassThrough, Phase,
+    RetryPolicy, StopReason,
 };
 use tidegate_sim::{
     Backoff, Dial, EventKind, FaultKind, Faults, Network, Peer, Report, Server, Settings, Simulation,
@@ -208,7 +209,7 @@ fn policy_and_classification_of_ones_own() {
             state
         };
         let teapot = |failure: &Failure| {
-            let refused = matches!(failure, Failure::Rejected { status: 418, .. });
+            let refused = matches!(failure, Failure::Connect(ConnectFailure::Rejected { status: 418, .. }));
             if refused { Class::Fatal } else { Class::Retry }
         };
         Simulation::builder()

@@ -7,9 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use http::HeaderValue;
 use http::header::COOKIE;
-use tidegate::{
-    Attempt, BuildError, Config, ConnectRequest, Fault, Message, Notice, RetryPolicy, StopReason,
-};
+use tidegate::{Attempt, BuildError, Config, ConnectRequest, Fault, Message, RetryPolicy, StopReason};
 use tidegate_tests::prelude::*;
 use tidegate_tests::server::{CLOSE, Server, frame};
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -81,9 +79,7 @@ async fn a_server_is_quoted_and_nothing_shows_a_secret<M: Mode>() {
     output.show_error(last);
     for seen in notices.all() {
         output.show(&seen.notice);
-        if let Notice::Failure { failure, .. } | Notice::Disconnected { failure: Some(failure), .. } =
-            &seen.notice
-        {
+        if let Some(failure) = seen.notice.failure() {
             output.show_error(failure);
         }
     }

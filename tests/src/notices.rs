@@ -76,21 +76,15 @@ impl Notices {
 }
 
 fn notice_line(notice: &Notice) -> String {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "most are told by their name, connection and reason")]
     match notice {
-        Notice::Success { id } => format!("success {id}"),
-        Notice::Failure { id, failure } => format!("failure {id}: {}", failure.kind()),
-        Notice::Disconnected { id, failure } => {
-            format!("disconnected {id}: {}", failure.as_ref().map_or("by us", |failure| failure.kind()))
-        }
-        Notice::Timeout { id, failure } => format!("timeout {id}: {}", failure.kind()),
         Notice::Status { live } => format!("status {live}"),
-        Notice::Pong { id, .. } => format!("pong {id}"),
-        Notice::Dropped { .. } => "dropped".to_owned(),
-        Notice::Paused { id } => format!("paused {id}"),
-        Notice::Resumed { id, .. } => format!("resumed {id}"),
         Notice::Retry { attempt, .. } => format!("retry {attempt}"),
-        Notice::Connecting { id } => format!("connecting {id}"),
-        Notice::Stopped { reason } => format!("stopped: {}", reason.kind()),
+        _ => {
+            let connection = notice.connection().map(|id| format!(" {id}")).unwrap_or_default();
+            let reason = notice.reason().map(|reason| format!(": {reason}")).unwrap_or_default();
+            format!("{}{connection}{reason}", notice.name())
+        }
     }
 }
 

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use divan::Bencher;
 use tidegate::core::{
-    Class, Classification, Config, Event, Failure, Jitter, Phase, RetryPolicy, RetryState, TlsProblem,
+    Class, Classification, Config, ConnectFailure, Event, Failure, Jitter, Phase, RetryPolicy, RetryState,
+    TlsProblem,
 };
 
 use crate::fixture::{Fixture, refused};
@@ -57,7 +58,7 @@ fn failures() -> [Failure; 4] {
     [
         Failure::rejected(503, None),
         Failure::rejected(404, None),
-        Failure::Tls { problem: TlsProblem::UnknownIssuer, detail: String::new() },
+        Failure::Connect(ConnectFailure::Tls { problem: TlsProblem::UnknownIssuer, detail: String::new() }),
         refused(),
     ]
 }

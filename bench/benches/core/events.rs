@@ -34,7 +34,7 @@ impl Kind {
     fn event(self, fixture: &mut Fixture) -> Event {
         match self {
             Start => Event::Start,
-            Connected => Event::Connected { id: fixture.id() },
+            Connected => Event::Connected { id: fixture.id(), connected: Default::default() },
             ConnectFailed => Event::ConnectFailed { id: fixture.id(), failure: refused() },
             Text => fixture.frame(text()),
             Ping => fixture.frame(Frame::Ping(Bytes::from_static(b"ping"))),
@@ -44,9 +44,7 @@ impl Kind {
             }
             Close => fixture.frame(close()),
             Flushed => Event::Flushed { id: fixture.id() },
-            Lost => {
-                Event::Lost { id: fixture.id(), failure: Failure::Io { detail: "end of stream".to_owned() } }
-            }
+            Lost => Event::Lost { id: fixture.id(), failure: Failure::io("end of stream") },
             TickDue => {
                 fixture.become_due();
                 Event::Tick

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tidegate::core::{
-    CloseFrame, Config, ConfigBuilder, ConnectionId, Deadline, Event, Failure, Fault, Feed, Frame,
-    FrameHandler, Message, PassThrough, Phase, Timestamp, WithBootstrap,
+    CloseFrame, Config, ConfigBuilder, ConnectFailure, Connected, ConnectionId, Deadline, Event, Failure,
+    Fault, Feed, Frame, FrameHandler, Message, PassThrough, Phase, Timestamp, WithBootstrap,
 };
 
 type Subscribe = fn(ConnectionId) -> Result<[Message; 1], Fault>;
@@ -43,7 +43,7 @@ impl Fixture {
             Phase::Connecting => self.tell(Event::Start),
             Phase::Bootstrapping => {
                 self.bring_to(Phase::Connecting);
-                self.tell(Event::Connected { id: self.id() });
+                self.tell(Event::Connected { id: self.id(), connected: Connected::default() });
                 self.feed.request(1);
                 self.tell(self.frame(text()));
                 self.deliver();
@@ -122,5 +122,5 @@ pub(crate) fn close() -> Frame {
 }
 
 pub(crate) fn refused() -> Failure {
-    Failure::Tcp { detail: "connection refused".to_owned() }
+    Failure::Connect(ConnectFailure::Tcp { detail: "connection refused".to_owned() })
 }

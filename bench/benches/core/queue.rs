@@ -28,12 +28,9 @@ fn fill(fixture: &mut Fixture, length: usize) {
 }
 
 /// One more item: it is the last that there is room for (`Pause`), or the first that there is none for.
-#[divan::bench(args = [Overflow::Pause, Overflow::DropOldest, Overflow::DropNewest, Overflow::Disconnect])]
+#[divan::bench(args = Overflow::ALL)]
 fn at_the_bound(bencher: Bencher<'_, '_>, overflow: Overflow) {
-    let length = match overflow {
-        Overflow::Pause => BOUND - 1,
-        Overflow::DropOldest | Overflow::DropNewest | Overflow::Disconnect => BOUND,
-    };
+    let length = if overflow == Overflow::Pause { BOUND - 1 } else { BOUND };
     bencher
         .with_inputs(|| {
             let fixture = holding(length, BOUND, overflow);

@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use futures_util::StreamExt;
 use smol::future::block_on;
 use tidegate::Message::Text;
-use tidegate::core::{Event, Frame, Timestamp};
+use tidegate::core::{Connected, Event, Frame, Timestamp};
 use tidegate::driver::net::{Connector, SocketRuntime};
 use tidegate::{Config, Delivery, Feed, FeedBuilder, PassThrough, Source};
 
@@ -84,7 +84,7 @@ fn core(size: usize, count: u64) -> Result<()> {
     let mut feed = tidegate::core::Feed::new(config, PassThrough, 1);
     feed.handle(Event::Start, now);
     let id = feed.connection().ok_or("no attempt")?;
-    feed.handle(Event::Connected { id }, now);
+    feed.handle(Event::Connected { id, connected: Connected::default() }, now);
     while feed.poll_action().is_some() {}
     if feed.poll_delivery(now) != Some(Delivery::Live { id }) {
         return Err("the connection is not Live".into());

@@ -5,6 +5,7 @@ use core::time::Duration;
 
 /// An option's value in an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Value {
     /// A span of time.
     Span(Duration),
@@ -23,6 +24,7 @@ impl fmt::Display for Value {
 
 /// Options that cannot go together: which, their values, and the rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ConfigError {
     /// It must be more than zero.
     Zero {

@@ -2,6 +2,7 @@
 
 /// Why TLS failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TlsProblem {
     /// No trusted authority has signed the server's certificate. Fatal by default.
     UnknownIssuer,
@@ -73,6 +74,7 @@ impl TlsProblem {
 
 /// Why there was no way through a proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ProxyProblem {
     /// What the environment says of proxies cannot be used. Fatal by default.
     Misconfigured,

@@ -9,7 +9,7 @@ use crate::action::{Action, Notice};
 use crate::bootstrap::Bootstrap;
 use crate::demand::{Admission, Reading};
 use crate::event::Event;
-use crate::failure::{BootstrapFailure, Failure, Fault};
+use crate::failure::{BootstrapFailure, ConnectionFailure, Failure, Fault, LocalFailure};
 use crate::feed::{Common, End, assert_move};
 use crate::frame::{CloseFrame, ConnectionId, Frame, Message};
 use crate::handler::{Asks, Context, FrameHandler, Upgrade, checked};
@@ -61,7 +61,9 @@ impl<H: FrameHandler> Common<H> {
             Event::Frame { frame, .. } => return self.on_frame(id, connection, frame),
             Event::Heard { at, .. } => connection.liveness.heard_part(at.min(self.now)),
             Event::ProtocolError { code, detail, .. } => {
-                let failure = connection.progress.failure(Failure::Protocol { code, detail });
+                let failure = connection
+                    .progress
+                    .failure(Failure::Connection(ConnectionFailure::Protocol { code, detail }));
                 return Err(End::Close(Some(CloseFrame::new(code)), Then::Retry(failure)));
             }
             Event::Flushed { .. } => self.flushed(id, connection),
@@ -129,7 +131,7 @@ impl<H: FrameHandler> Common<H> {
         connection.liveness.heard(self.now);
         match frame {
             // Reading is paused, or it would have gone the short way (D3).
-            Frame::Message(_) => Err(End::Abort(Failure::Overflow)),
+            Frame::Message(_) => Err(End::Abort(Failure::Local(LocalFailure::Overflow))),
             Frame::Ping(_) => Ok(()),
             Frame::Pong(payload) => {
                 if let Some(round_trip) = connection.liveness.pong(&payload, self.now) {
@@ -141,7 +143,7 @@ impl<H: FrameHandler> Common<H> {
             Frame::Close(frame) => {
                 // The answer carries the code that was received, without the reason (RFC 6455 §5.5.1).
                 let answer = frame.as_ref().map(|frame| CloseFrame::new(frame.code));
-                Err(End::Close(answer, Then::Retry(Failure::Closed(frame))))
+                Err(End::Close(answer, Then::Retry(Failure::Connection(ConnectionFailure::Closed(frame)))))
             }
         }
     }
@@ -163,7 +165,9 @@ impl<H: FrameHandler> Common<H> {
             Pulse::Alive => {}
             Pulse::Ping(payload) => self.outbox.push(Frame::Ping(Bytes::copy_from_slice(&payload))),
             // Frames still come: such a peer answers a Close.
-            Pulse::Dead(Failure::Stale) => return Err(End::close(Then::Retry(Failure::Stale))),
+            Pulse::Dead(Failure::Connection(ConnectionFailure::Stale)) => {
+                return Err(End::close(Then::Retry(Failure::Connection(ConnectionFailure::Stale))));
+            }
             Pulse::Dead(failure) => return Err(End::Abort(failure)),
         }
         if self.reading == Reading::On && connection.wake.is_due(self.now) {
@@ -193,14 +197,14 @@ impl<H: FrameHandler> Common<H> {
             return Err(End::close(Then::Retry(match connection.progress {
                 // A subscription that is refused, say (B4).
                 Progress::Bootstrapping(_) => Failure::Bootstrap(BootstrapFailure::Fault(fault)),
-                Progress::Live { .. } => Failure::Fault(fault),
+                Progress::Live { .. } => Failure::Local(LocalFailure::Fault(fault)),
             })));
         }
         if admission == Admission::Overflow {
-            return Err(End::Abort(Failure::Overflow));
+            return Err(End::Abort(Failure::Local(LocalFailure::Overflow)));
         }
         if asks.reconnect {
-            return Err(End::close(Then::Retry(Failure::Reconnect)));
+            return Err(End::close(Then::Retry(Failure::Local(LocalFailure::Reconnect))));
         }
         self.heed(connection, asks);
         if pauses {

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tidegate_core::{
-    Action, CloseFrame, Config, ConfigBuilder, ConnectionId, Context, Deadline, Delivery, Event, Failure,
-    Fault, Feed, Frame, FrameHandler, Message, Notice, PassThrough, Phase, Readiness, RetryPolicy, Timestamp,
-    Upgrade,
+    Action, CloseFrame, Config, ConfigBuilder, ConnectFailure, Connected, ConnectionId, Context, Deadline,
+    Delivery, Event, Failure, Fault, Feed, Frame, FrameHandler, Message, Notice, PassThrough, Phase,
+    Readiness, RetryPolicy, Timestamp, Upgrade,
 };
 
 pub(crate) const fn ms(millis: u64) -> Duration {
@@ -26,11 +26,11 @@ pub(crate) fn text(payload: &str) -> Frame {
 }
 
 pub(crate) fn broken() -> Failure {
-    Failure::Io { detail: "connection reset".into() }
+    Failure::io("connection reset")
 }
 
 pub(crate) fn refused() -> Failure {
-    Failure::Tcp { detail: "connection refused".into() }
+    Failure::Connect(ConnectFailure::Tcp { detail: "connection refused".into() })
 }
 
 pub(crate) fn rejected(status: u16, retry_after: Option<Duration>) -> Failure {
@@ -102,7 +102,7 @@ impl<H: FrameHandler> Bench<H> {
     }
 
     pub(crate) fn connected(&mut self) -> Vec<Asked> {
-        self.hand_in(Event::Connected { id: self.id() })
+        self.hand_in(Event::Connected { id: self.id(), connected: Connected::default() })
     }
 
     pub(crate) fn connect_failed(&mut self, failure: Failure) -> Vec<Asked> {

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use proptest::{bool::weighted, option};
+use proptest::{bool::weighted, option, sample::select};
 use tidegate_core::{Jitter, Overflow};
 use tidegate_rules::{Clocks, Numbers, Op, Retry, Script, Setup, Sort, Then, Who, Why};
 
@@ -15,10 +15,8 @@ fn spans(millis: Range<u64>) -> impl Strategy<Value = Duration> {
 
 pub(crate) fn setups() -> impl Strategy<Value = Setup> {
     let overflow = prop_oneof![
-        3 => Just(Overflow::Pause),
-        1 => Just(Overflow::DropOldest),
-        1 => Just(Overflow::DropNewest),
-        1 => Just(Overflow::Disconnect),
+        1 => Just(Overflow::Pause),
+        2 => select(&Overflow::ALL),
     ];
     let bounds = (1..=6_usize, 1..=160_usize, overflow, 1..=3_usize);
     let times = (spans(1..50), spans(1..50), spans(1..20), spans(0..50), spans(0..60));
@@ -56,12 +54,9 @@ fn clocks() -> impl Strategy<Value = Clocks> {
 }
 
 fn retries() -> impl Strategy<Value = Retry> {
-    let jitter = prop_oneof![Just(Jitter::None), Just(Jitter::Full), Just(Jitter::Equal)];
     let max = prop_oneof![2 => Just(None), 1 => (0..5_u32).prop_map(Some)];
-    (spans(1..20), option::of((spans(0..100), jitter)), max).prop_map(|(base, doubles, max)| Retry {
-        base,
-        exponential: doubles.map(|(more, jitter)| (base + more, jitter)),
-        max,
+    (spans(1..20), option::of((spans(0..100), select(&Jitter::ALL))), max).prop_map(|(base, doubles, max)| {
+        Retry { base, exponential: doubles.map(|(more, jitter)| (base + more, jitter)), max }
     })
 }
 

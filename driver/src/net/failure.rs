@@ -5,7 +5,7 @@
 
 use std::io;
 
-use tidegate_core::{CloseFrame, Failure};
+use tidegate_core::{CloseFrame, ConnectFailure, ConnectionFailure, Failure};
 use tungstenite::Error;
 use tungstenite::error::{CapacityError, ProtocolError};
 
@@ -13,7 +13,8 @@ use super::tls;
 
 /// Why the application could not connect.
 pub(crate) fn of_application(error: &io::Error) -> Failure {
-    tls::failure::in_io(error).unwrap_or_else(|| Failure::Connect { detail: error.to_string() })
+    tls::failure::in_io(error)
+        .unwrap_or_else(|| Failure::Connect(ConnectFailure::Custom { detail: error.to_string() }))
 }
 
 /// Why an open connection failed.
@@ -22,10 +23,10 @@ pub(crate) fn of_connection(error: Error) -> Failure {
         Error::Io(error) => return of_io(&error),
         Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => return without_close(),
         Error::ConnectionClosed | Error::AlreadyClosed => {
-            return Failure::Io { detail: "the connection is closed".to_owned() };
+            return Failure::io("the connection is closed");
         }
         Error::WriteBufferFull(_) => {
-            return Failure::Io { detail: "too much is waiting to be written".to_owned() };
+            return Failure::io("too much is waiting to be written");
         }
         Error::Capacity(CapacityError::MessageTooLong { size, max_size }) => {
             let detail =
@@ -42,17 +43,20 @@ pub(crate) fn of_connection(error: Error) -> Failure {
             (CloseFrame::PROTOCOL_ERROR, "HTTP on an open connection".to_owned())
         }
     };
-    Failure::Protocol { code, detail }
+    Failure::Connection(ConnectionFailure::Protocol { code, detail })
 }
 
 /// The connection ended without a Close frame.
 pub(crate) fn without_close() -> Failure {
-    Failure::Io { detail: "the peer closed the connection without a closing handshake".to_owned() }
+    Failure::io("the peer closed the connection without a closing handshake")
 }
 
 /// The text is not quoted (T3).
 pub(crate) fn not_utf8() -> Failure {
-    Failure::Protocol { code: CloseFrame::INVALID_DATA, detail: "a text message is not UTF-8".to_owned() }
+    Failure::Connection(ConnectionFailure::Protocol {
+        code: CloseFrame::INVALID_DATA,
+        detail: "a text message is not UTF-8".to_owned(),
+    })
 }
 
 /// Why a read or write failed.
@@ -61,7 +65,7 @@ pub(crate) fn of_io(error: &io::Error) -> Failure {
     if error.kind() == io::ErrorKind::UnexpectedEof {
         return without_close();
     }
-    tls::failure::in_io(error).unwrap_or_else(|| Failure::Io { detail: error.to_string() })
+    tls::failure::in_io(error).unwrap_or_else(|| Failure::io(error.to_string()))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::fmt;
 const LARGEST: usize = i32::MAX as usize;
 
 /// Limits on what one connection may receive. A peer that goes past one ends the connection
-/// (`Failure::Protocol`).
+/// (`ConnectionFailure::Protocol`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     pub(crate) frame: usize,

@@ -1,7 +1,7 @@
 //! Frames as the machine has them, and messages as tungstenite has them.
 
 use bytes::Bytes;
-use tidegate_core::{CloseFrame, Failure, Frame, Message};
+use tidegate_core::{CloseFrame, ConnectionFailure, Failure, Frame, Message};
 use tungstenite::Message as Sent;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 use tungstenite::protocol::frame::{CloseFrame as WsCloseFrame, Frame as WsFrame};
@@ -14,7 +14,9 @@ const MAX_REASON: usize = 123;
 /// # Errors
 /// If it has half a code, one that must not be sent (§7.4; those of the IANA registry may), or a reason that is not UTF-8.
 pub(crate) fn close_frame(payload: &Bytes) -> Result<Option<CloseFrame>, Failure> {
-    let protocol = |detail: String| Failure::Protocol { code: CloseFrame::PROTOCOL_ERROR, detail };
+    let protocol = |detail: String| {
+        Failure::Connection(ConnectionFailure::Protocol { code: CloseFrame::PROTOCOL_ERROR, detail })
+    };
     let (code, reason) = match payload[..] {
         [] => return Ok(None),
         [_] => return Err(protocol("a Close frame has half a code".to_owned())),
@@ -25,10 +27,10 @@ pub(crate) fn close_frame(payload: &Bytes) -> Result<Option<CloseFrame>, Failure
     }
     match std::str::from_utf8(reason) {
         Ok(reason) => Ok(Some(CloseFrame { code, reason: reason.to_owned() })),
-        Err(_) => Err(Failure::Protocol {
+        Err(_) => Err(Failure::Connection(ConnectionFailure::Protocol {
             code: CloseFrame::INVALID_DATA,
             detail: "the reason of a Close frame is not UTF-8".to_owned(),
-        }),
+        })),
     }
 }
 
@@ -75,7 +77,7 @@ mod tests {
     #[test]
     fn a_close_frame_that_must_not_be_sent_is_named() {
         let failure = |payload: &[u8]| match close_frame(&Bytes::copy_from_slice(payload)) {
-            Err(Failure::Protocol { code, detail }) => (code, detail),
+            Err(Failure::Connection(ConnectionFailure::Protocol { code, detail })) => (code, detail),
             other => panic!("{other:?}"),
         };
         for code in [0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, u16::MAX] {

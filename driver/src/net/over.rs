@@ -108,8 +108,9 @@ impl<R: Networked, H: FrameHandler> FeedBuilder<R, H> {
     /// The streams implement the traits of `futures-io`. For tokio's traits see `feed_over` of the tokio adapter.
     ///
     /// # Errors
-    /// An error of `open` is [`Failure::Connect`], which is retried by default. Its text is shown, so keep secrets out of
-    /// it. An error of rustls in it is [`Failure::Tls`].
+    /// An error of `open` is [`ConnectFailure::Custom`](tidegate_core::ConnectFailure::Custom), which is retried by default.
+    /// Its text is shown, so keep secrets out of it. An error of rustls in it is
+    /// [`ConnectFailure::Tls`](tidegate_core::ConnectFailure::Tls).
     ///
     /// # Examples
     /// ```

@@ -9,7 +9,7 @@ use futures_core::Stream;
 use futures_io::{AsyncRead, AsyncWrite};
 use futures_sink::Sink;
 use std::io::ErrorKind;
-use tidegate_core::{CloseFrame, Failure, Frame, Message};
+use tidegate_core::{CloseFrame, ConnectionFailure, Failure, Frame, Message};
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Error, Message as Received};
 
@@ -41,7 +41,7 @@ const TUNGSTENITE: usize = 1024;
 /// Frames come out of the [`Stream`] and go into the [`Sink`]; what that promises is said at
 /// [`Transport`](trait@crate::Transport). One task polls both: a poll of the stream writes the pongs that wait, too, and the
 /// task that polled last is the one that is woken. Of the pongs that cannot be written the newest is kept. Text is sent as it
-/// is, without a check that it is UTF-8. A frame of more than 64 MiB is not sent ([`Failure::Io`]). Dropping it drops the
+/// is, without a check that it is UTF-8. A frame of more than 64 MiB is not sent ([`Failure::Connection(ConnectionFailure::Io)`]). Dropping it drops the
 /// socket.
 pub struct WebSocket<S> {
     frames: Frames<Socket<Prefixed<S>>>,
@@ -289,7 +289,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
             }
             Header::LongControl => {
                 let detail = "a control frame is longer than 125 bytes".to_owned();
-                return Poll::Ready(Err(Failure::Protocol { code: CloseFrame::PROTOCOL_ERROR, detail }));
+                return Poll::Ready(Err(Failure::Connection(ConnectionFailure::Protocol {
+                    code: CloseFrame::PROTOCOL_ERROR,
+                    detail,
+                })));
             }
             Header::Other { len, after } => self.reading = Reading::Tungstenite { left: len, after },
         }
@@ -375,7 +378,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
     #[cold]
     fn failed(&mut self, failure: Failure) -> Failure {
         // A peer that broke the protocol is still there, to be sent a Close.
-        let violation = matches!(failure, Failure::Protocol { .. });
+        let violation = matches!(failure, Failure::Connection(ConnectionFailure::Protocol { .. }));
         self.reading = if violation { Reading::Discarding } else { Reading::Ended };
         failure
     }

@@ -50,5 +50,5 @@ pub(crate) fn items(numbers: std::ops::Range<usize>) -> Vec<String> {
 }
 
 pub(crate) fn reset() -> Failure {
-    Failure::Io { detail: "reset by the test".to_owned() }
+    Failure::io("reset by the test")
 }

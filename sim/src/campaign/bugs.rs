@@ -55,7 +55,7 @@ const BUGS: [(&str, &str, Given); 20] = [
         "R6",
         "any status ends the feed",
         Classes(|failure| {
-            let refused = matches!(failure, Failure::Rejected { .. });
+            let refused = matches!(failure, Failure::Connect(ConnectFailure::Rejected { .. }));
             if refused { Class::Fatal } else { Classification::Standard.classify(failure) }
         }),
     ),

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use tidegate_driver::core::{
-    Class, Classification, Failure, FrameHandler, Jitter, Overflow, RetryPolicy, RetryState,
+    Class, Classification, ConnectionFailure, Failure, FrameHandler, Jitter, Overflow, RetryPolicy,
+    RetryState,
 };
 
 use super::Mode;
@@ -74,19 +75,13 @@ impl<'a> Draw<'a> {
     }
 
     fn overflow(&mut self) -> Overflow {
-        let all = [
-            Overflow::Pause,
-            Overflow::Pause,
-            Overflow::DropOldest,
-            Overflow::DropNewest,
-            Overflow::Disconnect,
-        ];
-        all[self.rng.usize(0..all.len())]
+        // The default, which is the first, twice as often as each of the others.
+        Overflow::ALL[self.rng.usize(0..=Overflow::ALL.len()).saturating_sub(1)]
     }
 
     fn backoff(&mut self, base: Duration) -> Backoff {
         let cap = base * self.rng.u32(1..40);
-        let jitter = [Jitter::None, Jitter::Full, Jitter::Equal][self.rng.usize(0..3)];
+        let jitter = Jitter::ALL[self.rng.usize(0..Jitter::ALL.len())];
         match self.mode {
             // A fleet is there for its jitter, mostly.
             Mode::Fleet if self.rng.bool() => Backoff::Exponential { base, cap, jitter: Jitter::Full },
@@ -191,16 +186,13 @@ impl<'a> Draw<'a> {
 
 /// How large the queue must be for a prompt consumer's feed to be Live for certain once all is well: what arrives at once
 /// may fill a smaller one, and then under `Disconnect` the connection ends, as was asked for.
-const fn roomy(overflow: Overflow) -> usize {
-    match overflow {
-        Overflow::Disconnect => 150,
-        Overflow::Pause | Overflow::DropOldest | Overflow::DropNewest => 1,
-    }
+fn roomy(overflow: Overflow) -> usize {
+    if overflow == Overflow::Disconnect { 150 } else { 1 }
 }
 
 /// Longer by `step` each time, and not at all after a close.
 fn linear(state: RetryState, failure: &Failure, step: Duration, longest: Duration) -> RetryState {
-    let closed = matches!(failure, Failure::Closed(_));
+    let closed = matches!(failure, Failure::Connection(ConnectionFailure::Closed(_)));
     let delay = if closed { Duration::ZERO } else { (state.delay + step).min(longest) };
     RetryState { delay, ..state }
 }

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use tidegate_driver::core::{BootstrapFailure, Failure, Frame, Notice, Overflow, Phase, Stats, Timestamp};
+use tidegate_driver::core::{
+    BootstrapFailure, ConnectFailure, ConnectionFailure, Failure, Frame, LocalFailure, Notice, Overflow,
+    Phase, Stats, Timestamp,
+};
 
 use super::{Rules, Verdict, hold};
 use crate::entry::Entry;
@@ -88,11 +91,11 @@ impl Clocks {
     }
 
     fn notice(&mut self, now: Timestamp, notice: &Notice) -> Verdict {
+        if let Some(failure) = notice.failure() {
+            self.on_time(now, failure)?;
+        }
         match notice {
             Notice::Success { .. } => self.emitted = now,
-            Notice::Failure { failure, .. }
-            | Notice::Timeout { failure, .. }
-            | Notice::Disconnected { failure: Some(failure), .. } => self.on_time(now, failure)?,
             Notice::Paused { .. } => self.paused = Some(now),
             Notice::Resumed { paused_for, .. } => {
                 self.bootstrap_since = self.bootstrap_since.saturating_add(*paused_for);
@@ -111,19 +114,23 @@ impl Clocks {
     /// L2, C3, B3: not before its time, and not after it.
     fn on_time(&self, now: Timestamp, failure: &Failure) -> Verdict {
         let settings = &self.rules.settings;
-        if *failure == Failure::Overflow && settings.overflow != Overflow::Disconnect {
+        if *failure == Failure::Local(LocalFailure::Overflow) && settings.overflow != Overflow::Disconnect {
             let spent = self.paused.zip(settings.max_pause);
             let due = spent.is_some_and(|(since, most)| now >= since.saturating_add(most));
             hold!(due, "D4, L5: {failure}, though reading may be held back");
         }
         let due = match failure {
-            Failure::IdleTimeout => settings.idle_timeout.map(|idle| self.heard.saturating_add(idle)),
-            Failure::PongTimeout => {
+            Failure::Connection(ConnectionFailure::IdleTimeout) => {
+                settings.idle_timeout.map(|idle| self.heard.saturating_add(idle))
+            }
+            Failure::Connection(ConnectionFailure::PongTimeout) => {
                 // Its deadline is not known here: a ping may have waited to be sent.
                 let before = now.saturating_since(Timestamp::ZERO).saturating_sub(SECOND_LOOK);
                 return self.looked(Timestamp::ZERO.saturating_add(before), failure);
             }
-            Failure::ConnectTimeout => Some(self.phase_since.saturating_add(settings.connect_timeout)),
+            Failure::Connect(ConnectFailure::Timeout) => {
+                Some(self.phase_since.saturating_add(settings.connect_timeout))
+            }
             Failure::Bootstrap(BootstrapFailure::Timeout) => {
                 return self.bootstrap_on_time(now);
             }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use tidegate_driver::core::{
-    BootstrapFailure, Class, Classification, Failure, Notice, ProxyProblem, Severity, StopReason, Timestamp,
-    TlsProblem,
+    BootstrapFailure, Class, Classification, ConnectFailure, Failure, LocalFailure, Notice, ProxyProblem,
+    Severity, StopReason, Timestamp, TlsProblem,
 };
 
 use super::{Rules, Verdict, hold};
@@ -85,9 +85,11 @@ impl Retries {
             None => self.settings.backoff.range(attempt),
         };
         let asked = match &self.last {
-            Some(Failure::Rejected { status: 429 | 503, retry_after: Some(after), .. }) => {
-                (*after).min(self.settings.max_retry_after)
-            }
+            Some(Failure::Connect(ConnectFailure::Rejected {
+                status: 429 | 503,
+                retry_after: Some(after),
+                ..
+            })) => (*after).min(self.settings.max_retry_after),
             Some(_) | None => Duration::ZERO,
         };
         hold!(delay >= asked, "R5: {delay:?} is less than the {asked:?} the server asked for");
@@ -113,7 +115,7 @@ impl Retries {
                 hold!(Some(failure) == self.last.as_ref(), "R6: {:?} was last: {reason:?}", self.last);
                 hold!(self.is_fatal(failure), "R6: stopped for good by {failure:?}");
             }
-            StopReason::Shutdown | StopReason::HandlerPanicked => {}
+            _ => {}
         }
         Ok(())
     }
@@ -130,14 +132,14 @@ impl Retries {
 /// R6, as the standard classification has it.
 fn is_fatal(failure: &Failure) -> bool {
     match failure {
-        Failure::Request { .. } | Failure::Redirected { .. } => true,
-        Failure::Rejected { status, .. } => {
+        Failure::Connect(ConnectFailure::Request { .. } | ConnectFailure::Redirected { .. }) => true,
+        Failure::Connect(ConnectFailure::Rejected { status, .. }) => {
             matches!(status, 400..=499 | 501) && ![408, 425, 429].contains(status)
         }
-        Failure::Fault(fault) | Failure::Bootstrap(BootstrapFailure::Fault(fault)) => {
+        Failure::Local(LocalFailure::Fault(fault)) | Failure::Bootstrap(BootstrapFailure::Fault(fault)) => {
             fault.severity() == Severity::Fatal
         }
-        Failure::Tls { problem, .. } => !matches!(
+        Failure::Connect(ConnectFailure::Tls { problem, .. }) => !matches!(
             problem,
             TlsProblem::Expired
                 | TlsProblem::Revoked
@@ -145,7 +147,7 @@ fn is_fatal(failure: &Failure) -> bool {
                 | TlsProblem::Protocol
                 | TlsProblem::Other
         ),
-        Failure::Proxy { problem, .. } => matches!(
+        Failure::Connect(ConnectFailure::Proxy { problem, .. }) => matches!(
             problem,
             ProxyProblem::Misconfigured | ProxyProblem::Credentials | ProxyProblem::Forbidden
         ),

@@ -75,8 +75,7 @@ impl Stream {
                 self.last_mark = id;
             }
             Consumed::Dropped { count } => {
-                let drops = matches!(self.overflow, Overflow::DropOldest | Overflow::DropNewest);
-                hold!(drops && count > 0, "D4: {count} dropped under {:?}", self.overflow);
+                hold!(self.overflow.drops() && count > 0, "D4: {count} dropped under {:?}", self.overflow);
                 self.dropped += count;
             }
         }
@@ -94,9 +93,8 @@ impl Stream {
 
     fn check(&self, phase: Phase, stats: &Stats) -> Verdict {
         if let Some(Emission { items, weight }) = self.emission {
-            // These policies take a frame whole.
-            let whole_frames = matches!(self.overflow, Overflow::Pause | Overflow::Disconnect);
-            let extra = if whole_frames { items } else { 1 };
+            // A policy that drops nothing takes a frame whole.
+            let extra = if self.overflow.drops() { 1 } else { items };
             hold!(stats.queued < self.buffer + extra, "D3: {} items queued", stats.queued);
             let bytes = self.buffer_bytes + extra * weight;
             hold!(stats.queued_bytes < bytes, "D3: {} bytes queued", stats.queued_bytes);

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use tidegate_driver::core::{
-    BootstrapFailure, Class, Classification, ConnectionId, Failure, Frame, Jitter, Message, Notice, Overflow,
-    Phase, Stats, StopReason, Timestamp, TlsProblem,
+    BootstrapFailure, Class, Classification, ConnectFailure, ConnectionFailure, ConnectionId, Failure, Frame,
+    Jitter, LocalFailure, Message, Notice, Overflow, Phase, Stats, StopReason, Timestamp, TlsProblem,
 };
 
 use super::{BootstrapRule, Checker, Emission, Fleet, Rules};
@@ -50,11 +50,17 @@ fn read(line: &str) -> Entry {
 }
 
 fn reset() -> Failure {
-    Failure::Io { detail: String::new() }
+    Failure::io("")
 }
 
 fn quiet(phase: Phase) -> Entry {
     quiet_with(phase, Stats::default())
+}
+
+fn stats(items: u64, queued: u64, delivered: u64) -> Stats {
+    let mut stats = Stats::default();
+    (stats.items, stats.queued, stats.delivered) = (items, queued, delivered);
+    stats
 }
 
 fn quiet_with(phase: Phase, stats: Stats) -> Entry {
@@ -134,7 +140,7 @@ fn connections() {
     breaks("C1", dialling(), 1, Entry::Opened { id: 2 });
     breaks("C2", lost(), 6, Entry::Connect { id: 1 });
     breaks("C3", dialling(), 11, quiet(Phase::Connecting));
-    let early = Notice::Failure { id: ID, failure: Failure::ConnectTimeout };
+    let early = Notice::Failure { id: ID, failure: Failure::Connect(ConnectFailure::Timeout) };
     breaks("L2, C3", dialling(), 9, Entry::Notice(early));
     let few = Rules { max_attempts: Some(0), ..rules() };
     breaks_under(&few, "max_attempts", vec![], 0, Entry::Connect { id: 1 });
@@ -203,7 +209,7 @@ fn retries() {
 /// R6.
 #[test]
 fn fatal_failures() {
-    let tls = |problem| Failure::Tls { problem, detail: String::new() };
+    let tls = |problem| Failure::Connect(ConnectFailure::Tls { problem, detail: String::new() });
     for fatal in [rejected(404, 9), tls(TlsProblem::UnknownIssuer), tls(TlsProblem::PlainServer)] {
         breaks("R6", failed(fatal.clone()), 1, Entry::Notice(retry(1, 5)));
         breaks("R6", failed(fatal.clone()), 9, Entry::Connect { id: 2 });
@@ -232,7 +238,7 @@ fn policies_of_ones_own() {
     breaks_under(&own, "R4", failed(reset()), 1, Entry::Notice(retry(2, 7)));
     breaks_under(&own, "R5", failed(rejected(503, 9)), 1, Entry::Notice(retry(1, 5)));
     let teapot = |failure: &Failure| {
-        let refused = matches!(failure, Failure::Rejected { status: 418, .. });
+        let refused = matches!(failure, Failure::Connect(ConnectFailure::Rejected { status: 418, .. }));
         if refused { Class::Fatal } else { Class::Retry }
     };
     for (status, fine) in [(404, true), (418, false)] {
@@ -278,7 +284,7 @@ fn notices() {
     breaks("T2", live(), 0, Entry::Notice(Notice::Failure { id: ID, failure: reset() }));
     breaks("T2", lost(), 1, Entry::Notice(Notice::Disconnected { id: ID, failure: None }));
     breaks("T2", dialling(), 1, Entry::Notice(Notice::Connecting { id: ConnectionId::new(2) }));
-    let idle = Some(Failure::IdleTimeout);
+    let idle = Some(Failure::Connection(ConnectionFailure::IdleTimeout));
     breaks("T2", live(), 4, Entry::Notice(Notice::Disconnected { id: ID, failure: idle }));
     breaks("T1", live(), 0, Entry::Notice(Notice::Status { live: true }));
     breaks("T1", live(), 0, quiet(Phase::Waiting));
@@ -286,7 +292,12 @@ fn notices() {
 
 #[test]
 fn clocks() {
-    let timeout = || Entry::Notice(Notice::Timeout { id: ID, failure: Failure::IdleTimeout });
+    let timeout = || {
+        Entry::Notice(Notice::Timeout {
+            id: ID,
+            failure: Failure::Connection(ConnectionFailure::IdleTimeout),
+        })
+    };
     breaks("L2", live(), 3, timeout());
     breaks("L2", live(), 5, timeout());
     breaks("L2", live(), 5, quiet(Phase::Live));
@@ -320,16 +331,19 @@ fn stream() {
     breaks("D2", vec![consumed(Consumed::Live { id: 1 })], 0, consumed(Consumed::Live { id: 1 }).1);
     breaks("D2", vec![consumed(Consumed::Live { id: 2 })], 0, consumed(Consumed::Interrupted { id: 1 }).1);
     breaks("D4", vec![], 0, consumed(Consumed::Dropped { count: 1 }).1);
-    breaks("D3", live(), 0, quiet_with(Phase::Live, Stats { items: 5, queued: 5, ..Stats::default() }));
-    let heavy = Stats { items: 3, queued: 3, queued_bytes: 110, ..Stats::default() };
+    breaks("D3", live(), 0, quiet_with(Phase::Live, stats(5, 5, 0)));
+    let mut heavy = stats(3, 3, 0);
+    heavy.queued_bytes = 110;
     breaks("D3", live(), 0, quiet_with(Phase::Live, heavy));
-    breaks("D2", live(), 0, quiet_with(Phase::Live, Stats { items: 1, ..Stats::default() }));
-    let overflow = Notice::Disconnected { id: ID, failure: Some(Failure::Overflow) };
+    breaks("D2", live(), 0, quiet_with(Phase::Live, stats(1, 0, 0)));
+    let overflow = Notice::Disconnected { id: ID, failure: Some(Failure::Local(LocalFailure::Overflow)) };
     breaks("D4", live(), 0, Entry::Notice(overflow));
-    let stats = Stats { items: 1, queued: 1, demand: 1, ..Stats::default() };
-    let forgotten = Entry::Quiet { phase: Phase::Live, stats, alarm: Some(Timestamp::ZERO), waits: true };
+    let mut waiting = stats(1, 1, 0);
+    waiting.demand = 1;
+    let forgotten =
+        Entry::Quiet { phase: Phase::Live, stats: waiting, alarm: Some(Timestamp::ZERO), waits: true };
     breaks("D1", live(), 0, forgotten);
-    breaks("D1", live(), 0, quiet_with(Phase::Live, Stats { items: 3, delivered: 3, ..Stats::default() }));
+    breaks("D1", live(), 0, quiet_with(Phase::Live, stats(3, 0, 3)));
     let one = [live(), vec![consumed(Consumed::Item)]].concat();
     breaks("D2", one, 0, quiet(Phase::Live));
     let mut drops = rules();
@@ -369,5 +383,5 @@ fn stopping() {
     let ended = [over, vec![(1, Entry::Ended { reason: None })]].concat();
     breaks("S3", ended.clone(), 1, Entry::Consumed(Consumed::Item));
     breaks("S3", ended.clone(), 1, Entry::Ended { reason: None });
-    breaks("S2", ended, 1, quiet_with(Phase::Stopped, Stats { items: 1, queued: 1, ..Stats::default() }));
+    breaks("S2", ended, 1, quiet_with(Phase::Stopped, stats(1, 1, 0)));
 }

@@ -5,7 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
-use tidegate::{Attempt, Config, ConfigBuilder, ConnectRequest, Failure, RetryPolicy, StopReason};
+use tidegate::{
+    Attempt, Config, ConfigBuilder, ConnectFailure, ConnectRequest, Failure, RetryPolicy, StopReason,
+};
 use tidegate_tests::Connector;
 use tidegate_tests::needs::{IPV6, LOOPBACK_NET};
 use tidegate_tests::once::request;
@@ -144,7 +146,10 @@ async fn only_dead_addresses<M: Mode>() {
     let config = Config::builder().connect_timeout(TIMEOUT).retry(RetryPolicy::fixed(ms(5)).max_retries(2));
     let builder = M::feed(&url(port)).config(config).connector(resolving([FIRST, SECOND]));
     let mut feed = M::start(builder.on_notice(notices.watch()));
-    assert_eq!(end(&mut feed).await, Some(StopReason::RetriesExhausted { last: Failure::ConnectTimeout }));
+    assert_eq!(
+        end(&mut feed).await,
+        Some(StopReason::RetriesExhausted { last: Failure::Connect(ConnectFailure::Timeout) })
+    );
     let (begun, failed) = (notices.times("connecting"), notices.times("failure"));
     let took = begun.iter().zip(&failed).map(|(begun, failed)| failed.saturating_since(*begun));
     assert_best(&took.collect::<Vec<_>>(), TIMEOUT, ms(100));
@@ -235,7 +240,7 @@ async fn every_refusal_is_told<A: Adapter>() {
 
 /// Of a failure to connect: the addresses that refused, in that order.
 fn addresses_in(failure: &Failure) -> Vec<SocketAddr> {
-    let Failure::Tcp { detail } = failure else { panic!("{failure}") };
+    let Failure::Connect(ConnectFailure::Tcp { detail }) = failure else { panic!("{failure}") };
     let parts = detail.split("; ").map(|part| {
         assert!(part.contains("refused"), "{part}");
         part.split_once(": ").unwrap().0.parse().unwrap()

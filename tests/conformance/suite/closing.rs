@@ -2,7 +2,7 @@
 //! How a feed stops is in `stopping.rs`.
 
 use futures_util::SinkExt;
-use tidegate::{CloseFrame, Delivery, Failure, Feed, Frame, Phase, Source};
+use tidegate::{CloseFrame, ConnectionFailure, Delivery, Failure, Feed, Frame, Phase, Source};
 use tidegate_tests::once::{next as next_frame, pair};
 use tidegate_tests::prelude::*;
 use tidegate_tests::server::{BINARY, CLOSE, Fact, Server, TEXT, frame};
@@ -32,7 +32,7 @@ cases! {
 }
 
 fn broken_off() -> Failure {
-    Failure::Io { detail: "the peer closed the connection without a closing handshake".to_owned() }
+    Failure::io("the peer closed the connection without a closing handshake")
 }
 
 fn normal() -> Frame {
@@ -233,7 +233,7 @@ async fn a_feed_tells_code_and_reason_of_a_close<M: Mode>() {
     for (id, (_, told)) in (1..).zip(table) {
         let (before, failure) = interruption(&mut feed).await;
         assert_eq!(before, [format!("live {id}"), "x".to_owned()]);
-        assert_eq!(failure, Some(Failure::Closed(told)));
+        assert_eq!(failure, Some(Failure::Connection(ConnectionFailure::Closed(told))));
     }
     take_to(&mut feed, "live 4").await;
     for (id, payload) in (1..).zip(payloads) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use http::header::AUTHORIZATION;
-use tidegate::{Attempt, Config, ConnectRequest, Failure, RetryPolicy, StopReason};
+use tidegate::{Attempt, Config, ConnectFailure, ConnectRequest, Failure, RetryPolicy, StopReason};
 use tidegate_tests::needs::IPV6;
 use tidegate_tests::prelude::*;
 use tidegate_tests::server::{Fact, Server, frame, switching};
@@ -31,7 +31,10 @@ async fn timed_out_attempts<M: Mode>(server: Server) {
     let notices = Notices::default();
     let config = Config::builder().connect_timeout(ms(150)).retry(RetryPolicy::fixed(ms(50)).max_retries(2));
     let mut feed = M::start(M::to(&server).config(config).on_notice(notices.watch()));
-    assert_eq!(end(&mut feed).await, Some(StopReason::RetriesExhausted { last: Failure::ConnectTimeout }));
+    assert_eq!(
+        end(&mut feed).await,
+        Some(StopReason::RetriesExhausted { last: Failure::Connect(ConnectFailure::Timeout) })
+    );
     let expected = [
         "connecting 1",
         "failure 1: connect_timeout",

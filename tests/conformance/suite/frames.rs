@@ -6,7 +6,7 @@ use std::pin::pin;
 
 use futures_util::future::{Either, join, select};
 use futures_util::{SinkExt, StreamExt};
-use tidegate::{ConnectRequest, Failure, Frame, Message};
+use tidegate::{ConnectRequest, ConnectionFailure, Failure, Frame, Message};
 use tidegate_tests::once::{connect, next, pair, request};
 use tidegate_tests::prelude::{Adapter, cases, ms, timeout, within};
 use tidegate_tests::server::{BINARY, Fact, PING, PONG, Server, TEXT, frame, switching};
@@ -172,7 +172,10 @@ async fn the_limits_are_those_of_the_connector<A: Adapter>() {
             Some(Ok(Frame::Message(Message::Binary("0123456789".into()))))
         );
         let failure = next::<A>(&mut client).await.unwrap().unwrap_err();
-        assert_eq!(failure, Failure::Protocol { code: 1009, detail: expected.to_owned() });
+        assert_eq!(
+            failure,
+            Failure::Connection(ConnectionFailure::Protocol { code: 1009, detail: expected.to_owned() })
+        );
     }
 }
 

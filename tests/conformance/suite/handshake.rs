@@ -4,7 +4,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use http::header::{AUTHORIZATION, HOST, SEC_WEBSOCKET_PROTOCOL};
 use http::{HeaderName, HeaderValue};
-use tidegate::{ConnectRequest, Failure, Frame};
+use tidegate::{ConnectFailure, ConnectRequest, ConnectionFailure, Failure, Frame};
 use tidegate_tests::Connector;
 use tidegate_tests::once::{connect, next, request};
 use tidegate_tests::prelude::{Adapter, cases, ms, within};
@@ -83,7 +83,7 @@ fn switching_with(request: &str, lines: &str) -> Vec<u8> {
 }
 
 fn upgrade_failure(detail: &str) -> Failure {
-    Failure::Upgrade { detail: detail.to_owned() }
+    Failure::Connect(ConnectFailure::Upgrade { detail: detail.to_owned() })
 }
 
 async fn the_request_carries_path_query_host_and_headers<A: Adapter>() {
@@ -340,7 +340,9 @@ async fn a_refusal_tells_status_and_retry_after<A: Adapter>() {
     for (head, status, seconds) in table {
         let answer = format!("HTTP/1.1 {head}\r\nContent-Length: 6\r\n\r\nsecret").into_bytes();
         let failure = answered::<A>(move |_| answer.clone()).await.unwrap_err();
-        let Failure::Rejected { status: found, retry_after, .. } = &failure else { panic!("{failure}") };
+        let Failure::Connect(ConnectFailure::Rejected { status: found, retry_after, .. }) = &failure else {
+            panic!("{failure}")
+        };
         assert_eq!((*found, *retry_after), (status, seconds.map(Duration::from_secs)), "{failure}");
     }
 }
@@ -383,7 +385,9 @@ async fn a_refusal_shows_what_the_server_said<A: Adapter>() {
         let failure = answered::<A>(move |_| answer.clone()).await.unwrap_err();
         assert_eq!(failure.to_string(), format!("the server refused the upgrade with HTTP {words}"));
         if body == long {
-            let Failure::Rejected { refusal, .. } = failure else { panic!("{failure}") };
+            let Failure::Connect(ConnectFailure::Rejected { refusal, .. }) = failure else {
+                panic!("{failure}")
+            };
             assert_eq!(refusal.body().as_raw().len(), 2048);
         }
     }
@@ -399,7 +403,7 @@ async fn a_refusal_repeats_no_secret<A: Adapter>() {
     let asked = ConnectRequest::new(format!("{}?k=hunter2%20query", server.url())).unwrap();
     let asked = asked.with_header(AUTHORIZATION, HeaderValue::from_static("Bearer hunter2-token"));
     let failure = request::<A>(asked, Connector::default()).await.unwrap_err();
-    let Failure::Rejected { refusal, .. } = &failure else { panic!("{failure}") };
+    let Failure::Connect(ConnectFailure::Rejected { refusal, .. }) = &failure else { panic!("{failure}") };
     assert_eq!(refusal.reason().to_string(), "No ***");
     assert!(refusal.body().to_string().starts_with("Bearer, ***; k = ***. xxx"), "{failure}");
     assert!(!format!("{failure} {failure:?}").contains("hunter2"), "{failure:?}");
@@ -409,7 +413,8 @@ async fn retry_after_as_a_date_to_come_is_a_span_from_now<A: Adapter>() {
     let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(3600));
     let answer = format!("HTTP/1.1 503 Service Unavailable\r\nRetry-After: {date}\r\n\r\n");
     let failure = answered::<A>(move |_| answer.clone().into_bytes()).await.unwrap_err();
-    let Failure::Rejected { status: 503, retry_after: Some(after), .. } = failure else {
+    let Failure::Connect(ConnectFailure::Rejected { status: 503, retry_after: Some(after), .. }) = failure
+    else {
         panic!("{failure}")
     };
     assert!(after > Duration::from_secs(3500) && after <= Duration::from_secs(3600), "{after:?}");
@@ -481,7 +486,11 @@ async fn a_server_that_closes_without_an_answer<A: Adapter>() {
             peer.fin()
         });
         let detail = "the server closed the connection before it answered the upgrade".to_owned();
-        assert_eq!(connect::<A>(&server.url()).await.unwrap_err(), Failure::Io { detail }, "{part:?}");
+        assert_eq!(
+            connect::<A>(&server.url()).await.unwrap_err(),
+            Failure::Connection(ConnectionFailure::Io { detail }),
+            "{part:?}"
+        );
         within(server.saw(1, Fact::Gone)).await;
     }
 }

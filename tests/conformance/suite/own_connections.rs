@@ -4,7 +4,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use async_tungstenite::client_async;
-use tidegate::{CloseFrame, Failure, FeedBuilder, Notice, StopReason};
+use tidegate::{CloseFrame, ConnectFailure, ConnectionFailure, Failure, FeedBuilder, Notice, StopReason};
 use tidegate_tests::pki::Authority;
 use tidegate_tests::prelude::*;
 use tidegate_tests::server::{BINARY, CLOSE, PING, PONG, Server, frame};
@@ -103,7 +103,7 @@ async fn tungstenite_tells_code_and_reason_of_a_close<M: Mode>() {
     let close = CloseFrame { code: 4000, reason: "maintenance".to_owned() };
     let (before, failure) = interruption(&mut feed).await;
     assert_eq!(before, ["live 1", "x"]);
-    assert_eq!(failure, Some(Failure::Closed(Some(close))));
+    assert_eq!(failure, Some(Failure::Connection(ConnectionFailure::Closed(Some(close)))));
     assert_eq!(within(server.saw_close(1)).await, Some(4000));
     assert_eq!(next(&mut feed).await, "live 2");
 }
@@ -132,7 +132,10 @@ async fn tungstenite_tells_of_a_refusal<M: Mode>() {
     let builder = M::to(&server).header("X-Key", "hunter22");
     let mut feed = M::start(over_tungstenite::<M>(builder, &server, 0));
     let reason = end(&mut feed).await;
-    let Some(StopReason::Fatal { failure: Failure::Rejected { status: 401, refusal, .. } }) = reason else {
+    let Some(StopReason::Fatal {
+        failure: Failure::Connect(ConnectFailure::Rejected { status: 401, refusal, .. }),
+    }) = reason
+    else {
         panic!("{reason:?}");
     };
     assert_eq!(refusal.body().as_raw(), "no such key: ***");
@@ -148,7 +151,10 @@ async fn tungstenite_need_not_connect<M: Mode>() {
     let builder = over_tungstenite::<M>(M::to(&server), &server, 1);
     let mut feed = M::start(builder.on_notice(notices.watch()));
     assert_eq!(next(&mut feed).await, "live 2");
-    assert_eq!(failures(&notices), [Failure::Connect { detail: "no tunnel".to_owned() }]);
+    assert_eq!(
+        failures(&notices),
+        [Failure::Connect(ConnectFailure::Custom { detail: "no tunnel".to_owned() })]
+    );
 }
 
 /// C4, R1: with the request that it is for.
@@ -173,7 +179,10 @@ async fn streams_are_opened_for_each_request<M: Mode>() {
     let mut feed = M::start(builder);
     assert_eq!(take(&mut feed, 2).await, ["live 2", "there"]);
     assert_eq!(*paths.lock().unwrap(), ["/feed", "/feed", "/next"]);
-    assert_eq!(failures(&notices), [Failure::Connect { detail: "no tunnel".to_owned() }]);
+    assert_eq!(
+        failures(&notices),
+        [Failure::Connect(ConnectFailure::Custom { detail: "no tunnel".to_owned() })]
+    );
 }
 
 /// `wss` is TLS over the stream, with the options of the feed and for the host of the URL.

@@ -5,8 +5,8 @@ use std::sync::OnceLock;
 
 use futures_util::{SinkExt, StreamExt};
 use tidegate::{
-    CloseFrame, Config, ConnectRequest, Context, Delivery, Failure, Fault, Feed, Frame, FrameHandler,
-    Message, Notice, Readiness, RetryPolicy, Source, StopReason, Upgrade,
+    CloseFrame, Config, ConnectRequest, ConnectionFailure, Context, Delivery, Failure, Fault, Feed, Frame,
+    FrameHandler, Message, Notice, Readiness, RetryPolicy, Source, StopReason, Upgrade,
 };
 use tidegate_tests::peers::{Peer, ServerTls, WebSocketServer, nginx_in_front_of};
 use tidegate_tests::pki::{Authority, Leaf};
@@ -144,7 +144,7 @@ async fn a_close_with_a_code<M: Mode>(server: &Peer) {
     });
     // The reason is a value of the query, and may be a secret (T3).
     let close = CloseFrame { code: 4001, reason: "***".to_owned() };
-    assert_eq!(reason, Some(Failure::Closed(Some(close))));
+    assert_eq!(reason, Some(Failure::Connection(ConnectionFailure::Closed(Some(close)))));
 }
 
 /// O2.

@@ -9,8 +9,8 @@ use futures_util::StreamExt;
 use tidegate::rustls::ServerConfig;
 use tidegate::rustls::crypto::ring;
 use tidegate::{
-    Config, ConnectRequest, Failure, FeedBuilder, Frame, Proxy, ProxyProblem, RetryPolicy, StopReason,
-    TlsProblem,
+    Config, ConnectFailure, ConnectRequest, Failure, FeedBuilder, Frame, Proxy, ProxyProblem, RetryPolicy,
+    StopReason, TlsProblem,
 };
 use tidegate_tests::needs::{MICROSOCKS, TINYPROXY, WEBSOCKETS};
 use tidegate_tests::peers;
@@ -176,7 +176,8 @@ async fn the_certificate_is_the_hosts_not_the_proxys<M: Mode>() {
     let builder = M::feed(&secured.server.secure_url("localhost")).tls(secured.trusting());
     let mut feed = M::start(builder.proxy(proxy.url(None).as_str()));
     let reason = end(&mut feed).await.unwrap();
-    let Some(Failure::Tls { problem: TlsProblem::WrongHost, .. }) = reason.failure() else {
+    let Some(Failure::Connect(ConnectFailure::Tls { problem: TlsProblem::WrongHost, .. })) = reason.failure()
+    else {
         panic!("{reason}");
     };
     proxy.wait_for_tunnels(1);
@@ -219,7 +220,9 @@ fn assert_ends(
     problem: ProxyProblem,
     (kind, expected): (&str, usize),
 ) {
-    let Some(Failure::Proxy { problem: found, .. }) = reason.failure() else { panic!("{reason}") };
+    let Some(Failure::Connect(ConnectFailure::Proxy { problem: found, .. })) = reason.failure() else {
+        panic!("{reason}")
+    };
     assert_eq!((*found, reason.kind(), *attempts), (problem, kind, expected), "{reason}");
 }
 
@@ -274,7 +277,7 @@ async fn a_proxy_that_never_answers<M: Mode>() {
     let proxy = Server::start(|_, peer| peer.listen());
     for (attempts, url) in (1..).zip(proxy_urls(&proxy.address().to_string())) {
         let (reason, tried) = ending::<M>("ws://127.0.0.1:9/feed", &url, ms(150)).await;
-        assert_eq!(reason, StopReason::RetriesExhausted { last: Failure::ConnectTimeout });
+        assert_eq!(reason, StopReason::RetriesExhausted { last: Failure::Connect(ConnectFailure::Timeout) });
         assert_eq!((tried, proxy.accepted()), (2, 2 * attempts));
         within(proxy.saw(2 * attempts, Fact::Gone)).await;
     }

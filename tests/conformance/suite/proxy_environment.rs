@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::process::Command;
 
 use futures_util::StreamExt;
-use tidegate::{ConnectRequest, Failure, Frame, ProxyProblem};
+use tidegate::{ConnectFailure, ConnectRequest, Failure, Frame, ProxyProblem};
 use tidegate_tests::Connector;
 use tidegate_tests::prelude::*;
 use tidegate_tests::server::Server;
@@ -80,7 +80,9 @@ async fn an_environment_that_cannot_be_used_is_told<A: Adapter>() {
     if let Ok(url) = std::env::var(URL) {
         let request = ConnectRequest::new(url).unwrap();
         let failure = within(A::connect_once(request, Connector::default(), WAIT)).await.err().unwrap();
-        let Failure::Proxy { problem, detail } = &failure else { panic!("{failure}") };
+        let Failure::Connect(ConnectFailure::Proxy { problem, detail }) = &failure else {
+            panic!("{failure}")
+        };
         assert_eq!(*problem, ProxyProblem::Misconfigured);
         assert!(detail.contains("all_proxy") && !detail.contains("hunter2"), "{detail}");
         return;

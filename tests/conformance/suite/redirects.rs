@@ -12,7 +12,7 @@ use http::{HeaderName, HeaderValue};
 use tidegate::tokio::rustls::crypto::ring;
 use tidegate::tokio::rustls::pki_types::PrivatePkcs8KeyDer;
 use tidegate::tokio::rustls::{ServerConfig, ServerConnection, StreamOwned};
-use tidegate::{CloseFrame, ConnectRequest, Failure, Frame, Message};
+use tidegate::{CloseFrame, ConnectFailure, ConnectRequest, Failure, Frame, Message};
 use tidegate_tests::once::{connect, next as next_frame, request};
 use tidegate_tests::pki::{Authority, Identity, Leaf};
 use tidegate_tests::prelude::*;
@@ -133,7 +133,7 @@ async fn five_are_followed_and_no_more<A: Adapter>() {
     assert_eq!(paths(&five), ["/feed", "/1", "/2", "/3", "/4", "/5"]);
     let six = chain(6);
     let detail = "the server redirected more than 5 times".to_owned();
-    assert_eq!(arrives::<A>(&six).await, Err(Failure::Upgrade { detail }));
+    assert_eq!(arrives::<A>(&six).await, Err(Failure::Connect(ConnectFailure::Upgrade { detail })));
     assert_eq!(paths(&six).len(), 6);
     within(six.all_gone()).await;
 }
@@ -220,7 +220,7 @@ async fn never_from_wss_to_ws<A: Adapter>() {
         let url = if first_plain { first.url() } else { secure };
         let connector = naming(&["localhost"]).tls(TlsOptions::default().ca_pem(authority.pem())).unwrap();
         let failure = request::<A>(ConnectRequest::new(url).unwrap(), connector).await.unwrap_err();
-        assert_eq!(failure, Failure::Upgrade { detail: detail.clone() });
+        assert_eq!(failure, Failure::Connect(ConnectFailure::Upgrade { detail: detail.clone() }));
         assert_eq!(first.accepted(), usize::from(first_plain));
     }
     assert_eq!(plain.accepted(), 0);
@@ -235,7 +235,7 @@ async fn another_origin_is_named_and_not_followed<A: Adapter>() {
     let asked = asked.with_header(AUTHORIZATION, HeaderValue::from_static("Bearer hunter2-token"));
     let failure = request::<A>(asked, Connector::default()).await.unwrap_err();
     let to = format!("ws://127.0.0.1:{}/***/there", there.port());
-    assert_eq!(failure, Failure::Redirected { to });
+    assert_eq!(failure, Failure::Connect(ConnectFailure::Redirected { to }));
     assert_eq!((here.accepted(), there.accepted()), (1, 0));
 }
 
@@ -326,7 +326,7 @@ async fn one_deadline_over_the_whole_chain<A: Adapter>() {
     let asked = ConnectRequest::new(server.url()).unwrap();
     let before = Instant::now();
     let failure = within(A::connect_once(asked, Connector::default(), ms(250))).await.unwrap_err();
-    assert_eq!(failure, Failure::ConnectTimeout);
+    assert_eq!(failure, Failure::Connect(ConnectFailure::Timeout));
     assert!(before.elapsed() >= ms(250));
     // Each takes a hundred milliseconds at least.
     assert!(server.accepted() <= 3, "{}", server.accepted());

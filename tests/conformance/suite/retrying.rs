@@ -4,7 +4,8 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use tidegate::{
-    Class, Classification, CloseFrame, Config, Failure, Jitter, RetryPolicy, RetryState, StopReason,
+    Class, Classification, CloseFrame, Config, ConnectionFailure, Failure, Jitter, RetryPolicy, RetryState,
+    StopReason,
 };
 use tidegate_tests::prelude::*;
 use tidegate_tests::server::{Fact, Server};
@@ -28,7 +29,9 @@ async fn retries_are_counted<M: Mode>() {
     let notices = Notices::default();
     let config = Config::builder().retry(RetryPolicy::fixed(ms(40)).max_retries(3));
     let mut feed = M::start(M::to(&server).config(config).on_notice(notices.watch()));
-    let Some(StopReason::RetriesExhausted { last: Failure::Io { .. } }) = end(&mut feed).await else {
+    let Some(StopReason::RetriesExhausted { last: Failure::Connection(ConnectionFailure::Io { .. }) }) =
+        end(&mut feed).await
+    else {
         panic!("{:?}", notices.lines());
     };
     assert_eq!(notices.retries(), [(1, ms(40)), (2, ms(40)), (3, ms(40))]);
@@ -50,7 +53,7 @@ async fn accepting_and_closing_is_still_backed_off<M: Mode>() {
     let policy = RetryPolicy::exponential(ms(20), ms(80)).jitter(Jitter::None).max_retries(5);
     let config = Config::builder().retry(policy).close_timeout(ms(20));
     let mut feed = M::start(M::to(&server).config(config).on_notice(notices.watch()));
-    let last = Failure::Closed(Some(CloseFrame::new(1013)));
+    let last = Failure::Connection(ConnectionFailure::Closed(Some(CloseFrame::new(1013))));
     assert_eq!(end(&mut feed).await, Some(StopReason::RetriesExhausted { last }));
     let expected = [(1, ms(20)), (2, ms(40)), (3, ms(80)), (4, ms(80)), (5, ms(80))];
     assert_eq!(notices.retries(), expected);

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use futures_util::{SinkExt, StreamExt};
-use tidegate::{CloseFrame, ConnectRequest, Failure, Frame, Message};
+use tidegate::{CloseFrame, ConnectFailure, ConnectRequest, Failure, Frame, Message};
 use tidegate_tests::Connector;
 use tidegate_tests::prelude::*;
 use tidegate_tests::server::{BINARY, Fact, PING, Server, TEXT, frame};
@@ -51,7 +51,7 @@ async fn one_deadline_over_all_of_it<A: Adapter>() {
     let request = ConnectRequest::new(server.url()).unwrap();
     let before = Instant::now();
     let failure = within(A::connect_once(request, Connector::default(), ms(150))).await.unwrap_err();
-    assert_eq!(failure, Failure::ConnectTimeout);
+    assert_eq!(failure, Failure::Connect(ConnectFailure::Timeout));
     assert!(before.elapsed() >= ms(150));
     within(server.saw(1, Fact::Gone)).await;
 }

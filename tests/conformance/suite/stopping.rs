@@ -50,7 +50,7 @@ async fn a_shutdown_says_goodbye<M: Mode>() {
         "success 1",
         "status true",
         "status false",
-        "disconnected 1: by us",
+        "disconnected 1: shutdown",
         "stopped: shutdown",
     ];
     assert_eq!(sorted(notices.lines()), sorted(expected.map(str::to_owned).to_vec()));

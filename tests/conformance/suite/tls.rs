@@ -11,7 +11,10 @@ use tidegate::rustls::pki_types::PrivateKeyDer;
 use tidegate::rustls::server::WebPkiClientVerifier;
 use tidegate::rustls::version::{TLS12, TLS13};
 use tidegate::rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
-use tidegate::{Config, ConnectRequest, Failure, Frame, RetryPolicy, StopReason, TlsProblem};
+use tidegate::{
+    Config, ConnectFailure, ConnectRequest, ConnectionFailure, Failure, Frame, RetryPolicy, StopReason,
+    TlsProblem,
+};
 use tidegate_tests::needs::IPV6;
 use tidegate_tests::pki::{Authority, Identity, Leaf};
 use tidegate_tests::prelude::*;
@@ -125,7 +128,7 @@ pub(super) async fn assert_works<A: Adapter>(server: &Server, options: TlsOption
 #[track_caller]
 pub(super) fn assert_problem<T>(result: Result<T, Failure>, expected: TlsProblem, words: &[&str]) {
     let failure = result.err().expect("TLS should fail");
-    let Failure::Tls { problem, detail } = &failure else { panic!("{failure}") };
+    let Failure::Connect(ConnectFailure::Tls { problem, detail }) = &failure else { panic!("{failure}") };
     assert_eq!(*problem, expected, "{failure}");
     for word in words {
         assert!(detail.contains(word), "{word:?} is not in: {detail}");
@@ -355,7 +358,7 @@ async fn tcp_cut_off_below_tls<A: Adapter>() {
     let url = server.secure_url("localhost");
     let detail = "the peer closed the connection without a closing handshake".to_owned();
     let mut client = connect::<A>(&url, trusting(&authority)).await.unwrap();
-    assert_eq!(within(client.next()).await, Some(Err(Failure::Io { detail })));
+    assert_eq!(within(client.next()).await, Some(Err(Failure::Connection(ConnectionFailure::Io { detail }))));
     assert_eq!(within(client.next()).await, None);
 
     // After Close it is only the end.

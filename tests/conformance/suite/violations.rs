@@ -4,7 +4,7 @@
 use std::iter::once;
 
 use futures_util::SinkExt;
-use tidegate::{CloseFrame, Delivery, Failure, Frame};
+use tidegate::{CloseFrame, ConnectionFailure, Delivery, Failure, Frame};
 use tidegate_tests::once::{next as next_frame, pair, request};
 use tidegate_tests::prelude::*;
 use tidegate_tests::server::{BINARY, CLOSE, PING, PONG, Server, TEXT, frame};
@@ -234,7 +234,10 @@ async fn closed_with<M: Mode>(code: u16) -> (Option<(u16, String)>, Option<u16>)
     let mut feed = M::start(M::to(&server).config(quick()));
     let found = loop {
         match within(feed.recv()).await {
-            Some(Ok(Delivery::Interrupted { failure: Some(Failure::Closed(frame)), .. })) => {
+            Some(Ok(Delivery::Interrupted {
+                failure: Some(Failure::Connection(ConnectionFailure::Closed(frame))),
+                ..
+            })) => {
                 break frame.map(|frame| (frame.code, frame.reason));
             }
             Some(Ok(Delivery::Live { .. })) => {}
@@ -332,7 +335,9 @@ async fn each_is_a_failure_of_the_protocol<A: Adapter>() {
                 other => panic!("{what}: {other:?}"),
             }
         };
-        let Failure::Protocol { code, .. } = failure else { panic!("{what}: {failure}") };
+        let Failure::Connection(ConnectionFailure::Protocol { code, .. }) = failure else {
+            panic!("{what}: {failure}")
+        };
         within(client.send(Frame::Close(Some(CloseFrame::new(code))))).await.unwrap();
         assert_eq!(within(server.saw_close(1)).await, Some(code), "{what}");
     }
@@ -350,7 +355,9 @@ async fn a_length_that_is_only_claimed_costs_nothing<A: Adapter>() {
     });
     let mut client = request::<A>(asked(&server), Connector::default()).await.unwrap();
     let failure = next_frame::<A>(&mut client).await.unwrap().unwrap_err();
-    let Failure::Protocol { code: 1009, detail } = failure else { panic!("{failure}") };
+    let Failure::Connection(ConnectionFailure::Protocol { code: 1009, detail }) = failure else {
+        panic!("{failure}")
+    };
     assert!(detail.contains(&format!("{TIB} bytes, over the limit of {} ", 16 << 20)), "{detail}");
     // Where the system tells.
     if let Some(peak) = peak_memory() {

@@ -41,7 +41,7 @@ impl Runtime for World {
                     closed: false,
                 })
             }
-            None => Err(Failure::Io { detail: "refused by the script".to_owned() }),
+            None => Err(Failure::io("refused by the script")),
         })
     }
 }
@@ -93,7 +93,7 @@ impl Stream for Connection {
         match self.script.pop_front() {
             Some(Step::Message(text)) => Poll::Ready(Some(Ok(Message::from(text).into()))),
             Some(Step::Zeros(count)) => Poll::Ready(Some(Ok(Message::from(ZEROS[..count].to_vec()).into()))),
-            Some(Step::Reset) => Poll::Ready(Some(Err(Failure::Io { detail: "reset".to_owned() }))),
+            Some(Step::Reset) => Poll::Ready(Some(Err(Failure::io("reset")))),
             Some(Step::Yield) => {
                 cx.waker().wake_by_ref();
                 Poll::Pending

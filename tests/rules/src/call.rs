@@ -103,7 +103,7 @@ impl View {
 #[must_use]
 pub fn is_stray(event: &Event, view: &View) -> bool {
     let (id, dials) = match event {
-        Event::Connected { id } | Event::ConnectFailed { id, .. } => (id, true),
+        Event::Connected { id, .. } | Event::ConnectFailed { id, .. } => (id, true),
         Event::Frame { id, .. }
         | Event::Heard { id, .. }
         | Event::ProtocolError { id, .. }

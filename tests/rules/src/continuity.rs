@@ -18,9 +18,9 @@ pub enum Losses {
 impl From<Overflow> for Losses {
     fn from(overflow: Overflow) -> Self {
         match overflow {
-            Overflow::Pause => Self::Never,
-            Overflow::DropOldest | Overflow::DropNewest => Self::Dropped,
             Overflow::Disconnect => Self::Interrupted,
+            dropping if dropping.drops() => Self::Dropped,
+            _ => Self::Never,
         }
     }
 }

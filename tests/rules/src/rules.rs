@@ -8,7 +8,7 @@ mod told;
 use std::time::Duration;
 
 use tidegate_core::{
-    Action, CloseFrame, ConnectionId, Deadline, Event, Frame, Overflow, Phase, Stats, StopReason, TRANSITIONS,
+    Action, CloseFrame, ConnectionId, Deadline, Event, Frame, Overflow, Phase, StopReason, TRANSITIONS,
 };
 
 use crate::call::{Call, Output, View, is_stray};
@@ -198,7 +198,8 @@ impl Rules {
         let counted = after.stats.stale_events - before.stats.stale_events;
         hold!(counted == u64::from(stray), C2, "counted {counted} stale events of {}", u64::from(stray));
         if step.is_idle() {
-            let stats = Stats { stale_events: before.stats.stale_events, ..after.stats };
+            let mut stats = after.stats;
+            stats.stale_events = before.stats.stale_events;
             let same = View { stats, ..(*after).clone() } == **before;
             let idle = same && outputs.len() == self.outgoing.accepted.len();
             hold!(idle || !stray, C2, "{call:?} had consequences: {outputs:?}, {after:?}");
@@ -216,7 +217,7 @@ impl Rules {
             self.credit = self.credit.saturating_add(*count);
         }
         match (step.event(), self.socket) {
-            (Some(Event::Connected { id }), Socket::Dialing(_)) => {
+            (Some(Event::Connected { id, .. }), Socket::Dialing(_)) => {
                 self.socket = Socket::Open(*id);
                 self.outgoing = Outgoing::new(setup, *id);
                 self.ages = Ages::default();

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tidegate_core::{
-    CloseFrame, Config, ConnectionId, Deadline, Event, Failure, Feed, Frame, Phase, Timestamp,
+    CloseFrame, Config, ConnectFailure, Connected, ConnectionId, Deadline, Event, Failure, Feed, Frame,
+    Phase, Timestamp,
 };
 
 use crate::call::{Call, Output, View};
@@ -101,8 +102,8 @@ pub enum Why {
 impl From<Why> for Failure {
     fn from(why: Why) -> Self {
         match why {
-            Why::Reset => Self::Io { detail: "reset".into() },
-            Why::Timeout => Self::ConnectTimeout,
+            Why::Reset => Self::io("reset"),
+            Why::Timeout => Self::Connect(ConnectFailure::Timeout),
             Why::Rejected { status, retry_after } => {
                 Self::rejected(status, retry_after.map(Duration::from_millis))
             }
@@ -215,7 +216,9 @@ impl Run {
         match op {
             Op::Natural => self.natural(),
             Op::Start => self.event(Event::Start),
-            Op::Connected(who) => self.event(Event::Connected { id: self.id(*who) }),
+            Op::Connected(who) => {
+                self.event(Event::Connected { id: self.id(*who), connected: Connected::default() })
+            }
             Op::ConnectFailed(who, why) => {
                 self.event(Event::ConnectFailed { id: self.id(*who), failure: (*why).into() })
             }
@@ -251,7 +254,7 @@ impl Run {
         let id = self.id(Who::Current);
         match self.feed.phase() {
             Phase::Idle => self.event(Event::Start),
-            Phase::Connecting => self.event(Event::Connected { id }),
+            Phase::Connecting => self.event(Event::Connected { id, connected: Connected::default() }),
             Phase::Bootstrapping => self.event(Event::Flushed { id }),
             Phase::Live => self.take(2),
             Phase::Closing => self.event(Event::Lost { id, failure: Why::Reset.into() }),

@@ -141,12 +141,7 @@ impl Retry {
         // By then any delay has reached any cap.
         let doubled = (1..attempt.min(128)).fold(self.base, |delay, _| delay.saturating_mul(2));
         let longest = doubled.min(cap).min(Self::END);
-        let shortest = match jitter {
-            Jitter::None => longest,
-            Jitter::Full => Duration::ZERO,
-            Jitter::Equal => longest / 2,
-        };
-        (shortest, longest)
+        (jitter.shortest(longest), longest)
     }
 
     fn policy(&self) -> RetryPolicy {

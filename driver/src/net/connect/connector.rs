@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_rustls::rustls::ClientConfig;
-use tidegate_core::{Failure, ProxyProblem};
+use tidegate_core::{ConnectFailure, Failure, ProxyProblem};
 
 use super::hosts::Hosts;
 use super::proxy::{Environment, Proxy, ProxyError};
@@ -125,8 +125,8 @@ impl Connector {
     }
 
     /// Follows redirects to another origin: another scheme, host or port (RFC 6454 §4). Off by default, because what a feed
-    /// sends after the upgrade may hold credentials: such a redirect then fails as [`Failure::Redirected`], which names the
-    /// new URL.
+    /// sends after the upgrade may hold credentials: such a redirect then fails as [`ConnectFailure::Redirected`], which names
+    /// the new URL.
     ///
     /// Of the headers only `Accept-Language`, `Origin`, `Sec-WebSocket-Protocol` and `User-Agent` go to another origin, and
     /// no value that is marked as sensitive.
@@ -159,9 +159,10 @@ impl Connector {
             Proxies::One(proxy) => Ok(Some(proxy)),
             Proxies::Environment(environment) => match environment.as_ref() {
                 Ok(environment) => Ok(environment.proxy_for(scheme, host, port)),
-                Err(error) => {
-                    Err(Failure::Proxy { problem: ProxyProblem::Misconfigured, detail: error.to_string() })
-                }
+                Err(error) => Err(Failure::Connect(ConnectFailure::Proxy {
+                    problem: ProxyProblem::Misconfigured,
+                    detail: error.to_string(),
+                })),
             },
         }
     }

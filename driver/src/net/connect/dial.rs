@@ -9,7 +9,7 @@ use futures_io::{AsyncRead, AsyncWrite};
 use futures_rustls::TlsConnector;
 use futures_rustls::rustls::pki_types::ServerName;
 use futures_util::future::{Either, select};
-use tidegate_core::{Failure, ProxyProblem};
+use tidegate_core::{ConnectFailure, Failure, ProxyProblem};
 
 use super::connector::Connector;
 use super::eyeballs::{self, ConnectError};
@@ -44,7 +44,7 @@ impl Connector {
 /// Makes one connection, without recovery: when it ends, it has ended.
 ///
 /// # Errors
-/// Why there is no connection; [`Failure::ConnectTimeout`] if it took longer than `timeout`, which bounds name lookup, TCP,
+/// Why there is no connection; [`Failure::Connect(ConnectFailure::Timeout)`] if it took longer than `timeout`, which bounds name lookup, TCP,
 /// proxy, TLS and the upgrade together (C3).
 pub async fn connect_once<N: Net>(
     request: ConnectRequest,
@@ -53,7 +53,7 @@ pub async fn connect_once<N: Net>(
 ) -> Result<WebSocket<N::Stream>, Failure> {
     match select(pin!(dial::<N>(connector, request)), pin!(N::timer(timeout))).await {
         Either::Left((result, _)) => result,
-        Either::Right(_) => Err(Failure::ConnectTimeout),
+        Either::Right(_) => Err(Failure::Connect(ConnectFailure::Timeout)),
     }
 }
 
@@ -94,7 +94,7 @@ where
                 secrets.add(&next);
                 let url = secrets.hidden_in(&next.redacted());
                 if !(connector.follows_to_other_origins() || redirect::same_origin(&request, &next)) {
-                    return Err(Failure::Redirected { to: url });
+                    return Err(Failure::Connect(ConnectFailure::Redirected { to: url }));
                 }
                 (request, redirected_to) = (next, Some(url));
             }
@@ -147,7 +147,7 @@ async fn open_tunnel<N: Net>(
     let stream = connect_tcp::<N>(connector, proxy.host(), proxy.port()).await;
     let unreachable = |error| {
         let detail = Failure::from(error).to_string();
-        Failure::Proxy { problem: ProxyProblem::Unreachable, detail }
+        Failure::Connect(ConnectFailure::Proxy { problem: ProxyProblem::Unreachable, detail })
     };
     proxy.tunnel(stream.map_err(unreachable)?, &destination).await
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::future::{Either, select};
 use futures_util::stream::FuturesUnordered;
-use tidegate_core::Failure;
+use tidegate_core::{ConnectFailure, Failure};
 
 use super::tcp::TcpOptions;
 use crate::net::platform::Net;
@@ -28,8 +28,8 @@ pub(crate) enum ConnectError {
 impl From<ConnectError> for Failure {
     fn from(error: ConnectError) -> Self {
         match error {
-            ConnectError::Lookup(detail) => Self::Lookup { detail },
-            ConnectError::Tcp(detail) => Self::Tcp { detail },
+            ConnectError::Lookup(detail) => Self::Connect(ConnectFailure::Lookup { detail }),
+            ConnectError::Tcp(detail) => Self::Connect(ConnectFailure::Tcp { detail }),
         }
     }
 }

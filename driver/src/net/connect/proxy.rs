@@ -16,7 +16,7 @@ use std::str::FromStr;
 
 use futures_io::{AsyncRead, AsyncWrite};
 use percent_encoding::percent_decode_str;
-use tidegate_core::{Failure, ProxyProblem};
+use tidegate_core::{ConnectFailure, Failure, ProxyProblem};
 
 use crate::net::socket::Prefixed;
 use connect::Authorization;
@@ -235,5 +235,5 @@ fn decode(part: &str) -> Result<String, ProxyError> {
 }
 
 fn failure(problem: ProxyProblem, detail: impl Into<String>) -> Failure {
-    Failure::Proxy { problem, detail: detail.into() }
+    Failure::Connect(ConnectFailure::Proxy { problem, detail: detail.into() })
 }

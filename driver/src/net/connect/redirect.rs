@@ -3,8 +3,8 @@
 use http::header::{ACCEPT_LANGUAGE, ORIGIN, SEC_WEBSOCKET_PROTOCOL, USER_AGENT};
 use http::{HeaderName, HeaderValue};
 use iri_string::types::{IriAbsoluteStr, IriReferenceStr};
-use tidegate_core::Failure;
 use tidegate_core::escape::Escaped;
+use tidegate_core::{ConnectFailure, Failure};
 
 use crate::request::ConnectRequest;
 use crate::url::{Scheme, UrlError};
@@ -40,31 +40,10 @@ pub(crate) fn same_origin(one: &ConnectRequest, other: &ConnectRequest) -> bool 
 
 /// Adds the URL to a failure that was met after a redirect.
 pub(crate) fn met_at(mut failure: Failure, url: &str) -> Failure {
-    match &mut failure {
-        Failure::Rejected { refusal, .. } => **refusal = std::mem::take(&mut **refusal).with_redirect(url),
-        Failure::Connect { detail }
-        | Failure::Lookup { detail }
-        | Failure::Tcp { detail }
-        | Failure::Proxy { detail, .. }
-        | Failure::Tls { detail, .. }
-        | Failure::Upgrade { detail }
-        | Failure::Io { detail } => {
-            *detail += &format!(" (redirected to {})", Escaped::new(url).at_most(200))
-        }
-        // It names its place, or comes up before or after a connection is made.
-        Failure::Redirected { .. }
-        | Failure::Resolve { .. }
-        | Failure::Request { .. }
-        | Failure::ConnectTimeout
-        | Failure::Bootstrap(_)
-        | Failure::Closed(_)
-        | Failure::Protocol { .. }
-        | Failure::IdleTimeout
-        | Failure::PongTimeout
-        | Failure::Stale
-        | Failure::Fault(_)
-        | Failure::Reconnect
-        | Failure::Overflow => {}
+    if let Failure::Connect(ConnectFailure::Rejected { refusal, .. }) = &mut failure {
+        **refusal = std::mem::take(&mut **refusal).with_redirect(url);
+    } else if let Some(detail) = failure.detail_mut() {
+        *detail += &format!(" (redirected to {})", Escaped::new(url).at_most(200));
     }
     failure
 }
@@ -89,7 +68,7 @@ fn resolve(request: &ConnectRequest, location: &HeaderValue) -> Option<String> {
 }
 
 fn failure(why: &str) -> Failure {
-    Failure::Upgrade { detail: why.to_owned() }
+    Failure::Connect(ConnectFailure::Upgrade { detail: why.to_owned() })
 }
 
 /// Why the new URL is not usable, without quoting the peer (T3).

@@ -10,7 +10,7 @@ use http::header::{
     CONNECTION, LOCATION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
-use tidegate_core::{Failure, Refusal};
+use tidegate_core::{ConnectFailure, Failure, Refusal};
 use tungstenite::handshake::client::generate_key;
 use tungstenite::handshake::derive_accept_key;
 
@@ -58,7 +58,9 @@ where
     let (answer, rest) = match (written, final_answer(&mut stream).await) {
         (Err(error), Err(NoAnswer::Head(_))) => return Err(of_io(&error)),
         (Ok(()), Err(NoAnswer::Head(error))) => return Err(of_head(&error)),
-        (_, Err(NoAnswer::Invalid(detail))) => return Err(Failure::Upgrade { detail }),
+        (_, Err(NoAnswer::Invalid(detail))) => {
+            return Err(Failure::Connect(ConnectFailure::Upgrade { detail }));
+        }
         (_, Ok(answer)) => answer,
     };
     let stream = Prefixed::new(rest, stream);
@@ -81,22 +83,22 @@ pub(crate) fn refused(answer: &Answer, body: &str, secrets: &Secrets) -> Failure
     let refusal = Refusal::default()
         .with_reason(&secrets.hidden_in(&answer.reason))
         .with_body(&secrets.hidden_in(body));
-    Failure::Rejected {
+    Failure::Connect(ConnectFailure::Rejected {
         status: answer.status,
         retry_after: retry_after(&answer.headers, SystemTime::now()),
         refusal: Box::new(refusal),
-    }
+    })
 }
 
 /// Why there was no answer to the upgrade.
 pub(crate) fn of_head(error: &HeadError) -> Failure {
     match error {
         HeadError::NotHttp | HeadError::Tls | HeadError::TooLong(_) => {
-            Failure::Upgrade { detail: error.to_string() }
+            Failure::Connect(ConnectFailure::Upgrade { detail: error.to_string() })
         }
         HeadError::Ended => {
             let detail = "the server closed the connection before it answered the upgrade".to_owned();
-            Failure::Io { detail }
+            Failure::io(detail)
         }
         HeadError::Io(error) => of_io(error),
     }
@@ -108,7 +110,7 @@ fn of_io(error: &io::Error) -> Failure {
         return of_head(&HeadError::Ended);
     }
     // With TLS 1.3 a server refuses the client's certificate only after the client's side of TLS is done.
-    tls::failure::in_io(error).unwrap_or_else(|| Failure::Io { detail: error.to_string() })
+    tls::failure::in_io(error).unwrap_or_else(|| Failure::io(error.to_string()))
 }
 
 /// Why there is no final answer.
@@ -215,7 +217,7 @@ fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
 }
 
 fn invalid(detail: &str) -> Failure {
-    Failure::Upgrade { detail: detail.to_owned() }
+    Failure::Connect(ConnectFailure::Upgrade { detail: detail.to_owned() })
 }
 
 #[cfg(test)]

@@ -9,7 +9,9 @@ use futures_sink::Sink;
 use futures_util::io::Cursor;
 use http::header::HOST;
 use http::{HeaderValue, Response};
-use tidegate_core::{CloseFrame, Failure, Frame, FrameHandler, TlsProblem};
+use tidegate_core::{
+    CloseFrame, ConnectFailure, ConnectionFailure, Failure, Frame, FrameHandler, TlsProblem,
+};
 use tungstenite::client::IntoClientRequest;
 use tungstenite::error::{ProtocolError, UrlError};
 use tungstenite::handshake::client::Request;
@@ -41,8 +43,8 @@ impl<R: Runtime, H: FrameHandler> FeedBuilder<R, H> {
     ///
     /// # Errors
     /// Errors of `connect` and of the WebSocket become the [`Failure`]s of any feed. [`Error::Io`] from `connect` is
-    /// [`Failure::Connect`], which is retried by default. Its text is shown, so keep secrets out of it. [`Error::Http`] is
-    /// [`Failure::Rejected`], without the reason phrase.
+    /// [`ConnectFailure::Custom`], which is retried by default. Its text is shown, so keep secrets out of it. [`Error::Http`] is
+    /// [`ConnectFailure::Rejected`], without the reason phrase.
     ///
     /// # Versions
     /// tungstenite 0.30 is part of the public API with this feature, re-exported as
@@ -106,17 +108,25 @@ async fn not_connected(error: Error, secrets: &Secrets) -> Failure {
         Error::Http(answer) => rejected(*answer, secrets).await,
         Error::Io(error) => failure::of_application(&error),
         // It quotes the URL.
-        Error::Url(UrlError::UnableToConnect(_)) => {
-            Failure::Connect { detail: "no address of the URL's host can be reached".to_owned() }
+        Error::Url(UrlError::UnableToConnect(_)) => Failure::Connect(ConnectFailure::Custom {
+            detail: "no address of the URL's host can be reached".to_owned(),
+        }),
+        Error::Url(error) => Failure::Connect(ConnectFailure::Request { detail: error.to_string() }),
+        Error::HttpFormat(_) => {
+            Failure::Connect(ConnectFailure::Request { detail: "it is not valid HTTP".to_owned() })
         }
-        Error::Url(error) => Failure::Request { detail: error.to_string() },
-        Error::HttpFormat(_) => Failure::Request { detail: "it is not valid HTTP".to_owned() },
         Error::Protocol(ProtocolError::HandshakeIncomplete) => of_head(&HeadError::Ended),
-        Error::Protocol(error) => Failure::Upgrade { detail: error.to_string() },
-        Error::Capacity(error) => Failure::Upgrade { detail: error.to_string() },
-        Error::Utf8(_) => Failure::Upgrade { detail: "a header in it is not ASCII".to_owned() },
-        Error::AttackAttempt => Failure::Upgrade { detail: "its head does not end".to_owned() },
-        Error::Tls(error) => Failure::Tls { problem: TlsProblem::Other, detail: error.to_string() },
+        Error::Protocol(error) => Failure::Connect(ConnectFailure::Upgrade { detail: error.to_string() }),
+        Error::Capacity(error) => Failure::Connect(ConnectFailure::Upgrade { detail: error.to_string() }),
+        Error::Utf8(_) => {
+            Failure::Connect(ConnectFailure::Upgrade { detail: "a header in it is not ASCII".to_owned() })
+        }
+        Error::AttackAttempt => {
+            Failure::Connect(ConnectFailure::Upgrade { detail: "its head does not end".to_owned() })
+        }
+        Error::Tls(error) => {
+            Failure::Connect(ConnectFailure::Tls { problem: TlsProblem::Other, detail: error.to_string() })
+        }
         error @ (Error::ConnectionClosed | Error::AlreadyClosed | Error::WriteBufferFull(_)) => {
             failure::of_connection(error)
         }
@@ -188,7 +198,7 @@ impl<S: Stream<Item = Result<Message, Error>> + Unpin> Stream for TungsteniteTra
                 Some(Ok(Message::Frame(_))) => continue,
                 Some(Err(error)) if self.peer == Peer::Open => {
                     let failure = failure::of_connection(error);
-                    if let Failure::Protocol { .. } = failure {
+                    if let Failure::Connection(ConnectionFailure::Protocol { .. }) = failure {
                         self.peer = Peer::Broken;
                     }
                     Some(Err(failure))

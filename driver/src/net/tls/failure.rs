@@ -11,7 +11,7 @@ use futures_io::AsyncRead;
 use futures_rustls::rustls::{AlertDescription, Error, InvalidMessage, PeerIncompatible};
 use futures_util::AsyncReadExt;
 use tidegate_core::escape::Escaped;
-use tidegate_core::{Failure, TlsProblem};
+use tidegate_core::{ConnectFailure, Failure, TlsProblem};
 
 use super::options::TlsError;
 
@@ -105,7 +105,7 @@ fn failure((problem, sentence): Explained) -> Failure {
         Some(help) => format!("{sentence}; {help}"),
         None => sentence.into_owned(),
     };
-    Failure::Tls { problem, detail }
+    Failure::Connect(ConnectFailure::Tls { problem, detail })
 }
 
 const fn explained(problem: TlsProblem, sentence: &'static str) -> Explained {
@@ -146,9 +146,8 @@ const fn help(problem: TlsProblem) -> Option<&'static str> {
         TlsProblem::Misconfigured
         | TlsProblem::NoCommonProtocol
         | TlsProblem::Protocol
-        | TlsProblem::Other => {
-            return None;
-        }
+        | TlsProblem::Other
+        | _ => return None,
     })
 }
 

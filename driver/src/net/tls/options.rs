@@ -111,6 +111,7 @@ impl fmt::Display for Pem {
 
 /// Why TLS options cannot be used. `from` names the file, or the option if the text was given in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TlsError {
     /// The file cannot be read.
     Unreadable {

@@ -138,7 +138,10 @@ async fn a_pong_that_cannot_be_written_is_a_failure_of_the_sink_alone() {
 async fn after_a_violation_a_close_goes_out_and_the_rest_is_read_to_its_end() {
     let (mut transport, mut to_client, mut from_client) = pair(64).await;
     to_client.write_all(b"\x83\x00 not read as frames \x81\x01a").await.unwrap();
-    assert!(matches!(transport.next().await, Some(Err(Failure::Protocol { code: 1002, .. }))));
+    assert!(matches!(
+        transport.next().await,
+        Some(Err(Failure::Connection(ConnectionFailure::Protocol { code: 1002, .. })))
+    ));
     transport.send(Frame::Close(Some(CloseFrame::new(1002)))).await.unwrap();
     let mut close = [0; 8];
     from_client.read_exact(&mut close).await.unwrap();

@@ -3,7 +3,7 @@
 use std::task::{Context, Poll, ready};
 
 use futures_io::{AsyncRead, AsyncWrite};
-use tidegate_core::{Failure, Frame};
+use tidegate_core::{ConnectionFailure, Failure, Frame};
 use tungstenite::Error;
 
 use super::Frames;
@@ -51,7 +51,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
             Close::Sent if is_close => return Ok(()),
             Close::Sent => {
                 let detail = "a frame was sent after Close".to_owned();
-                return Err(Failure::Io { detail });
+                return Err(Failure::Connection(ConnectionFailure::Io { detail }));
             }
         }
         self.buffer_frame(frame)

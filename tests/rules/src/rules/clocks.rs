@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use tidegate_core::{BootstrapFailure, Deadline, Failure, Phase};
+use tidegate_core::{
+    BootstrapFailure, ConnectFailure, ConnectionFailure, Deadline, Failure, LocalFailure, Phase,
+};
 
 use super::{Rules, Step};
 use crate::call::View;
@@ -111,15 +113,19 @@ impl Rules {
         let (ages, clocks) = (self.ages, setup.clocks);
         let unanswered = self.outgoing.ping.map(|_| clocks.pong());
         let (span, age, rule) = match failure {
-            Failure::IdleTimeout => (clocks.idle_timeout, ages.heard, Rule::L2),
-            Failure::PongTimeout => (unanswered, ages.answer, Rule::L3),
-            Failure::Stale => (clocks.stale_after, ages.emitted, Rule::L4),
+            Failure::Connection(ConnectionFailure::IdleTimeout) => {
+                (clocks.idle_timeout, ages.heard, Rule::L2)
+            }
+            Failure::Connection(ConnectionFailure::PongTimeout) => (unanswered, ages.answer, Rule::L3),
+            Failure::Connection(ConnectionFailure::Stale) => (clocks.stale_after, ages.emitted, Rule::L4),
             Failure::Bootstrap(BootstrapFailure::Timeout) => {
                 (Some(setup.bootstrap_timeout), ages.bootstrap, Rule::B3)
             }
             // Others may name these as well.
-            Failure::ConnectTimeout if call.is_tick() => (Some(setup.connect_timeout), ages.phase, Rule::C3),
-            Failure::Overflow if call.is_tick() && before.is_held_back() => {
+            Failure::Connect(ConnectFailure::Timeout) if call.is_tick() => {
+                (Some(setup.connect_timeout), ages.phase, Rule::C3)
+            }
+            Failure::Local(LocalFailure::Overflow) if call.is_tick() && before.is_held_back() => {
                 (clocks.max_pause, ages.paused.unwrap_or_default(), Rule::L5)
             }
             _ => return Ok(()),

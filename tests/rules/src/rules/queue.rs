@@ -56,11 +56,10 @@ impl Rules {
         if after.stats.items > before.stats.items {
             // The policies that take a frame whole take it if there is room; the others see to each item.
             let heaviest = Item::SIZE as u64 + step.script().map_or(1, |script| script.weight.into());
-            let fits = match setup.overflow {
-                Overflow::Pause | Overflow::Disconnect => queued == was || was < items && was_bytes < bytes,
-                Overflow::DropOldest | Overflow::DropNewest => {
-                    queued <= items && (weight <= was_bytes || weight < bytes.saturating_add(heaviest))
-                }
+            let fits = if setup.overflow.drops() {
+                queued <= items && (weight <= was_bytes || weight < bytes.saturating_add(heaviest))
+            } else {
+                queued == was || was < items && was_bytes < bytes
             };
             hold!(fits, D3, "{queued} items of {weight} bytes queued, where there were {was} of {was_bytes}");
         }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use tidegate_core::{BootstrapFailure, Event, Failure, Notice, Phase, Severity, StopReason};
+use tidegate_core::{
+    BootstrapFailure, ConnectFailure, Event, Failure, LocalFailure, Notice, Phase, Severity, StopReason,
+};
 
 use super::{NEXT, Rules, Step};
 use crate::call::Call;
@@ -130,13 +132,14 @@ impl Rules {
                 let panicked = matches!(step.call, Call::Handle(Event::HandlerPanicked));
                 hold!(panicked, H5, "stopped, and nothing has panicked");
             }
+            _ => {}
         }
         Ok(())
     }
 
     fn cause(&mut self, failure: &Failure, step: &Step<'_>) -> Verdict {
         self.told.fatal = is_fatal(failure, step.setup);
-        if let Failure::Rejected { status: 429 | 503, retry_after, .. } = failure {
+        if let Failure::Connect(ConnectFailure::Rejected { status: 429 | 503, retry_after, .. }) = failure {
             self.told.retry_after = *retry_after;
         }
         self.check_cause(failure, step)
@@ -171,11 +174,11 @@ impl Rules {
 /// R6, for the failures that handlers and transports of these packages know.
 fn is_fatal(failure: &Failure, setup: &Setup) -> bool {
     match failure {
-        Failure::Rejected { status, .. } if setup.any_http_error => *status >= 400,
-        Failure::Rejected { status, .. } => {
+        Failure::Connect(ConnectFailure::Rejected { status, .. }) if setup.any_http_error => *status >= 400,
+        Failure::Connect(ConnectFailure::Rejected { status, .. }) => {
             matches!(status, 400..=407 | 409..=424 | 426..=428 | 430..=499 | 501)
         }
-        Failure::Fault(fault) | Failure::Bootstrap(BootstrapFailure::Fault(fault)) => {
+        Failure::Local(LocalFailure::Fault(fault)) | Failure::Bootstrap(BootstrapFailure::Fault(fault)) => {
             fault.severity() == Severity::Fatal
         }
         _ => false,

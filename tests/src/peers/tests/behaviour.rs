@@ -4,7 +4,7 @@ use std::net::TcpStream;
 
 use futures_util::{SinkExt, StreamExt};
 use http::{HeaderName, HeaderValue};
-use tidegate::tokio::core::{Failure, Frame, Message};
+use tidegate::tokio::core::{ConnectFailure, ConnectionFailure, Failure, Frame, Message};
 use tidegate::tokio::{ConnectRequest, Connector, TlsOptions, WebSocket, connect_once};
 
 use super::{
@@ -101,7 +101,9 @@ async fn close_and_drop() {
         }
         let mut client = connect(&peer, "/drop").await;
         assert_eq!(text(&mut client).await, r#"{"n":0}"#);
-        let Some(Err(Failure::Io { detail })) = next(&mut client).await else { panic!("{peer:?}: no error") };
+        let Some(Err(Failure::Connection(ConnectionFailure::Io { detail }))) = next(&mut client).await else {
+            panic!("{peer:?}: no error")
+        };
         assert!(detail.contains("reset"), "{peer:?}: {detail}");
     }
 }
@@ -141,7 +143,9 @@ async fn refusals() {
     for peer in servers() {
         let plain = Connector::default();
         let refused = open(&peer.url("/refuse?status=429&retry_after=7"), &[], &plain).await.unwrap_err();
-        let Failure::Rejected { status, retry_after, .. } = refused else { panic!("{refused}") };
+        let Failure::Connect(ConnectFailure::Rejected { status, retry_after, .. }) = refused else {
+            panic!("{refused}")
+        };
         assert_eq!((status, retry_after.map(|after| after.as_secs())), (429, Some(7)), "{peer:?}");
 
         let mut stream = TcpStream::connect(peer.address()).unwrap();
@@ -207,7 +211,10 @@ async fn tls() {
 
         let mut client = open(&peer.url("/drop"), &[], &trusting).await.unwrap();
         assert_eq!(text(&mut client).await, r#"{"n":0}"#);
-        assert!(matches!(next(&mut client).await, Some(Err(Failure::Io { .. }))), "{peer:?}");
+        assert!(
+            matches!(next(&mut client).await, Some(Err(Failure::Connection(ConnectionFailure::Io { .. })))),
+            "{peer:?}"
+        );
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 /// Why a proxy cannot be used. It never repeats the URL, which may hold a password.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ProxyError {
     /// The scheme is none of `http`, `socks5` and `socks5h`.
     Scheme,

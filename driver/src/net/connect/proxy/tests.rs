@@ -7,7 +7,7 @@ mod socks;
 
 use futures_executor::block_on;
 use futures_util::{AsyncReadExt, AsyncWriteExt};
-use tidegate_core::{Failure, ProxyProblem};
+use tidegate_core::{ConnectFailure, Failure, ProxyProblem};
 
 use super::script::{PeerStep, ScriptedPeer, hears, says};
 use super::{Destination, Proxy};
@@ -56,7 +56,7 @@ fn refused(proxy: &Proxy, destination: &Destination, steps: &[PeerStep]) -> (Pro
     let [whole, rest @ ..] =
         CHUNKS.map(|chunk| match block_on(proxy.tunnel(ScriptedPeer::new(steps, chunk), destination)) {
             Ok(_) => panic!("a way through"),
-            Err(Failure::Proxy { problem, detail }) => (problem, detail),
+            Err(Failure::Connect(ConnectFailure::Proxy { problem, detail })) => (problem, detail),
             Err(other) => panic!("{other:?}"),
         });
     for failure in rest {

@@ -14,7 +14,9 @@ use webpki::Error as WebpkiError;
 use super::*;
 
 fn text(error: &Error) -> String {
-    let Failure::Tls { detail, .. } = failure(explain(error)) else { panic!("{error:?}") };
+    let Failure::Connect(ConnectFailure::Tls { detail, .. }) = failure(explain(error)) else {
+        panic!("{error:?}")
+    };
     detail
 }
 

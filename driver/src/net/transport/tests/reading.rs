@@ -231,7 +231,7 @@ proptest! {
     ) {
         let (ours, theirs) = (with_transport(&bytes, prefix, pieces), with_tungstenite(&bytes));
         match &ours.1 {
-            Some(Failure::Protocol { detail, .. }) if detail.contains("Close frame") || detail.contains("control frame") => {
+            Some(Failure::Connection(ConnectionFailure::Protocol { detail, .. })) if detail.contains("Close frame") || detail.contains("control frame") => {
                 prop_assert!(theirs.0.starts_with(&ours.0), "{:?} {:?}", ours, theirs);
             }
             Some(_) | None => prop_assert_eq!(ours, theirs),

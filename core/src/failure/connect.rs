@@ -1,0 +1,171 @@
+//! Why an attempt ended before the upgrade was complete.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use core::fmt;
+use core::time::Duration;
+
+use super::{ProxyProblem, Refusal, SHOWN, TlsProblem, separated, shown};
+
+/// Why no connection was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConnectFailure {
+    /// The application's resolver of URL and headers failed (C4).
+    Resolve {
+        /// What the resolver said.
+        detail: String,
+    },
+    /// The request cannot be sent as the resolver made it (C4): one of its headers is wrong. Fatal by default.
+    Request {
+        /// Which header, and what to do.
+        detail: String,
+    },
+    /// The application's own function that connects failed.
+    Custom {
+        /// What the application said.
+        detail: String,
+    },
+    /// The host's name could not be looked up.
+    Lookup {
+        /// What the operating system said.
+        detail: String,
+    },
+    /// No TCP connection came about.
+    Tcp {
+        /// What the operating system said.
+        detail: String,
+    },
+    /// There was no way through the proxy. Fatal by default if [`ProxyProblem`] says so.
+    Proxy {
+        /// What kept it from working.
+        problem: ProxyProblem,
+        /// What the proxy, the operating system or a library said.
+        detail: String,
+    },
+    /// TLS failed. Fatal by default if [`TlsProblem`] says so.
+    Tls {
+        /// Which check failed.
+        problem: TlsProblem,
+        /// What happened, and what may help.
+        detail: String,
+    },
+    /// The server answered the upgrade with another status than 101. 501 and 4xx other than 408, 425 and 429 are fatal by
+    /// default.
+    Rejected {
+        /// HTTP status code.
+        status: u16,
+        /// `Retry-After`, already turned into a span from now (RFC 9110 §10.2.3).
+        retry_after: Option<Duration>,
+        /// Reason, body and redirect of the answer.
+        refusal: Box<Refusal>,
+    },
+    /// The server redirected to another origin, which the connector does not allow. Fatal by default.
+    Redirected {
+        /// Scheme, host, port and path of the new URL.
+        to: String,
+    },
+    /// What came back was not a valid answer to the upgrade (RFC 6455 §4.1).
+    Upgrade {
+        /// What was wrong with it.
+        detail: String,
+    },
+    /// No connection within `connect_timeout` (C3).
+    Timeout,
+}
+
+impl ConnectFailure {
+    pub(super) const fn is_fatal(&self) -> bool {
+        match self {
+            // 408 Request Timeout, 425 Too Early and 429 Too Many Requests ask for another try. 501 Not Implemented is about
+            // what the server is, not about how it is.
+            Self::Rejected { status, .. } => {
+                matches!(status, 400..=499 | 501) && !matches!(status, 408 | 425 | 429)
+            }
+            Self::Tls { problem, .. } => problem.is_fatal(),
+            Self::Proxy { problem, .. } => problem.is_fatal(),
+            // Settled on this side: the next attempt would send, or be led to, the same.
+            Self::Request { .. } | Self::Redirected { .. } => true,
+            Self::Resolve { .. }
+            | Self::Custom { .. }
+            | Self::Lookup { .. }
+            | Self::Tcp { .. }
+            | Self::Upgrade { .. }
+            | Self::Timeout => false,
+        }
+    }
+
+    pub(super) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Resolve { .. } => "resolve",
+            Self::Request { .. } => "request",
+            Self::Custom { .. } => "connect",
+            Self::Lookup { .. } => "lookup",
+            Self::Tcp { .. } => "tcp",
+            Self::Proxy { problem, .. } => problem.kind(),
+            Self::Tls { problem, .. } => problem.kind(),
+            Self::Rejected { .. } => "rejected",
+            Self::Redirected { .. } => "redirected",
+            Self::Upgrade { .. } => "upgrade",
+            Self::Timeout => "connect_timeout",
+        }
+    }
+
+    pub(super) const fn retry_after(&self) -> Option<Duration> {
+        if let Self::Rejected { status: 429 | 503, retry_after, .. } = self { *retry_after } else { None }
+    }
+
+    pub(super) const fn detail_mut(&mut self) -> Option<&mut String> {
+        match self {
+            Self::Resolve { detail }
+            | Self::Request { detail }
+            | Self::Custom { detail }
+            | Self::Lookup { detail }
+            | Self::Tcp { detail }
+            | Self::Proxy { detail, .. }
+            | Self::Tls { detail, .. }
+            | Self::Upgrade { detail } => Some(detail),
+            Self::Rejected { .. } | Self::Redirected { .. } | Self::Timeout => None,
+        }
+    }
+}
+
+impl fmt::Display for ConnectFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Resolve { detail } => write!(f, "the resolver of URL and headers failed: {detail}"),
+            Self::Request { detail } => write!(f, "the request cannot be sent: {detail}"),
+            Self::Custom { detail } => write!(f, "the application could not connect: {detail}"),
+            Self::Lookup { detail } => write!(f, "the host's name could not be looked up: {detail}"),
+            Self::Tcp { detail } => write!(f, "no TCP connection: {detail}"),
+            Self::Proxy { detail, .. } => write!(f, "no way through the proxy: {detail}"),
+            Self::Tls { detail, .. } => write!(f, "TLS failed: {detail}"),
+            Self::Rejected { status, refusal, .. } => fmt_rejected(*status, self.retry_after(), refusal, f),
+            Self::Redirected { to } => write!(
+                f,
+                "the server redirected to {}, which is another origin: connect to that URL, or allow redirects to other \
+                 origins if it may see what the feed sends",
+                shown(to)
+            ),
+            Self::Upgrade { detail } => write!(f, "the answer to the upgrade is not valid: {detail}"),
+            Self::Timeout => f.write_str("no connection within connect_timeout"),
+        }
+    }
+}
+
+fn fmt_rejected(
+    status: u16,
+    retry_after: Option<Duration>,
+    refusal: &Refusal,
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    write!(f, "the server refused the upgrade with HTTP {status}")?;
+    separated(" ", refusal.reason().as_raw(), f)?;
+    if let Some(after) = retry_after {
+        write!(f, ", retry after {} s", after.as_secs())?;
+    }
+    if let Some(url) = refusal.redirected_to() {
+        write!(f, " (redirected to {})", url.at_most(SHOWN))?;
+    }
+    separated(": ", refusal.body().as_raw(), f)
+}

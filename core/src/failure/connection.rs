@@ -1,0 +1,82 @@
+//! Why a connection ended that the peer or the network ended.
+
+use alloc::string::String;
+use core::fmt;
+
+use super::separated;
+use crate::frame::CloseFrame;
+
+/// Why a connection ended: the peer, or the network. None is fatal by default.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConnectionFailure {
+    /// The peer sent a Close frame.
+    Closed(Option<CloseFrame>),
+    /// The connection broke without a closing handshake: reset, or end of stream. During the upgrade too.
+    Io {
+        /// What the operating system said.
+        detail: String,
+    },
+    /// The peer broke the WebSocket protocol, or a limit on the size of frames or messages.
+    Protocol {
+        /// The code that the peer is closed with (RFC 6455 §7.4.1): 1002 for the protocol, 1007 for text that is not
+        /// UTF-8, 1009 for a size over the limit.
+        code: u16,
+        /// Which rule it broke.
+        detail: String,
+    },
+    /// Nothing was heard for `idle_timeout` (L1, L2).
+    IdleTimeout,
+    /// A ping was not answered within `pong_timeout` (L3).
+    PongTimeout,
+    /// No item came out for `stale_after` (L4).
+    Stale,
+}
+
+impl ConnectionFailure {
+    pub(super) const fn is_timeout(&self) -> bool {
+        match self {
+            Self::IdleTimeout | Self::PongTimeout | Self::Stale => true,
+            Self::Closed(_) | Self::Io { .. } | Self::Protocol { .. } => false,
+        }
+    }
+
+    pub(super) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Closed(_) => "closed",
+            Self::Io { .. } => "io",
+            Self::Protocol { code: CloseFrame::TOO_BIG, .. } => "too_long",
+            Self::Protocol { .. } => "protocol",
+            Self::IdleTimeout => "idle_timeout",
+            Self::PongTimeout => "pong_timeout",
+            Self::Stale => "stale",
+        }
+    }
+
+    pub(super) const fn detail_mut(&mut self) -> Option<&mut String> {
+        match self {
+            Self::Io { detail } | Self::Protocol { detail, .. } => Some(detail),
+            Self::Closed(_) | Self::IdleTimeout | Self::PongTimeout | Self::Stale => None,
+        }
+    }
+}
+
+impl fmt::Display for ConnectionFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed(None) => f.write_str("the server closed the connection"),
+            Self::Closed(Some(frame)) => {
+                write!(f, "the server closed the connection with code {}", frame.code)?;
+                separated(": ", &frame.reason, f)
+            }
+            Self::Io { detail } => write!(f, "the connection broke: {detail}"),
+            Self::Protocol { code: CloseFrame::TOO_BIG, detail } => {
+                write!(f, "the server sent a frame or message that is too long: {detail}")
+            }
+            Self::Protocol { detail, .. } => write!(f, "the server broke the protocol: {detail}"),
+            Self::IdleTimeout => f.write_str("nothing arrived within idle_timeout"),
+            Self::PongTimeout => f.write_str("a ping was not answered within pong_timeout"),
+            Self::Stale => f.write_str("no item arrived within stale_after"),
+        }
+    }
+}
