@@ -34,7 +34,10 @@
 //! - `tokio` (default), `smol`: the adapters.
 //! - `async-std`: the adapter for async-std, which is discontinued upstream: for applications that still are on it.
 //! - `ring` (default), `aws-lc-rs`: which cryptography TLS uses; with both, `ring`.
-//! - `metrics`: counters, gauges and histograms through the `metrics` facade.
+//! - `metrics`: counters, gauges and histograms through the `metrics` facade: `<telemetry_id>.connection.<name>` for each
+//!   [`Notice`], and `<telemetry_id>.feed.<name>` for figures of [`Stats`]: the counters `messages`, `items`, `delivered` and
+//!   `stale_events`, and the gauges `queued`, `queued_bytes`, `demand`, `sending` and `retries`. Install the recorder before a
+//!   feed is first polled.
 //! - `tungstenite`: feeds over WebSockets that the application opens with tungstenite; see `FeedBuilder::over_tungstenite`.
 //!   tungstenite 0.30 is then part of the public API, as `driver::net::tungstenite`.
 #![forbid(unsafe_code)]

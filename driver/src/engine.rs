@@ -141,7 +141,10 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
 
     fn publish(&mut self) {
         self.published = self.feed.phase();
-        self.control.publish(self.published, self.feed.stats());
+        let stats = self.feed.stats();
+        self.control.publish(self.published, stats);
+        #[cfg(feature = "metrics")]
+        self.observer.figures(stats);
     }
 
     fn orders(&mut self, now: Timestamp) {

@@ -1,5 +1,8 @@
-//! Notices for people and machines: `tracing` events, `metrics` if wanted, and the application's own observer (T3).
+//! Notices for people and machines: `tracing` events, `metrics` if wanted, and the application's own observer (T3). Figures
+//! of [`Stats`](tidegate_core::Stats) go to `metrics` as well.
 
+#[cfg(feature = "metrics")]
+use tidegate_core::Stats;
 use tidegate_core::{ConnectionId, Notice, Timestamp};
 
 pub(crate) type NoticeFn = Box<dyn FnMut(&Notice, Timestamp) + Send>;
@@ -7,11 +10,19 @@ pub(crate) type NoticeFn = Box<dyn FnMut(&Notice, Timestamp) + Send>;
 pub(crate) struct Observer {
     telemetry_id: String,
     watch: Option<NoticeFn>,
+    /// Registered with the first figures, since the application's recorder may be set up after the feed is built.
+    #[cfg(feature = "metrics")]
+    figures: Option<Figures>,
 }
 
 impl Observer {
     pub(crate) const fn new(telemetry_id: String, watch: Option<NoticeFn>) -> Self {
-        Self { telemetry_id, watch }
+        Self {
+            telemetry_id,
+            watch,
+            #[cfg(feature = "metrics")]
+            figures: None,
+        }
     }
 
     pub(crate) fn notice(&mut self, notice: &Notice, now: Timestamp) {
@@ -21,6 +32,12 @@ impl Observer {
         if let Some(watch) = &mut self.watch {
             watch(notice, now);
         }
+    }
+
+    /// What handles are told of the feed.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn figures(&mut self, stats: Stats) {
+        self.figures.get_or_insert_with(|| Figures::new(&self.telemetry_id)).publish(stats);
     }
 
     /// The application's observer is not called again.
@@ -79,5 +96,65 @@ fn measure(feed: &str, notice: &Notice) {
         metrics::counter!(name, "reason" => reason).increment(1);
     } else {
         metrics::counter!(name).increment(1);
+    }
+}
+
+/// Figures of a feed as metrics, `<telemetry_id>.feed.<name>`: those that notices do not give.
+#[cfg(feature = "metrics")]
+struct Figures {
+    counters: [(metrics::Counter, Figure); 4],
+    gauges: [(metrics::Gauge, Figure); 5],
+    published: Stats,
+}
+
+#[cfg(feature = "metrics")]
+type Figure = fn(&Stats) -> u64;
+
+#[cfg(feature = "metrics")]
+impl Figures {
+    const COUNTERS: [(&str, Figure); 4] = [
+        ("messages", |stats| stats.messages),
+        ("items", |stats| stats.items),
+        ("delivered", |stats| stats.delivered),
+        ("stale_events", |stats| stats.stale_events),
+    ];
+    const GAUGES: [(&str, Figure); 5] = [
+        ("queued", |stats| stats.queued),
+        ("queued_bytes", |stats| stats.queued_bytes),
+        ("demand", |stats| stats.demand),
+        ("sending", |stats| stats.sending),
+        ("retries", |stats| stats.retries.into()),
+    ];
+
+    fn new(feed: &str) -> Self {
+        let name = |figure: &str| format!("{feed}.feed.{figure}");
+        Self {
+            counters: Self::COUNTERS.map(|(figure, of)| (metrics::counter!(name(figure)), of)),
+            gauges: Self::GAUGES.map(|(figure, of)| (metrics::gauge!(name(figure)), of)),
+            published: Stats::default(),
+        }
+    }
+
+    fn publish(&mut self, stats: Stats) {
+        for (counter, of) in &self.counters {
+            let more = of(&stats) - of(&self.published);
+            if more > 0 {
+                counter.increment(more);
+            }
+        }
+        for (gauge, of) in &self.gauges {
+            if of(&stats) != of(&self.published) {
+                gauge.set(of(&stats) as f64);
+            }
+        }
+        self.published = stats;
+    }
+}
+
+/// A gauge must not keep what a feed that is gone had (T2).
+#[cfg(feature = "metrics")]
+impl Drop for Figures {
+    fn drop(&mut self) {
+        self.gauges.iter().for_each(|(gauge, _)| gauge.set(0.0));
     }
 }

@@ -78,9 +78,9 @@ mod metrics_feature {
     use tidegate_driver::core::Frame;
 
     use super::*;
-    use crate::common::config;
+    use crate::common::{config, text};
 
-    super::in_both_modes!(notices_are_measured);
+    super::in_both_modes!(notices_are_measured, figures_are_measured);
 
     type Values = Arc<Mutex<BTreeMap<String, f64>>>;
 
@@ -185,6 +185,33 @@ mod metrics_feature {
         assert_eq!(names.map(value), [2.0, 1.0, 1.0, 1.0, 1.0, 2.0], "{sums:?}");
         assert!(value("status").abs() < f64::EPSILON, "{sums:?}");
         assert!((value("stopped shutdown") - 1.0).abs() < f64::EPSILON, "{sums:?}");
+    }
+
+    /// D1, D3: what is queued and asked for, and what has gone through; a gauge does not outlive its feed.
+    fn figures_are_measured<M: Mode>() {
+        let sums = Sums::default();
+        let world = World::default();
+        let read =
+            |name: &str| *sums.0.lock().unwrap().get(&format!("prices.feed.{name}")).unwrap_or(&f64::NAN);
+        metrics::with_local_recorder(&sums, || {
+            let config = config().telemetry_id("prices").min_demand(0).max_demand(1);
+            let mut rig = Rig::new::<M, _>(&world, builder(&world).config(config));
+            for number in 0..3 {
+                rig.peer(1).send(text(&format!("item {number}")));
+            }
+            rig.settle();
+            let stats = rig.handle.stats();
+            assert!(M::IN_STREAM || stats.queued > 0, "nobody takes more than one: {stats:?}");
+            let queued = [stats.queued, stats.queued_bytes].map(|figure| figure as f64);
+            assert_eq!(["queued", "queued_bytes"].map(read), queued);
+            let _ = rig.drain();
+            assert_eq!(["messages", "items", "delivered"].map(read), [3.0; 3]);
+            drop(rig.feed);
+            world.run();
+            world.advance(SECOND);
+            world.run();
+        });
+        assert_eq!(["queued", "queued_bytes", "demand", "sending", "retries"].map(read), [0.0; 5]);
     }
 
     trait IntoPong {
