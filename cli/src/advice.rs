@@ -224,28 +224,6 @@ mod tests {
     #[test]
     fn every_option_that_advice_names_exists() {
         let detail = String::new;
-        let tls = [
-            TlsProblem::UnknownIssuer,
-            TlsProblem::BadSignature,
-            TlsProblem::NoRoots,
-            TlsProblem::WrongHost,
-            TlsProblem::PlainServer,
-            TlsProblem::Misconfigured,
-            TlsProblem::BadCertificate,
-            TlsProblem::Revoked,
-            TlsProblem::Expired,
-            TlsProblem::ClientCertificate,
-            TlsProblem::NoCommonProtocol,
-            TlsProblem::Protocol,
-            TlsProblem::Other,
-        ];
-        let proxy = [
-            ProxyProblem::Misconfigured,
-            ProxyProblem::Unreachable,
-            ProxyProblem::Credentials,
-            ProxyProblem::Forbidden,
-            ProxyProblem::Failed,
-        ];
         let others = [
             Failure::Connect(ConnectFailure::Redirected { to: detail() }),
             Failure::Connect(ConnectFailure::Request { detail: detail() }),
@@ -273,10 +251,12 @@ mod tests {
         cli.build();
         let tail = cli.find_subcommand("tail").unwrap();
         let exists = |name: &str| tail.get_arguments().any(|option| option.get_long() == Some(name));
+        let tls = TlsProblem::ALL.iter().map(|&problem| ConnectFailure::Tls { problem, detail: detail() });
+        let proxy =
+            ProxyProblem::ALL.iter().map(|&problem| ConnectFailure::Proxy { problem, detail: detail() });
         let failures = tls
-            .map(|problem| Failure::Connect(ConnectFailure::Tls { problem, detail: detail() }))
-            .into_iter()
-            .chain(proxy.map(|problem| Failure::Connect(ConnectFailure::Proxy { problem, detail: detail() })))
+            .chain(proxy)
+            .map(Failure::Connect)
             .chain((200..600).map(rejected))
             .chain(closed)
             .chain(others);

@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Args, ColorChoice, Parser, Subcommand};
+use tidegate::Overflow;
 
 pub(crate) use secret::{HeaderArg, frame};
-pub(crate) use values::{ConnectTo, MaxRetries, OverflowArg, RetryArg};
+pub(crate) use values::{ConnectTo, MaxRetries, RetryArg};
 
 /// Follow a WebSocket feed across every drop, stall and refusal.
 #[derive(Debug, Parser)]
@@ -106,8 +107,8 @@ pub(crate) struct TailArgs {
     pub(crate) buffer: usize,
 
     /// What to do when the queue is full
-    #[arg(long, value_enum, default_value_t = OverflowArg::Pause)]
-    pub(crate) overflow: OverflowArg,
+    #[arg(long, value_parser = values::overflow(), default_value = "pause")]
+    pub(crate) overflow: Overflow,
 
     /// Stop after this many items
     #[arg(long, value_name = "N", value_parser = values::at_least(1_u64))]

@@ -147,7 +147,7 @@ fn config(args: &TailArgs) -> ConfigBuilder {
         .retry(args.retrying.retry.policy(args.retrying.max_retries))
         .classify(classification(&args.retrying))
         .buffer(args.buffer)
-        .overflow(args.overflow.into());
+        .overflow(args.overflow);
     let timing = &args.timing;
     let options: [(Option<Duration>, SetSpan); 7] = [
         (timing.connect_timeout, ConfigBuilder::connect_timeout),

@@ -63,7 +63,7 @@ pub enum Overflow {
 
 impl Overflow {
     /// All policies, the default first.
-    pub const ALL: [Self; 4] = [Self::Pause, Self::DropOldest, Self::DropNewest, Self::Disconnect];
+    pub const ALL: &'static [Self] = &[Self::Pause, Self::DropOldest, Self::DropNewest, Self::Disconnect];
 
     /// Returns whether items are dropped, each of which [`Delivery::Dropped`] announces.
     #[must_use]

@@ -140,9 +140,7 @@ pub enum Class {
 #[derive(Default)]
 #[non_exhaustive]
 pub enum Classification {
-    /// HTTP 501 and 4xx other than 408, 425 and 429; a redirect to another origin; a request with an invalid header; the TLS
-    /// and proxy problems that [`TlsProblem`](crate::TlsProblem) and [`ProxyProblem`](crate::ProxyProblem) call fatal; a
-    /// handler's fatal fault. The default.
+    /// What [`Failure::is_fatal`] says, as the variants' docs do. The default.
     #[default]
     Standard,
     /// Any HTTP status of 400 or above, as in the reference, and all else that is fatal by default.
@@ -266,7 +264,7 @@ impl RetryPolicy {
 
 impl Jitter {
     /// All kinds.
-    pub const ALL: [Self; 3] = [Self::None, Self::Full, Self::Equal];
+    pub const ALL: &'static [Self] = &[Self::None, Self::Full, Self::Equal];
 
     /// Returns the shortest wait that it makes of `delay`; the longest is `delay` itself.
     #[must_use]

@@ -243,7 +243,7 @@ fn d4_drop_newest_drops_at_the_end_and_says_where() {
 
 #[test]
 fn d4_what_a_policy_drops_it_says() {
-    for overflow in Overflow::ALL {
+    for &overflow in Overflow::ALL {
         let mut bench = bench(2, overflow);
         bench.text("item:a item:b item:c");
         assert_eq!(bench.feed.stats().dropped > 0, overflow.drops(), "{overflow:?}");

@@ -27,6 +27,7 @@ fn r6_each_problem_of_tls_has_a_name_and_is_fatal_or_not() {
         (TlsProblem::Protocol, "tls_protocol", RETRIED),
         (TlsProblem::Other, "tls", RETRIED),
     ];
+    assert_eq!(table.map(|(problem, ..)| problem), TlsProblem::ALL);
     for (problem, kind, fatal) in table {
         assert_eq!(problem.kind(), kind);
         says(ConnectFailure::Tls { problem, detail: "x".to_owned() }, kind, fatal, "TLS failed: x");
@@ -70,6 +71,7 @@ fn r6_failures_to_connect_say_what_happened() {
         (ProxyProblem::Forbidden, "proxy_forbidden", FATAL),
         (ProxyProblem::Failed, "proxy", RETRIED),
     ];
+    assert_eq!(proxies.map(|(problem, ..)| problem), ProxyProblem::ALL);
     for (problem, kind, fatal) in proxies {
         says(ConnectFailure::Proxy { problem, detail: x() }, kind, fatal, "no way through the proxy: x");
     }

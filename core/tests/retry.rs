@@ -196,7 +196,7 @@ fn r3_equal_jitter_keeps_half_of_the_delay_and_draws_the_rest() {
 #[test]
 fn r3_each_kind_of_jitter_draws_from_its_shortest_wait_to_the_delay() {
     let nanos = Duration::from_nanos;
-    for (kind, shortest) in Jitter::ALL.into_iter().zip([7, 0, 4]) {
+    for (kind, shortest) in Jitter::ALL.iter().copied().zip([7, 0, 4]) {
         assert_eq!(kind.shortest(nanos(7)), nanos(shortest), "{kind:?}");
         let policy = || RetryPolicy::exponential(nanos(7), nanos(7)).jitter(kind);
         let mut delays: Vec<_> = (0..200).flat_map(|seed| delays_of(policy(), seed, 1)).collect();

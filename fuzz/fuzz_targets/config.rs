@@ -128,7 +128,7 @@ fn setup(options: &Options) -> Setup {
         },
         buffer: size(options.buffer),
         buffer_bytes: size(options.buffer_bytes),
-        overflow: pick(&Overflow::ALL, options.overflow),
+        overflow: pick(Overflow::ALL, options.overflow),
         send_buffer: size(options.send_buffer),
         retry: retry(options.retry),
         any_http_error: options.any_http_error,
@@ -198,6 +198,6 @@ fn pick<T: Copy>(all: &[T], number: u8) -> T {
 }
 
 fn retry(given: Retries) -> Retry {
-    let exponential = given.cap.map(|cap| (span(cap), pick(&Jitter::ALL, given.jitter)));
+    let exponential = given.cap.map(|cap| (span(cap), pick(Jitter::ALL, given.jitter)));
     Retry { base: span(given.base), exponential, max: given.max }
 }

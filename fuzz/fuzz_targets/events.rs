@@ -80,7 +80,7 @@ fn setup(input: Input) -> Setup {
         },
         buffer: usize::from(input.buffer) + 1,
         buffer_bytes: usize::from(input.buffer_bytes) + 1,
-        overflow: pick(&Overflow::ALL, input.overflow),
+        overflow: pick(Overflow::ALL, input.overflow),
         send_buffer: usize::from(input.send_buffer) + 1,
         retry: retry(&input),
         any_http_error: false,
@@ -93,6 +93,6 @@ fn retry(input: &Input) -> Retry {
     let Some((base, more, spread)) = input.exponential else {
         return Retry::fixed(Duration::from_millis(20), max);
     };
-    let jitter = pick(&Jitter::ALL, spread);
+    let jitter = pick(Jitter::ALL, spread);
     Retry { base: millis(base), exponential: Some((millis(base) + millis(more), jitter)), max }
 }

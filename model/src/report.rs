@@ -26,7 +26,7 @@ pub fn check_all(extra: u8, name: &str) -> bool {
 
 /// How many states there are, and whether every property holds.
 fn check(world: World) -> (usize, bool) {
-    let (name, begun) = (world.name, Instant::now());
+    let (name, begun) = (world.name.clone(), Instant::now());
     let checker = world
         .checker()
         .threads(std::thread::available_parallelism().map_or(1, Into::into))

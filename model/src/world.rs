@@ -23,7 +23,7 @@ const fn ms(millis: u64) -> Duration {
 #[derive(Clone, Debug)]
 pub struct World {
     /// What it is called in reports.
-    pub name: &'static str,
+    pub name: String,
     /// The configuration, and what the handler is like.
     pub setup: Setup,
     /// Whether messages ask the handler to be woken.
@@ -97,7 +97,7 @@ fn handler(bootstrap: u8, declares: bool) -> Numbers {
 pub fn worlds(extra: u8) -> Vec<World> {
     let budget = Budget { attempts: 2 + extra, detours: 1 + extra, ..Budget::default() };
     let plain = World {
-        name: "connections",
+        name: "connections".to_owned(),
         setup: Setup { retry: retries(2), ..setup() },
         wakes: false,
         budget: Budget {
@@ -112,19 +112,19 @@ pub fn worlds(extra: u8) -> Vec<World> {
     };
     let mut worlds = vec![
         World {
-            name: "no retries",
+            name: "no retries".to_owned(),
             setup: Setup { retry: retries(0), ..setup() },
             budget: Budget { early: 1, ..plain.budget },
             ..plain.clone()
         },
         World {
-            name: "acknowledged bootstrap",
+            name: "acknowledged bootstrap".to_owned(),
             setup: Setup { handler: handler(2, true), ..setup() },
             budget: Budget { data: 2 + extra, control: 1, idle: 1, ..budget },
             ..plain.clone()
         },
         World {
-            name: "silence, pings and mute feeds",
+            name: "silence, pings and mute feeds".to_owned(),
             setup: Setup {
                 clocks: Clocks {
                     idle_timeout: Some(ms(6)),
@@ -140,7 +140,7 @@ pub fn worlds(extra: u8) -> Vec<World> {
             ..plain.clone()
         },
         World {
-            name: "sending",
+            name: "sending".to_owned(),
             setup: setup(),
             budget: Budget { sends: 2 + extra, control: 1, data: 1, idle: extra, ..budget },
             ..plain.clone()
@@ -155,14 +155,14 @@ fn with_slow_consumer(plain: &World, budget: Budget, extra: u8) -> Vec<World> {
     let clocks = Clocks { idle_timeout: Some(ms(4)), max_pause: Some(ms(6)), ..Clocks::default() };
     let watched = Setup { clocks, handler: handler(0, false), ..setup() };
     let queue = World {
-        name: "slow consumer, pause",
+        name: "slow consumer, pause".to_owned(),
         setup: watched.clone(),
         budget: Budget { data: 3, requests: 1 + extra, rude: 1, ..budget },
         ..plain.clone()
     };
     let one_connection = Budget { attempts: 1 + extra, ..queue.budget };
-    let unwatched = |name, overflow| World {
-        name,
+    let unwatched = |overflow| World {
+        name: format!("slow consumer, {overflow:?}"),
         setup: Setup { clocks: Clocks::default(), overflow, ..watched.clone() },
         ..queue.clone()
     };
@@ -172,28 +172,32 @@ fn with_slow_consumer(plain: &World, budget: Budget, extra: u8) -> Vec<World> {
         stale_after: Some(ms(6)),
         ..Clocks::default()
     };
-    vec![
+    let mut worlds: Vec<_> = Overflow::ALL
+        .iter()
+        .copied()
+        .filter(|overflow| *overflow != Overflow::Pause)
+        .map(unwatched)
+        .collect();
+    worlds.extend([
         World {
-            name: "slow consumer, acknowledged bootstrap",
+            name: "slow consumer, acknowledged bootstrap".to_owned(),
             setup: Setup { handler: handler(0, true), ..watched.clone() },
             budget: Budget { rude: 0, ..one_connection },
             ..queue.clone()
         },
         World {
-            name: "slow consumer, pings",
+            name: "slow consumer, pings".to_owned(),
             setup: Setup { clocks: pings, ..watched.clone() },
             budget: Budget { data: 2, control: 1 + extra, rude: 0, ..one_connection },
             ..queue.clone()
         },
         World {
-            name: "slow consumer, woken handler",
+            name: "slow consumer, woken handler".to_owned(),
             wakes: true,
             budget: Budget { early: 1, rude: 0, ..one_connection },
             ..queue.clone()
         },
-        unwatched("slow consumer, drop oldest", Overflow::DropOldest),
-        unwatched("slow consumer, drop newest", Overflow::DropNewest),
-        unwatched("slow consumer, disconnect", Overflow::Disconnect),
         queue,
-    ]
+    ]);
+    worlds
 }

@@ -28,7 +28,7 @@ fn fill(fixture: &mut Fixture, length: usize) {
 }
 
 /// One more item: it is the last that there is room for (`Pause`), or the first that there is none for.
-#[divan::bench(args = Overflow::ALL)]
+#[divan::bench(args = Overflow::ALL.to_vec())]
 fn at_the_bound(bencher: Bencher<'_, '_>, overflow: Overflow) {
     let length = if overflow == Overflow::Pause { BOUND - 1 } else { BOUND };
     bencher

@@ -6,8 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::ValueEnum;
-use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::builder::{OsStringValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
 use tidegate::{Overflow, RetryPolicy};
 
 /// A span such as `500ms`, `15s` or `2m`.
@@ -148,28 +147,25 @@ impl FromStr for MaxRetries {
     }
 }
 
-/// What to do when the queue is full.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum OverflowArg {
-    /// Stop reading until there is room: nothing is lost, the server has to wait
-    Pause,
-    /// Drop the oldest items
-    DropOldest,
-    /// Drop the newest items
-    DropNewest,
-    /// Reconnect
-    Disconnect,
+/// What to do when the queue is full, by name.
+pub(super) fn overflow() -> impl TypedValueParser<Value = Overflow> {
+    PossibleValuesParser::new(Overflow::ALL.iter().copied().filter_map(possible)).map(|name| {
+        let named = |overflow: &Overflow| possible(*overflow).is_some_and(|value| value.get_name() == name);
+        Overflow::ALL.iter().copied().find(named).expect("no other name is taken")
+    })
 }
 
-impl From<OverflowArg> for Overflow {
-    fn from(arg: OverflowArg) -> Self {
-        match arg {
-            OverflowArg::Pause => Self::Pause,
-            OverflowArg::DropOldest => Self::DropOldest,
-            OverflowArg::DropNewest => Self::DropNewest,
-            OverflowArg::Disconnect => Self::Disconnect,
+fn possible(overflow: Overflow) -> Option<PossibleValue> {
+    let (name, help) = match overflow {
+        Overflow::Pause => {
+            ("pause", "Stop reading until there is room: nothing is lost, the server has to wait")
         }
-    }
+        Overflow::DropOldest => ("drop-oldest", "Drop the oldest items"),
+        Overflow::DropNewest => ("drop-newest", "Drop the newest items"),
+        Overflow::Disconnect => ("disconnect", "Reconnect"),
+        _ => return None,
+    };
+    Some(PossibleValue::new(name).help(help))
 }
 
 #[cfg(test)]

@@ -35,6 +35,23 @@ pub enum TlsProblem {
 }
 
 impl TlsProblem {
+    /// All problems.
+    pub const ALL: &'static [Self] = &[
+        Self::UnknownIssuer,
+        Self::WrongHost,
+        Self::Expired,
+        Self::Revoked,
+        Self::BadSignature,
+        Self::BadCertificate,
+        Self::ClientCertificate,
+        Self::NoRoots,
+        Self::Misconfigured,
+        Self::PlainServer,
+        Self::NoCommonProtocol,
+        Self::Protocol,
+        Self::Other,
+    ];
+
     /// A short, stable name in `snake_case`.
     #[must_use]
     pub const fn kind(self) -> &'static str {
@@ -89,6 +106,10 @@ pub enum ProxyProblem {
 }
 
 impl ProxyProblem {
+    /// All problems.
+    pub const ALL: &'static [Self] =
+        &[Self::Misconfigured, Self::Unreachable, Self::Credentials, Self::Forbidden, Self::Failed];
+
     /// A short, stable name in `snake_case`.
     #[must_use]
     pub const fn kind(self) -> &'static str {

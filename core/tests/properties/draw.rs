@@ -16,7 +16,7 @@ fn spans(millis: Range<u64>) -> impl Strategy<Value = Duration> {
 pub(crate) fn setups() -> impl Strategy<Value = Setup> {
     let overflow = prop_oneof![
         1 => Just(Overflow::Pause),
-        2 => select(&Overflow::ALL),
+        2 => select(Overflow::ALL),
     ];
     let bounds = (1..=6_usize, 1..=160_usize, overflow, 1..=3_usize);
     let times = (spans(1..50), spans(1..50), spans(1..20), spans(0..50), spans(0..60));
@@ -55,7 +55,7 @@ fn clocks() -> impl Strategy<Value = Clocks> {
 
 fn retries() -> impl Strategy<Value = Retry> {
     let max = prop_oneof![2 => Just(None), 1 => (0..5_u32).prop_map(Some)];
-    (spans(1..20), option::of((spans(0..100), select(&Jitter::ALL))), max).prop_map(|(base, doubles, max)| {
+    (spans(1..20), option::of((spans(0..100), select(Jitter::ALL))), max).prop_map(|(base, doubles, max)| {
         Retry { base, exponential: doubles.map(|(more, jitter)| (base + more, jitter)), max }
     })
 }
