@@ -4,7 +4,7 @@
 use std::mem;
 use std::time::Duration;
 
-use tidegate_driver::core::{Class, Classification, Failure};
+use tidegate_driver::core::{Class, Classification, ConnectFailure, Failure};
 
 use super::{Case, Mode, Subscriber};
 use crate::report::Report;
