@@ -53,8 +53,8 @@ impl<S: Spawner> SpawnNet for AsyncIoNet<S> {
 /// Makes one connection, without recovery: when it ends, it has ended.
 ///
 /// # Errors
-/// Why there is no connection; [`Failure::Connect(ConnectFailure::Timeout)`] if it took longer than `timeout`, which bounds name lookup, TCP,
-/// proxy, TLS and the upgrade together (C3).
+/// Why there is no connection; [`ConnectFailure::Timeout`](tidegate_driver::core::ConnectFailure::Timeout) if it took longer
+/// than `timeout`, which bounds name lookup, TCP, proxy, TLS and the upgrade together (C3).
 pub async fn connect_once(
     request: ConnectRequest,
     connector: &Connector,

@@ -60,8 +60,8 @@ impl SpawnNet for TokioNet {
 /// Makes one connection, without recovery: when it ends, it has ended.
 ///
 /// # Errors
-/// Why there is no connection; [`Failure::Connect(ConnectFailure::Timeout)`] if it took longer than `timeout`, which bounds name lookup, TCP,
-/// proxy, TLS and the upgrade together (C3).
+/// Why there is no connection; [`ConnectFailure::Timeout`](tidegate_driver::core::ConnectFailure::Timeout) if it took longer
+/// than `timeout`, which bounds name lookup, TCP, proxy, TLS and the upgrade together (C3).
 ///
 /// # Panics
 /// Outside of a tokio runtime whose I/O and time are enabled.

@@ -25,7 +25,8 @@ pub struct Settings {
     pub backoff: Backoff,
     /// `None` retries for ever.
     pub max_retries: Option<u32>,
-    pub min_demand: u32,
+    /// `None` is half of `max_demand`.
+    pub min_demand: Option<u32>,
     pub max_demand: u32,
 }
 
@@ -86,7 +87,7 @@ impl Default for Settings {
             overflow: Overflow::Pause,
             backoff: Backoff::Fixed(RetryPolicy::DEFAULT_DELAY),
             max_retries: Some(RetryPolicy::DEFAULT_MAX_RETRIES),
-            min_demand: 1000,
+            min_demand: None,
             max_demand: 2000,
         }
     }
@@ -107,8 +108,10 @@ impl Settings {
             .send_buffer(self.send_buffer)
             .overflow(self.overflow)
             .retry(self.policy())
-            .min_demand(self.min_demand)
             .max_demand(self.max_demand);
+        if let Some(min) = self.min_demand {
+            config = config.min_demand(min);
+        }
         if let Some(idle) = self.idle_timeout {
             config = config.idle_timeout(idle);
         }

@@ -69,7 +69,7 @@ impl<'a> Draw<'a> {
             overflow,
             backoff: self.backoff(base),
             max_retries: if recovers || self.rng.bool() { None } else { Some(self.rng.u32(0..30)) },
-            min_demand: self.rng.u32(0..max_demand),
+            min_demand: Some(self.rng.u32(0..max_demand)),
             max_demand,
         }
     }

@@ -26,7 +26,7 @@ fn rules() -> Rules {
             buffer: 4,
             buffer_bytes: 100,
             max_demand: 2,
-            min_demand: 1,
+            min_demand: Some(1),
             ..Settings::default()
         },
         prompt: true,
