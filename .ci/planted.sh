@@ -43,7 +43,7 @@ planted() {
         case $code in 0 | 124) verdict=MISSED missed=1 ;; esac
         # The rule or the test, and why that failed.
         printf '%-28s %-5s %s %s\n' "$name" "$(sed -n '2s/.*: //p' "$bug")" "$verdict" \
-            "$(sed -n '/panicked at/{n;h};${g;p}' "$log" | cut -c 1-110)"
+            "$(sed -n '/panicked at/{n;/in a destructor/!h};${g;p}' "$log" | cut -c 1-110)"
         in_tree git apply -R <"$bug"
     done
     [ "$missed" -eq 0 ] || {

@@ -15,6 +15,7 @@
 //! | what a run consists of; its loop; its consumer | `simulation.rs`; `run.rs`; `consumer.rs` |
 //! | how a failure is made small | `shrink.rs` |
 //! | what the command draws from a seed | `campaign.rs`, `campaign/draw.rs` |
+//! | which bugs it must find | `campaign/bugs.rs` |
 #![forbid(unsafe_code)]
 
 pub mod campaign;

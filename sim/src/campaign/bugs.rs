@@ -26,7 +26,7 @@ use Given::{Classes, Handler, Options};
 
 /// Each with the rule that it breaks.
 const BUGS: [(&str, &str, Given); 20] = [
-    ("C3", "no deadline for the upgrade", Options(|it| it.connect_timeout = YEAR)),
+    ("C3", "an upgrade that is never answered is waited for", Options(|it| it.connect_timeout = YEAR)),
     (
         "C5",
         "a peer that answers Close and keeps TCP open is waited for",
