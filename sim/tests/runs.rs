@@ -114,7 +114,7 @@ fn socket_is_gone_within_the_close_timeout() {
 fn silence_is_found_to_the_nanosecond() {
     let settings = Settings { idle_timeout: Some(7 * SECOND), ..settings() };
     let report = once(|peer| peer.send("more")).settings(settings).run();
-    let idle = "12.001000000 notice Timeout { id: ConnectionId(1), failure: IdleTimeout }";
+    let idle = "12.001000000 notice Timeout { id: ConnectionId(1), failure: Connection(IdleTimeout) }";
     happened(&report, &["5.000000000 1 read Text(4 bytes)", idle, "12.301000000 2 connect"]);
 }
 
