@@ -41,7 +41,7 @@ const TUNGSTENITE: usize = 1024;
 /// Frames come out of the [`Stream`] and go into the [`Sink`]; what that promises is said at
 /// [`Transport`](trait@crate::Transport). One task polls both: a poll of the stream writes the pongs that wait, too, and the
 /// task that polled last is the one that is woken. Of the pongs that cannot be written the newest is kept. Text is sent as it
-/// is, without a check that it is UTF-8. A frame of more than 64 MiB is not sent ([`Failure::Connection(ConnectionFailure::Io)`]). Dropping it drops the
+/// is, without a check that it is UTF-8. A frame of more than 64 MiB is not sent ([`ConnectionFailure::Io`]). Dropping it drops the
 /// socket.
 pub struct WebSocket<S> {
     frames: Frames<Socket<Prefixed<S>>>,

@@ -44,7 +44,7 @@ impl Connector {
 /// Makes one connection, without recovery: when it ends, it has ended.
 ///
 /// # Errors
-/// Why there is no connection; [`Failure::Connect(ConnectFailure::Timeout)`] if it took longer than `timeout`, which bounds name lookup, TCP,
+/// Why there is no connection; [`ConnectFailure::Timeout`] if it took longer than `timeout`, which bounds name lookup, TCP,
 /// proxy, TLS and the upgrade together (C3).
 pub async fn connect_once<N: Net>(
     request: ConnectRequest,
