@@ -24,7 +24,7 @@
 //!
 //! What you may count on (`docs/design.md` has the rules by name):
 //!
-//! - At most one connection is dialled or open at a time, and ids only grow. An event about any other connection than the
+//! - At most one connection is dialed or open at a time, and ids only grow. An event about any other connection than the
 //!   current one changes nothing (C1, C2).
 //! - Nothing hangs: every phase but idle, stopped, and a live connection without clocks has a deadline, which after a
 //!   `Tick` lies in the future. While reading is held back only `max_pause` is one (P1, P2, L5).
@@ -106,7 +106,7 @@
 //! # To change X, open Y
 //!
 //! One room per concern. The rooms know neither [`Event`] nor [`Action`]; `feed.rs` alone sees them all. `handler.rs` uses
-//! `demand.rs` and `outbox.rs`, `bootstrap.rs` uses `outbox.rs`; no other room knows another.
+//! `demand.rs` and `outbox.rs`, `bootstrap.rs` uses `outbox.rs`, and `config.rs` collects the options of all.
 //!
 //! | to change | open | rules |
 //! |---|---|---|

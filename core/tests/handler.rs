@@ -1,4 +1,4 @@
-//! The frame handler: sessions, effects, faults and panics (H1-H5).
+//! The frame handler: sessions, requests, faults and panics (H1-H5).
 
 mod common;
 

@@ -10,7 +10,7 @@
 //! | which words of a peer are secrets of ours | `secrets.rs` |
 //! | what is looked up before each attempt | `resolve.rs` |
 //! | the order of work in one poll, and how much of it | `engine.rs`, `turn.rs` |
-//! | dialling, writing, flushing, reading | `link.rs` |
+//! | dialing, writing, flushing, reading | `link.rs` |
 //! | the hand-over between task and consumer | `handover.rs` |
 //! | what consumers call | `consumer.rs` |
 //! | what handles call | `control.rs` |

@@ -25,7 +25,7 @@ pub(crate) fn at(now: Millis) -> Timestamp {
 /// It is complete because `Feed`'s `Debug` is: that one takes the machine apart field by field, so that a new field
 /// cannot be forgotten, and leaves out only
 /// - the configuration, which is the same for all states of a world;
-/// - the effects, which are empty between two calls;
+/// - what a handler has asked for, which is nothing between two calls;
 /// - what is the application's: the handler, of which the number of the next item is all that changes (added here);
 ///   the session, which is the connection's id; and what items and frames hold. An item's weight says which it is, and
 ///   the actions that wait (frames show their length alone) are known to the rules, which are part of the state.
