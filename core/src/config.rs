@@ -252,7 +252,8 @@ impl ConfigBuilder {
         self
     }
 
-    /// The first part of telemetry names (T1). Default `websocket_producer`; the reference's `telemetry_id`.
+    /// The first part of telemetry names (T1). Default `websocket_producer`; the reference's `telemetry_id`. Give each feed
+    /// of a process its own: feeds that share one overwrite each other's gauges.
     #[must_use]
     pub fn telemetry_id(mut self, id: impl Into<String>) -> Self {
         self.0.telemetry_id = id.into();

@@ -20,7 +20,7 @@ pub enum Event {
     Connected {
         /// Which attempt.
         id: ConnectionId,
-        /// What is known of the connection.
+        /// Facts about the connection.
         connected: Connected,
     },
     /// The attempt failed before the upgrade was complete.
@@ -94,7 +94,7 @@ impl Event {
     }
 }
 
-/// What is known of a connection once its upgrade is complete. Nothing so far: begin with [`Default`].
+/// Facts about a connection whose upgrade is complete. It has no fields yet: make one with [`Default`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Connected {}

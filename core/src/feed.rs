@@ -36,7 +36,7 @@ pub struct Feed<H: FrameHandler> {
     common: Common<H>,
 }
 
-/// What there is in every state.
+/// The fields that every state has.
 struct Common<H: FrameHandler> {
     config: Config,
     handler: H,
@@ -367,7 +367,7 @@ impl<H: FrameHandler> Feed<H> {
         match event {
             Event::Lost { .. } => self.closed(then),
             Event::Tick if deadline > self.common.now => {}
-            // Out of time, or out of words: no Close of the peer is to be had.
+            // The peer will not send a Close.
             Event::Tick | Event::ProtocolError { .. } => {
                 self.common.drop_socket(id);
                 self.closed(then);
@@ -376,7 +376,7 @@ impl<H: FrameHandler> Feed<H> {
                 let stage = Stage::Closing { deadline, then: Then::ShutDown };
                 self.state = State::Active(Slot { id, stage });
             }
-            // Whatever still comes stands before the peer's Close, or is it.
+            // Frames may still arrive ahead of the peer's Close.
             Event::Frame { .. }
             | Event::Heard { .. }
             | Event::Flushed { .. }

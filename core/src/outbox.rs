@@ -1,4 +1,4 @@
-//! What is on its way out: accepted frames in order, the bound on them, and what has been flushed (O1, O3, B2).
+//! Outgoing frames: those accepted, in order, the bound on them, and how many have been flushed (O1, O3, B2).
 
 use alloc::collections::VecDeque;
 

@@ -27,7 +27,7 @@ struct Board {
     orders: Orders,
     phase: Phase,
     stats: Stats,
-    /// Who waits for another phase, by number.
+    /// Wakers of tasks that wait for a phase change, by number.
     watchers: BTreeMap<u64, Waker>,
     watchers_so_far: u64,
 }

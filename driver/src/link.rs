@@ -11,7 +11,7 @@ use crate::resolve::Resolving;
 use crate::runtime::{Runtime, Transport};
 use crate::secrets::Secrets;
 
-/// What the loop holds of the network, by connection. One at most, today (C1).
+/// Attempts and connections by their ids. One at most, today (C1).
 pub(crate) struct Links<T>(BTreeMap<ConnectionId, Link<T>>);
 
 impl<T: Transport> Links<T> {

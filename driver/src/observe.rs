@@ -34,7 +34,7 @@ impl Observer {
         }
     }
 
-    /// What handles are told of the feed.
+    /// Publishes the figures of the feed.
     #[cfg(feature = "metrics")]
     pub(crate) fn figures(&mut self, stats: Stats) {
         self.figures.get_or_insert_with(|| Figures::new(&self.telemetry_id)).publish(stats);

@@ -147,7 +147,7 @@ impl FromStr for MaxRetries {
     }
 }
 
-/// What to do when the queue is full, by name.
+/// An overflow policy, by name.
 pub(super) fn overflow() -> impl TypedValueParser<Value = Overflow> {
     PossibleValuesParser::new(Overflow::ALL.iter().copied().filter_map(possible)).map(|name| {
         let named = |overflow: &Overflow| possible(*overflow).is_some_and(|value| value.get_name() == name);

@@ -13,7 +13,7 @@ use super::{ProxyProblem, Refusal, SHOWN, TlsProblem, separated, shown};
 pub enum ConnectFailure {
     /// The application's resolver of URL and headers failed (C4).
     Resolve {
-        /// What the resolver said.
+        /// The resolver's error.
         detail: String,
     },
     /// The request cannot be sent as the resolver made it (C4): one of its headers is wrong. Fatal by default.
@@ -23,31 +23,31 @@ pub enum ConnectFailure {
     },
     /// The application's own function that connects failed.
     Custom {
-        /// What the application said.
+        /// The application's error.
         detail: String,
     },
     /// The host's name could not be looked up.
     Lookup {
-        /// What the operating system said.
+        /// The operating system's error.
         detail: String,
     },
     /// No TCP connection came about.
     Tcp {
-        /// What the operating system said.
+        /// The operating system's error.
         detail: String,
     },
     /// There was no way through the proxy. Fatal by default if [`ProxyProblem`] says so.
     Proxy {
-        /// What kept it from working.
+        /// The kind of problem.
         problem: ProxyProblem,
-        /// What the proxy, the operating system or a library said.
+        /// The error of the proxy, the operating system or a library.
         detail: String,
     },
     /// TLS failed. Fatal by default if [`TlsProblem`] says so.
     Tls {
         /// Which check failed.
         problem: TlsProblem,
-        /// What happened, and what may help.
+        /// The error, and what may help.
         detail: String,
     },
     /// The server answered the upgrade with another status than 101. 501 and 4xx other than 408, 425 and 429 are fatal by
@@ -65,9 +65,9 @@ pub enum ConnectFailure {
         /// Scheme, host, port and path of the new URL.
         to: String,
     },
-    /// What came back was not a valid answer to the upgrade (RFC 6455 §4.1).
+    /// The answer to the upgrade is not valid (RFC 6455 §4.1).
     Upgrade {
-        /// What was wrong with it.
+        /// Why it is not valid.
         detail: String,
     },
     /// No connection within `connect_timeout` (C3).

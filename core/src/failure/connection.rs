@@ -14,7 +14,7 @@ pub enum ConnectionFailure {
     Closed(Option<CloseFrame>),
     /// The connection broke without a closing handshake: reset, or end of stream. During the upgrade too.
     Io {
-        /// What the operating system said.
+        /// The operating system's error.
         detail: String,
     },
     /// The peer broke the WebSocket protocol, or a limit on the size of frames or messages.

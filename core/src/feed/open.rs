@@ -37,7 +37,7 @@ impl<H: FrameHandler> Common<H> {
         })
     }
 
-    /// What there is to do right after the upgrade.
+    /// The first steps after the upgrade.
     pub(super) fn begin(
         &mut self,
         id: ConnectionId,
@@ -223,7 +223,7 @@ impl<H: FrameHandler> Common<H> {
         }
     }
 
-    /// A time that has passed is as good as the next (P2).
+    /// A time in the past becomes the next instant (P2).
     fn wake(&self, at: Timestamp) -> Deadline {
         Deadline::At(at.max(self.now.next()))
     }
@@ -295,7 +295,7 @@ impl<H: FrameHandler> Common<H> {
 }
 
 impl Progress {
-    /// What ends the connection while its bootstrap frames are still owed has kept them from being sent (B4).
+    /// A failure that comes while bootstrap frames are still to be sent has kept them from it (B4).
     fn failure(&self, failure: Failure) -> Failure {
         match self {
             Self::Bootstrapping(bootstrap) if bootstrap.owes_frames() => {
