@@ -218,10 +218,17 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
     }
 
     fn read_frames(&mut self, id: ConnectionId, cx: &mut Context<'_>, turn: &mut Turn) -> bool {
-        let Some(connection) = self.links.open(id) else { return false };
+        let bootstrapping = self.feed.phase() == Phase::Bootstrapping;
+        let Some(mut connection) = self.links.open(id) else { return false };
         let mut moved = false;
         while connection.readable && !turn.budget.is_spent() && self.feed.wants_frames() {
-            match connection.poll_read(cx) {
+            let read = connection.poll_read(cx);
+            if bootstrapping && matches!(read, Poll::Ready(Some(Ok(_)))) {
+                // To read writes, too (O2). What this may answer has been flushed, and Live comes before it (B2).
+                self.write(id, cx, turn.now);
+                connection = self.links.open(id).expect("to write removes none");
+            }
+            match read {
                 // An arm of its own: the machine's short way needs no look at what kind of frame it is.
                 Poll::Ready(Some(Ok(Frame::Message(message)))) => {
                     turn.budget.spend(message.len());

@@ -18,6 +18,7 @@ use tidegate_driver::core::{CloseFrame, ConnectionId, Failure, Fault, Frame, Not
 
 in_both_modes!(
     live_once_the_bootstrap_is_flushed,
+    live_comes_before_what_answers_the_bootstrap,
     bootstrap_is_sent_again_after_a_reconnect,
     bootstrap_that_cannot_be_written_is_a_failed_attempt,
     resolver_runs_for_each_attempt,
@@ -56,6 +57,16 @@ fn live_once_the_bootstrap_is_flushed<M: Mode>() {
         assert_eq!(rig.phase(), Phase::Live);
         assert_eq!(rig.peer(1).received(), [text("sub a"), text("sub b")]);
     }
+}
+
+/// B2: reading flushed it, and the answer was there at once.
+fn live_comes_before_what_answers_the_bootstrap<M: Mode>() {
+    let world = World::default();
+    world.script(Dial::AcceptShut(Gate::Flush));
+    let mut rig = Rig::new::<M, _>(&world, builder(&world).on_upgrade(subscriptions));
+    rig.peer(1).open();
+    rig.peer(1).send(text("subscribed"));
+    assert_eq!(rig.drain(), ["live 1", "subscribed"]);
 }
 
 /// B1.
