@@ -5,9 +5,9 @@ use tidegate::{BootstrapFailure, Class, Classification, ConnectFailure, Connecti
 use crate::args::RetryArgs;
 
 /// The standard classification (R6), changed by `--retry-on` and `--stop-on-close`.
-pub(crate) fn classification(args: &RetryArgs) -> impl FnMut(&Failure) -> Class + Send + 'static {
+pub(crate) fn classification(args: &RetryArgs) -> impl Fn(&Failure) -> Class + Send + Sync + 'static {
     let (retry_on, stop_on_close) = (args.retry_on.clone(), args.stop_on_close.clone());
-    let mut standard = Classification::Standard;
+    let standard = Classification::Standard;
     move |failure| {
         if let Failure::Connect(ConnectFailure::Rejected { status, .. }) = failure
             && retry_on.contains(status)

@@ -3,8 +3,8 @@
 mod error;
 
 use alloc::borrow::ToOwned;
-use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::sync::Arc;
 use core::time::Duration;
 
 pub use error::{ConfigError, Value};
@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::retry::{Backoff, Class, Classification, RetryPolicy};
 
 /// A feed's options, checked. [`Config::default`] is the reference's behavior where the reference is right.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Config {
     pub(crate) connect_timeout: Duration,
     pub(crate) bootstrap_timeout: Duration,
@@ -42,8 +42,10 @@ pub(crate) struct LivenessConfig {
 }
 
 impl LivenessConfig {
-    /// Unless it is set.
-    pub(crate) const PONG_TIMEOUT: Duration = Duration::from_secs(10);
+    /// 10 s unless it is set.
+    pub(crate) fn pong_timeout(&self) -> Duration {
+        self.pong_timeout.unwrap_or(Duration::from_secs(10))
+    }
 }
 
 impl Config {
@@ -51,6 +53,96 @@ impl Config {
     #[must_use]
     pub fn builder() -> ConfigBuilder {
         ConfigBuilder::default()
+    }
+
+    /// How long resolver, name lookup, TCP, TLS and upgrade may take together (C3).
+    #[must_use]
+    pub const fn connect_timeout(&self) -> Duration {
+        self.connect_timeout
+    }
+
+    /// How long a connection may take from the upgrade to Live (B3).
+    #[must_use]
+    pub const fn bootstrap_timeout(&self) -> Duration {
+        self.bootstrap_timeout
+    }
+
+    /// How long a closing handshake may take (C5, S1).
+    #[must_use]
+    pub const fn close_timeout(&self) -> Duration {
+        self.close_timeout
+    }
+
+    /// How long a connection must be Live for the streak of retries to start anew (R4).
+    #[must_use]
+    pub const fn stable_after(&self) -> Duration {
+        self.stable_after
+    }
+
+    /// The most of a server's `Retry-After` that counts (R5).
+    #[must_use]
+    pub const fn max_retry_after(&self) -> Duration {
+        self.max_retry_after
+    }
+
+    /// How long nothing may be heard (L2).
+    #[must_use]
+    pub const fn idle_timeout(&self) -> Option<Duration> {
+        self.liveness.idle_timeout
+    }
+
+    /// How often a ping goes out (L3).
+    #[must_use]
+    pub const fn ping_interval(&self) -> Option<Duration> {
+        self.liveness.ping_interval
+    }
+
+    /// How long the answer to a ping may take (L3).
+    #[must_use]
+    pub fn pong_timeout(&self) -> Duration {
+        self.liveness.pong_timeout()
+    }
+
+    /// How long there may be no item (L4).
+    #[must_use]
+    pub const fn stale_after(&self) -> Option<Duration> {
+        self.liveness.stale_after
+    }
+
+    /// How long reading may be paused (L5).
+    #[must_use]
+    pub const fn max_pause(&self) -> Option<Duration> {
+        self.liveness.max_pause
+    }
+
+    /// The queue's bound in items (D3).
+    #[must_use]
+    pub const fn buffer(&self) -> usize {
+        self.queue.items
+    }
+
+    /// The queue's bound in bytes (D3).
+    #[must_use]
+    pub const fn buffer_bytes(&self) -> usize {
+        self.queue.bytes
+    }
+
+    /// What happens when the queue is full (D4).
+    #[must_use]
+    pub const fn overflow(&self) -> Overflow {
+        self.queue.overflow
+    }
+
+    /// How long to wait before each retry, and how many there are (R2, R3).
+    #[must_use]
+    pub const fn retry(&self) -> &RetryPolicy {
+        &self.retry
+    }
+
+    /// Which failures are fatal (R6).
+    #[must_use]
+    pub const fn classification(&self) -> &Classification {
+        &self.classification
     }
 
     /// The consumer's side of demand, with nothing asked for yet (D5).
@@ -90,8 +182,15 @@ impl Default for Config {
     }
 }
 
+/// To change some of the options.
+impl From<Config> for ConfigBuilder {
+    fn from(config: Config) -> Self {
+        Self(config)
+    }
+}
+
 /// Collects options; [`build`](Self::build) checks them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ConfigBuilder(Config);
 
 impl Default for ConfigBuilder {
@@ -232,8 +331,8 @@ impl ConfigBuilder {
 
     /// Which failures are fatal, by a function (R6).
     #[must_use]
-    pub fn classify(self, classify: impl FnMut(&Failure) -> Class + Send + 'static) -> Self {
-        self.classification(Classification::Custom(Box::new(classify)))
+    pub fn classify(self, classify: impl Fn(&Failure) -> Class + Send + Sync + 'static) -> Self {
+        self.classification(Classification::Custom(Arc::new(classify)))
     }
 
     /// The consumer asks for more once what is outstanding falls to this (D5). Default half of

@@ -161,6 +161,6 @@ pub use handler::{
     Context, FrameHandler, FromFn, PassThrough, SendError, Step, Upgrade, WithBootstrap, from_fn,
 };
 pub use phase::{Phase, TRANSITIONS, Transition};
-pub use retry::{Class, Classification, Jitter, RetryPolicy, RetryState};
+pub use retry::{Backoff, Class, Classification, Jitter, NextState, RetryPolicy, RetryState};
 pub use stats::Stats;
 pub use time::{Deadline, Timestamp};

@@ -49,7 +49,7 @@ impl Liveness {
             at: now.saturating_add(every),
             number: 0,
             every,
-            timeout: config.pong_timeout.unwrap_or(LivenessConfig::PONG_TIMEOUT),
+            timeout: config.pong_timeout(),
         });
         Self { config, last_heard: now, pings, emission: Emission::NotYetLive }
     }

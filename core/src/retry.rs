@@ -1,6 +1,6 @@
 //! What follows a failure: another attempt, and when, or the end (R1-R6).
 
-use alloc::boxed::Box;
+use alloc::sync::Arc;
 use core::fmt;
 use core::time::Duration;
 
@@ -37,17 +37,37 @@ pub enum Jitter {
 /// How long to wait before each retry, and how many there are.
 ///
 /// The default is the reference's: 5 retries, 10 s apart (R2).
+#[derive(Clone)]
 pub struct RetryPolicy {
     pub(crate) backoff: Backoff,
     pub(crate) max_retries: Option<u32>,
 }
 
-type CustomBackoff = Box<dyn FnMut(RetryState, &Failure) -> RetryState + Send>;
+/// Gives the state after a failure, for [`RetryPolicy::custom`].
+pub type NextState = Arc<dyn Fn(RetryState, &Failure) -> RetryState + Send + Sync>;
 
-pub(crate) enum Backoff {
+/// How long a [`RetryPolicy`] waits before each retry.
+#[derive(Clone)]
+#[non_exhaustive]
+pub enum Backoff {
+    /// [`RetryPolicy::fixed`].
     Fixed(Duration),
-    Exponential { base: Duration, cap: Duration, jitter: Jitter },
-    Custom { initial: Duration, next: CustomBackoff },
+    /// [`RetryPolicy::exponential`].
+    Exponential {
+        /// Before the first retry.
+        base: Duration,
+        /// Before any retry.
+        cap: Duration,
+        /// How it is spread.
+        jitter: Jitter,
+    },
+    /// [`RetryPolicy::custom`].
+    Custom {
+        /// The delay in the first state.
+        initial: Duration,
+        /// Gives the next state.
+        next: NextState,
+    },
 }
 
 impl RetryPolicy {
@@ -73,13 +93,13 @@ impl RetryPolicy {
     }
 
     /// A function of the state so far and the failure gives the next state, as the reference's retry function does.
-    /// `initial` is the delay in the state that it sees first. No jitter is added.
+    /// `initial` is the delay in the state that it sees first. No jitter is added. Clones of the policy share the function.
     pub fn custom(
         initial: Duration,
-        next: impl FnMut(RetryState, &Failure) -> RetryState + Send + 'static,
+        next: impl Fn(RetryState, &Failure) -> RetryState + Send + Sync + 'static,
     ) -> Self {
         Self {
-            backoff: Backoff::Custom { initial, next: Box::new(next) },
+            backoff: Backoff::Custom { initial, next: Arc::new(next) },
             max_retries: Some(Self::DEFAULT_MAX_RETRIES),
         }
     }
@@ -96,6 +116,18 @@ impl RetryPolicy {
     pub fn unlimited(mut self) -> Self {
         self.max_retries = None;
         self
+    }
+
+    /// How long it waits.
+    #[must_use]
+    pub const fn backoff(&self) -> &Backoff {
+        &self.backoff
+    }
+
+    /// How many retries a streak has; `None` for no limit.
+    #[must_use]
+    pub const fn retries(&self) -> Option<u32> {
+        self.max_retries
     }
 
     /// How the delays of [`Self::exponential`] are spread; other policies have none.
@@ -137,7 +169,7 @@ pub enum Class {
 }
 
 /// Which failures are fatal (R6).
-#[derive(Default)]
+#[derive(Clone, Default)]
 #[non_exhaustive]
 pub enum Classification {
     /// What [`Failure::is_fatal`] says, as the variants' docs do. The default.
@@ -145,13 +177,13 @@ pub enum Classification {
     Standard,
     /// Any HTTP status of 400 or above, as in the reference, and all else that is fatal by default.
     AnyHttpError,
-    /// A function of the application's own decides.
-    Custom(Box<dyn FnMut(&Failure) -> Class + Send>),
+    /// A function of the application's own decides. Clones share it.
+    Custom(Arc<dyn Fn(&Failure) -> Class + Send + Sync>),
 }
 
 impl Classification {
     /// Whether `failure` is worth a retry. A function of your own can fall back on [`Standard`](Self::Standard) with it.
-    pub fn classify(&mut self, failure: &Failure) -> Class {
+    pub fn classify(&self, failure: &Failure) -> Class {
         let fatal = match self {
             Self::Standard => failure.is_fatal(),
             Self::AnyHttpError => {
@@ -200,13 +232,7 @@ impl Retry {
         self.attempt
     }
 
-    pub(crate) fn next(
-        &mut self,
-        config: &mut Config,
-        failure: &Failure,
-        rng: &mut Rng,
-        now: Timestamp,
-    ) -> Next {
+    pub(crate) fn next(&mut self, config: &Config, failure: &Failure, rng: &mut Rng, now: Timestamp) -> Next {
         if config.classification.classify(failure) == Class::Fatal {
             return Next::Fatal;
         }
@@ -237,14 +263,8 @@ impl RetryPolicy {
     }
 
     /// Moves `state` on from `spent` and gives the time to wait.
-    fn next(
-        &mut self,
-        spent: RetryState,
-        failure: &Failure,
-        state: &mut RetryState,
-        rng: &mut Rng,
-    ) -> Duration {
-        match &mut self.backoff {
+    fn next(&self, spent: RetryState, failure: &Failure, state: &mut RetryState, rng: &mut Rng) -> Duration {
+        match &self.backoff {
             Backoff::Fixed(_) => {
                 *state = spent;
                 spent.delay

@@ -250,7 +250,7 @@ fn policies_and_classifications_show_what_they_are_but_no_function() {
     for (policy, shown) in table {
         assert_eq!(format!("{policy:?}"), shown);
     }
-    let custom = Classification::Custom(Box::new(|_| Class::Retry));
+    let custom = Classification::Custom(Arc::new(|_| Class::Retry));
     let classifications = [Classification::Standard, Classification::AnyHttpError, custom];
     assert_eq!(format!("{classifications:?}"), "[Standard, AnyHttpError, Custom]");
 }
@@ -411,7 +411,7 @@ fn r6_the_references_rule_stops_at_any_http_error() {
 fn r6_a_function_decides_alone() {
     let only_tcp = || {
         let is_tcp = |failure: &Failure| matches!(failure, Failure::Connect(ConnectFailure::Tcp { .. }));
-        Classification::Custom(Box::new(
+        Classification::Custom(Arc::new(
             move |failure| if is_tcp(failure) { Class::Fatal } else { Class::Retry },
         ))
     };

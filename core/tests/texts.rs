@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use common::{Bench, Puppet, broken, ms, patient};
@@ -57,7 +58,7 @@ fn a_configuration_shows_its_retry_policy() {
     assert!(shown(RetryPolicy::fixed(ms(125))).contains("125ms"));
     assert!(shown(RetryPolicy::custom(ms(375), keep)).contains("375ms"));
     assert!(exponential.contains("AnyHttpError"));
-    let own = Classification::Custom(Box::new(|_| Class::Retry));
+    let own = Classification::Custom(Arc::new(|_| Class::Retry));
     assert_eq!(format!("{own:?} {:?}", Classification::Standard), "Custom Standard");
 }
 

@@ -113,8 +113,8 @@ impl Case {
     }
 
     fn feeds_and_server(&self, draw: &mut Draw<'_>) -> SimulationBuilder<Subscriber> {
-        let settings = draw.settings();
-        let (weight, overflow) = (draw.weight, settings.overflow);
+        let config = draw.config();
+        let (weight, overflow) = (draw.weight, config.overflow());
         let feeds = draw.feeds();
         let subscriptions = draw.rng.u32(0..4);
         let acks = draw.rng.bool();
@@ -124,7 +124,7 @@ impl Case {
         let every = draw.rhythm();
         let simulation = Simulation::builder()
             .feeds(feeds)
-            .settings(settings)
+            .config(config)
             .handlers(move |feed| Subscriber::new(subscriptions, acks, seen[feed].clone(), weight))
             .judges(move |feed| {
                 let judged = judged[feed].clone();

@@ -13,10 +13,9 @@ mod told;
 
 use std::time::Duration;
 
-use tidegate_driver::core::{Classification, Timestamp};
+use tidegate_driver::core::{Backoff, Config, Jitter, Timestamp};
 
 use crate::entry::Entry;
-use crate::settings::Settings;
 
 pub(crate) use fleet::Fleet;
 
@@ -35,11 +34,10 @@ pub(crate) use hold;
 /// What the checker needs to know of the run.
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {
-    pub(crate) settings: Settings,
+    pub(crate) config: Config,
+    pub(crate) delays: Delays,
     /// Whether the feed is polled whenever it is woken: an inline feed under a slow consumer is not, and may be late.
     pub(crate) prompt: bool,
-    /// Of a retry policy that is not the settings'.
-    pub(crate) longest_own_delay: Option<Duration>,
     pub(crate) max_attempts: Option<u64>,
     /// What the handler of the campaign owes on each connection.
     pub(crate) bootstrap: Option<BootstrapRule>,
@@ -48,8 +46,66 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
-    pub(crate) fn longest_delay(&self) -> Duration {
-        self.longest_own_delay.unwrap_or_else(|| self.settings.backoff.longest())
+    /// Whether a connection that has fallen silent is ever found dead.
+    fn detects_silence(&self) -> bool {
+        self.config.idle_timeout().is_some() || self.config.ping_interval().is_some()
+    }
+
+    /// Once the faults are over, how long it may take until the feed is Live, but for the network's own time: the worst
+    /// chain is a connection found dead late, closed late, an attempt that hangs, a bootstrap that hangs, and the
+    /// longest delay before each of the attempts after them.
+    pub(crate) fn recovery_bound(&self) -> Duration {
+        let config = &self.config;
+        let ping = config.ping_interval().map(|interval| interval + config.pong_timeout());
+        let silence = match (config.idle_timeout(), ping) {
+            (Some(idle), Some(ping)) => idle.min(ping),
+            (Some(one), None) | (None, Some(one)) => one,
+            (None, None) => Duration::ZERO,
+        };
+        let dead =
+            silence.max(config.stale_after().unwrap_or_default()).max(config.max_pause().unwrap_or_default());
+        let delay = self.delays.longest().max(config.max_retry_after());
+        dead + config.connect_timeout() + config.bootstrap_timeout() + config.close_timeout() + 3 * delay
+    }
+}
+
+/// The delays that a retry policy gives (R3).
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Delays {
+    Fixed(Duration),
+    Exponential {
+        base: Duration,
+        cap: Duration,
+        jitter: Jitter,
+    },
+    /// Those of a function of the user's own; how many there are is its own affair too.
+    UpTo(Duration),
+}
+
+impl Delays {
+    pub(crate) fn new(config: &Config, longest: Option<Duration>) -> Self {
+        match *config.retry().backoff() {
+            Backoff::Fixed(delay) => Self::Fixed(delay),
+            Backoff::Exponential { base, cap, jitter } => Self::Exponential { base, cap, jitter },
+            _ => Self::UpTo(longest.expect("longest_delay says what a custom retry policy gives at most")),
+        }
+    }
+
+    /// The shortest delay before the `attempt`th retry of a streak, and the longest.
+    fn range(self, attempt: u32) -> (Duration, Duration) {
+        match self {
+            Self::Fixed(delay) => (delay, delay),
+            Self::Exponential { base, cap, jitter } => {
+                let doublings = 1_u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(u32::MAX);
+                let most = base.saturating_mul(doublings).min(cap);
+                (jitter.shortest(most), most)
+            }
+            Self::UpTo(longest) => (Duration::ZERO, longest),
+        }
+    }
+
+    fn longest(self) -> Duration {
+        self.range(u32::MAX).1
     }
 }
 
@@ -80,15 +136,14 @@ pub(crate) struct Checker {
 }
 
 impl Checker {
-    /// `classification` is a second one of the user's own, if the feed has one.
-    pub(crate) fn new(rules: &Rules, classification: Option<Classification>) -> Self {
+    pub(crate) fn new(rules: &Rules) -> Self {
         Self {
             connections: connections::Connections::new(rules),
-            retries: retries::Retries::new(rules, classification),
+            retries: retries::Retries::new(rules),
             told: told::Told::default(),
             stream: stream::Stream::new(rules),
             clocks: clocks::Clocks::new(rules.clone()),
-            ending: ending::Ending::new(rules.longest_own_delay.is_some()),
+            ending: ending::Ending::new(matches!(rules.delays, Delays::UpTo(_))),
         }
     }
 

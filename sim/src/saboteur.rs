@@ -1,5 +1,7 @@
 //! Stands between the machine and the application's own functions: sees whether they panic, and has them do wrong.
 
+use std::sync::Arc;
+
 use tidegate_driver::core::{
     Class, Classification, Context, Fault, FrameHandler, Message, Readiness, Upgrade,
 };
@@ -25,8 +27,8 @@ impl<H> Sabotaged<H> {
 }
 
 /// The classification under test.
-pub(crate) fn sabotaged(mut classification: Classification, runtime: SimRuntime) -> Classification {
-    Classification::Custom(Box::new(move |failure| -> Class {
+pub(crate) fn sabotaged(classification: Classification, runtime: SimRuntime) -> Classification {
+    Classification::Custom(Arc::new(move |failure| -> Class {
         let _watch = Watch(&runtime);
         let panics = |sabotage| sabotage == Sabotage::Panic(Place::Classification);
         let panics = runtime.world.state().take_sabotage(runtime.feed, panics).is_some();

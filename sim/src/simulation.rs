@@ -5,10 +5,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use fastrand::Rng;
-use tidegate_driver::core::{Classification, Delivery, FrameHandler, PassThrough, RetryPolicy, Timestamp};
+use tidegate_driver::core::{Config, ConfigBuilder, Delivery, FrameHandler, PassThrough, Timestamp};
 use tidegate_driver::{FeedBuilder, FeedHandle};
 
-use crate::check::{BootstrapRule, Checker, Emission, Fleet, Rules};
+use crate::check::{BootstrapRule, Checker, Delays, Emission, Fleet, Rules};
 use crate::consumer::{Consumer, Judge, spawn_application};
 use crate::entry::Entry;
 use crate::fault::Faults;
@@ -20,7 +20,6 @@ use crate::run::Run;
 use crate::runtime::SimRuntime;
 use crate::saboteur::{Sabotaged, sabotaged};
 use crate::server::{Server, Silent};
-use crate::settings::Settings;
 use crate::world::{Happening, Network, World};
 
 /// Makes one for each feed, by its number.
@@ -37,7 +36,7 @@ impl Simulation {
             seed: 0,
             feeds: 1,
             handler: Box::new(|_| PassThrough),
-            settings: Settings::default(),
+            config: Config::default(),
             server: Box::new(Silent),
             faults: Faults::none(),
             network: Network::default(),
@@ -53,8 +52,7 @@ impl Simulation {
             inline: false,
             trace: false,
             judge: None,
-            retry: None,
-            classification: None,
+            longest_delay: None,
             only_faults: None,
             max_attempts: None,
             bootstrap: None,
@@ -69,7 +67,7 @@ pub struct SimulationBuilder<H: FrameHandler> {
     seed: u64,
     feeds: usize,
     pub(crate) handler: Maker<H>,
-    pub(crate) settings: Settings,
+    pub(crate) config: Config,
     server: Box<dyn Server>,
     faults: Faults,
     network: Network,
@@ -80,9 +78,7 @@ pub struct SimulationBuilder<H: FrameHandler> {
     inline: bool,
     trace: bool,
     judge: Option<Maker<Judge<H::Item>>>,
-    /// With the longest delay it gives.
-    retry: Option<(Duration, Maker<RetryPolicy>)>,
-    classification: Option<Maker<Classification>>,
+    longest_delay: Option<Duration>,
     only_faults: Option<BTreeSet<u64>>,
     max_attempts: Option<u64>,
     bootstrap: Option<BootstrapRule>,
@@ -128,7 +124,7 @@ impl<H: FrameHandler> SimulationBuilder<H> {
             seed: self.seed,
             feeds: self.feeds,
             handler: Box::new(make),
-            settings: self.settings,
+            config: self.config,
             server: self.server,
             faults: self.faults,
             network: self.network,
@@ -138,8 +134,7 @@ impl<H: FrameHandler> SimulationBuilder<H> {
             inline: self.inline,
             trace: self.trace,
             judge: None,
-            retry: self.retry,
-            classification: self.classification,
+            longest_delay: self.longest_delay,
             only_faults: self.only_faults,
             max_attempts: self.max_attempts,
             bootstrap: self.bootstrap,
@@ -147,25 +142,21 @@ impl<H: FrameHandler> SimulationBuilder<H> {
         }
     }
 
-    /// The options of the feed.
-    pub fn settings(mut self, settings: Settings) -> Self {
-        self.settings = settings;
+    /// The options of each feed. The checker goes by them: retries are counted and waited for as the policy says, and a
+    /// feed stops for good if and only if the classification says so, which is asked once more for each failure.
+    ///
+    /// # Panics
+    /// If the options contradict each other.
+    #[track_caller]
+    pub fn config(mut self, config: impl Into<ConfigBuilder>) -> Self {
+        self.config = config.into().build().unwrap_or_else(|error| panic!("{error}"));
         self
     }
 
-    /// A retry policy of your own, in place of that in the settings; called once for each feed. `longest` is the longest
-    /// delay it ever gives: the run fails if it gives a longer one, and [`heal_after`](Self::heal_after) goes by it. How
-    /// many retries there are is the policy's own to say; that they are counted right, waited for as announced, and not
-    /// before `Retry-After` is still checked.
-    pub fn retry(mut self, longest: Duration, mut make: impl FnMut() -> RetryPolicy + 'static) -> Self {
-        self.retry = Some((longest, Box::new(move |_| make())));
-        self
-    }
-
-    /// Which failures are fatal, in place of [`Classification::Standard`]. Called twice for each feed: the second is
-    /// asked by the checker about the same failures in the same order (R6), so let them share nothing.
-    pub fn classification(mut self, mut make: impl FnMut() -> Classification + 'static) -> Self {
-        self.classification = Some(Box::new(move |_| make()));
+    /// The longest delay that a custom retry policy gives: the run fails if it gives a longer one, and
+    /// [`heal_after`](Self::heal_after) goes by it. A custom policy needs it.
+    pub fn longest_delay(mut self, longest: Duration) -> Self {
+        self.longest_delay = Some(longest);
         self
     }
 
@@ -245,6 +236,12 @@ impl<H: FrameHandler> SimulationBuilder<H> {
         self
     }
 
+    /// Changes options that are possible to others that are.
+    pub(crate) fn change(self, change: impl FnOnce(ConfigBuilder) -> ConfigBuilder) -> Self {
+        let config = change(self.config.clone().into());
+        self.config(config)
+    }
+
     /// What is known of the handler of the campaign.
     pub(crate) fn with_rules(mut self, bootstrap: BootstrapRule, emission: Emission) -> Self {
         self.bootstrap = Some(bootstrap);
@@ -286,8 +283,8 @@ where
     /// Runs it to its end, or to the first rule that is broken.
     ///
     /// # Panics
-    /// If the settings are impossible.
-    pub fn run(mut self) -> Report {
+    /// If the retry policy is custom, and no [`longest_delay`](Self::longest_delay) is given.
+    pub fn run(self) -> Report {
         let rules = self.rules();
         let journal = self.journal(&rules);
         self.run_by(&rules, journal)
@@ -302,9 +299,8 @@ where
         let runtime = SimRuntime::new(world);
         let (seed, times, outages) = (self.seed, self.times, std::mem::take(&mut self.outages));
         let rest = self.pace.longest_rest();
-        let recovery =
-            rules.settings.recovery_bound(rules.longest_delay()) + rest + self.network.longest() * 20;
-        let close_timeout = rules.settings.close_timeout;
+        let recovery = rules.recovery_bound() + rest + self.network.longest() * 20;
+        let close_timeout = rules.config.close_timeout();
         // A panic in code under test is a finding, with its seed, like any other.
         let handles = catch_unwind(AssertUnwindSafe(|| {
             (0..self.feeds).map(|feed| self.start(&runtime.of_feed(feed), rng.fork())).collect()
@@ -327,29 +323,24 @@ where
 
     pub(crate) fn rules(&self) -> Rules {
         Rules {
-            settings: self.settings.clone(),
+            delays: Delays::new(&self.config, self.longest_delay),
+            config: self.config.clone(),
             prompt: !self.inline || self.pace == Pace::Prompt,
-            longest_own_delay: self.retry.as_ref().map(|(longest, _)| *longest),
             max_attempts: self.max_attempts,
             bootstrap: self.bootstrap,
             emission: self.emission,
         }
     }
 
-    pub(crate) fn journal(&mut self, rules: &Rules) -> Journal {
-        let Self { feeds, classification, trace, network, .. } = self;
-        let checkers =
-            (0..*feeds).map(|feed| Checker::new(rules, classification.as_mut().map(|make| make(feed))));
-        Journal::new(checkers, Fleet::new(rules, network.longest(), *feeds), *trace)
+    pub(crate) fn journal(&self, rules: &Rules) -> Journal {
+        let checkers = (0..self.feeds).map(|_| Checker::new(rules));
+        Journal::new(checkers, Fleet::new(rules, self.network.longest(), self.feeds), self.trace)
     }
 
     fn start(&mut self, runtime: &SimRuntime, mut rng: Rng) -> FeedHandle {
         let feed = runtime.feed;
-        let classification = self.classification.as_mut().map(|make| make(feed)).unwrap_or_default();
-        let mut config = self.settings.config().classification(sabotaged(classification, runtime.clone()));
-        if let Some((_, make)) = &mut self.retry {
-            config = config.retry(make(feed));
-        }
+        let classification = sabotaged(self.config.classification().clone(), runtime.clone());
+        let config = ConfigBuilder::from(self.config.clone()).classification(classification);
         let (notices, resolver) = (runtime.clone(), runtime.clone());
         let builder = FeedBuilder::new(runtime.clone(), "ws://server.sim/")
             .config(config)
@@ -360,10 +351,10 @@ where
         let judge = self.judge.as_mut().map(|make| make(feed));
         let consumer = Consumer::new(runtime.clone(), self.pace, rng, judge);
         let handle = if self.inline {
-            let feed = builder.inline().expect("the settings are possible");
+            let feed = builder.inline().expect("the options are checked");
             consumer.spawn(feed, self.times.abandon)
         } else {
-            let feed = builder.spawn().expect("the settings are possible");
+            let feed = builder.spawn().expect("the options are checked");
             consumer.spawn(feed, self.times.abandon)
         };
         spawn_application(runtime, &handle, self.times);

@@ -5,12 +5,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tidegate_sim::core::{
-    Class, Classification, ConnectFailure, Delivery, Failure, Jitter, Message, PassThrough, Phase,
+    Class, Config, ConfigBuilder, ConnectFailure, Delivery, Failure, Jitter, Message, PassThrough, Phase,
     RetryPolicy, StopReason,
 };
 use tidegate_sim::{
-    Backoff, Dial, EventKind, FaultKind, Faults, Network, Peer, Report, Server, Settings, Simulation,
-    SimulationBuilder, shrink,
+    Dial, EventKind, FaultKind, Faults, Network, Peer, Report, Server, Simulation, SimulationBuilder, shrink,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -28,12 +27,12 @@ impl Server for Ticker {
     }
 }
 
-fn endless() -> Settings {
-    Settings { max_retries: None, idle_timeout: Some(5 * SECOND), ..Settings::default() }
+fn endless() -> ConfigBuilder {
+    Config::builder().retry(RetryPolicy::default().unlimited()).idle_timeout(5 * SECOND)
 }
 
 fn ticking() -> SimulationBuilder<PassThrough> {
-    Simulation::builder().settings(endless()).server(Ticker).run_for(600 * SECOND).trace(true)
+    Simulation::builder().config(endless()).server(Ticker).run_for(600 * SECOND).trace(true)
 }
 
 /// Nothing but this, as soon as there is a chance.
@@ -95,10 +94,9 @@ fn panics_stop_the_feed() {
 /// C3, C4: the deadline goes over the resolver as well.
 #[test]
 fn resolver_that_overruns_is_cut_off() {
-    let settings = Settings { connect_timeout: 3 * SECOND, ..endless() };
     let resets = Faults::none().weight(FaultKind::Reset, 1).every(5 * SECOND);
     let faults = resets.weight(FaultKind::ResolverSlow, 1).attempt_rate(0.7);
-    let report = ticking().settings(settings).faults(faults).run();
+    let report = ticking().config(endless().connect_timeout(3 * SECOND)).faults(faults).run();
     report.assert_ok();
     assert!(report.coverage.count(Phase::Connecting, EventKind::Tick) > 3, "{}", report.coverage);
 }
@@ -122,8 +120,8 @@ fn bandwidth_is_shared_by_what_is_sent() {
 }
 
 fn fleet(jitter: Jitter) -> SimulationBuilder<PassThrough> {
-    let backoff = Backoff::Exponential { base: 10 * SECOND, cap: 60 * SECOND, jitter };
-    ticking().feeds(50).settings(Settings { backoff, ..endless() }).outage(60 * SECOND, 30 * SECOND)
+    let policy = RetryPolicy::exponential(10 * SECOND, 60 * SECOND).jitter(jitter).unlimited();
+    ticking().feeds(50).config(endless().retry(policy)).outage(60 * SECOND, 30 * SECOND)
 }
 
 #[test]
@@ -168,7 +166,7 @@ fn each_feed_of_a_fleet_is_judged_by_itself() {
             let text = item.as_text().unwrap_or_default();
             if text == last.to_string() && last < most { Ok(()) } else { Err(format!("{text} for {last}")) }
         };
-        let simulation = Simulation::builder().feeds(feeds).settings(endless()).server(Counter::default());
+        let simulation = Simulation::builder().feeds(feeds).config(endless()).server(Counter::default());
         simulation.run_for(60 * SECOND).on_delivery(judge).run()
     };
     run(3, u64::MAX).assert_ok();
@@ -213,10 +211,9 @@ fn policy_and_classification_of_ones_own() {
             if refused { Class::Fatal } else { Class::Retry }
         };
         Simulation::builder()
-            .settings(endless())
+            .config(endless().retry(RetryPolicy::custom(SECOND, next)).classify(teapot))
+            .longest_delay(longest)
             .server(Reluctant)
-            .retry(longest, move || RetryPolicy::custom(SECOND, next))
-            .classification(move || Classification::Custom(Box::new(teapot)))
             .trace(true)
             .run()
     };
@@ -232,9 +229,8 @@ fn policy_and_classification_of_ones_own() {
 #[test]
 fn stop_reasons_are_judged_by_ones_own_classification() {
     let report = Simulation::builder()
-        .settings(endless())
+        .config(endless().classify(|_| Class::Fatal))
         .server(Reluctant)
-        .classification(|| Classification::Custom(Box::new(|_| Class::Fatal)))
         .trace(true)
         .run();
     report.assert_ok();

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use tidegate_sim::campaign::{self, Mode};
-use tidegate_sim::core::{Delivery, Failure, Message, Phase, Step, from_fn};
+use tidegate_sim::core::{
+    Config, ConfigBuilder, Delivery, Failure, Message, Phase, RetryPolicy, Step, from_fn,
+};
 use tidegate_sim::{
-    Backoff, Dial, EventKind, FaultKind, Faults, Network, Peer, Report, Server, Settings, Simulation,
-    SimulationBuilder,
+    Dial, EventKind, FaultKind, Faults, Network, Peer, Report, Server, Simulation, SimulationBuilder,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -28,12 +29,12 @@ impl Server for Once {
     }
 }
 
-fn settings() -> Settings {
-    Settings { backoff: Backoff::Fixed(Duration::from_millis(300)), ..Settings::default() }
+fn config() -> ConfigBuilder {
+    Config::builder().retry(RetryPolicy::fixed(Duration::from_millis(300)))
 }
 
 fn once(what: fn(&mut Peer)) -> SimulationBuilder<tidegate_sim::core::PassThrough> {
-    Simulation::builder().settings(settings()).server(Once(what)).run_for(30 * SECOND).trace(true)
+    Simulation::builder().config(config()).server(Once(what)).run_for(30 * SECOND).trace(true)
 }
 
 #[track_caller]
@@ -112,8 +113,7 @@ fn socket_is_gone_within_the_close_timeout() {
 /// L2: with a second look at the socket, which takes a millisecond.
 #[test]
 fn silence_is_found_to_the_nanosecond() {
-    let settings = Settings { idle_timeout: Some(7 * SECOND), ..settings() };
-    let report = once(|peer| peer.send("more")).settings(settings).run();
+    let report = once(|peer| peer.send("more")).config(config().idle_timeout(7 * SECOND)).run();
     let idle = "12.001000000 notice Timeout { id: ConnectionId(1), failure: Connection(IdleTimeout) }";
     happened(&report, &["5.000000000 1 read Text(4 bytes)", idle, "12.301000000 2 connect"]);
 }
@@ -132,7 +132,7 @@ impl Server for Refusing {
 
 #[test]
 fn attempts_are_bounded_and_retry_after_is_heeded() {
-    let report = Simulation::builder().settings(settings()).server(Refusing).trace(true).run();
+    let report = Simulation::builder().config(config()).server(Refusing).trace(true).run();
     happened(&report, &["10.301000000 2 connect", "17.301000000 3 connect", "17.301000000 3 opened"]);
 }
 
@@ -195,8 +195,8 @@ impl Server for Closed {
 
 #[test]
 fn feed_that_does_not_recover_is_found() {
-    let settings = Settings { max_retries: None, idle_timeout: Some(SECOND), ..settings() };
-    let report = Simulation::builder().settings(settings).server(Closed).heal_after(SECOND).run();
+    let config = config().retry(RetryPolicy::default().unlimited()).idle_timeout(SECOND);
+    let report = Simulation::builder().config(config).server(Closed).heal_after(SECOND).run();
     let violation = report.violation.expect("it is never live");
     assert!(violation.rule.starts_with("recovery"), "{violation}");
 }

@@ -1,5 +1,6 @@
 //! What follows a failure: whether it is worth a retry, and how long until then.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use divan::Bencher;
@@ -66,11 +67,11 @@ fn failures() -> [Failure; 4] {
 /// Four failures, each of another kind.
 #[divan::bench(args = ["standard", "any_http_error", "custom"])]
 fn classify_four(bencher: Bencher<'_, '_>, name: &str) {
-    let mut classification =
+    let classification =
         match name {
             "standard" => Classification::Standard,
             "any_http_error" => Classification::AnyHttpError,
-            _ => Classification::Custom(Box::new(|failure| {
+            _ => Classification::Custom(Arc::new(|failure| {
                 if failure.is_timeout() { Class::Retry } else { Class::Fatal }
             })),
         };

@@ -4,11 +4,12 @@
 use std::mem;
 use std::time::Duration;
 
-use tidegate_driver::core::{Class, Classification, ConnectFailure, Failure};
+use tidegate_driver::core::{
+    Backoff, Class, Classification, Config, ConfigBuilder, ConnectFailure, Failure, RetryPolicy,
+};
 
 use super::{Case, Mode, Subscriber};
 use crate::report::Report;
-use crate::settings::{Backoff, Settings};
 
 /// A bug that takes more seeds counts as not found. The gate simulates many times as many.
 const SEEDS: u64 = 500;
@@ -18,45 +19,44 @@ const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// What a feed gets.
 #[derive(Clone, Copy)]
 enum Given {
-    Options(fn(&mut Settings)),
-    Classes(fn(&Failure) -> Class),
+    /// Made from the options that the checker goes by.
+    Options(fn(ConfigBuilder, &Config) -> ConfigBuilder),
     Handler(fn(&mut Subscriber)),
 }
-use Given::{Classes, Handler, Options};
+use Given::{Handler, Options};
 
 /// Each with the rule that it breaks.
-const BUGS: [(&str, &str, Given); 20] = [
-    ("C3", "an upgrade that is never answered is waited for", Options(|it| it.connect_timeout = YEAR)),
+const BUGS: [(&str, &str, Given); 19] = [
+    ("C3", "an upgrade that is never answered is waited for", Options(|it, _| it.connect_timeout(YEAR))),
     (
         "C5",
         "a peer that answers Close and keeps TCP open is waited for",
-        Options(|it| it.close_timeout = YEAR),
+        Options(|it, _| it.close_timeout(YEAR)),
     ),
-    ("R2", "one attempt too many", Options(|it| it.max_retries = it.max_retries.map(|most| most + 1))),
-    (
-        "R2",
-        "one attempt too few",
-        Options(|it| it.max_retries = it.max_retries.map(|most| most.saturating_sub(1))),
-    ),
+    ("R2", "one attempt too many", Options(|it, was| retries(it, was, 1))),
+    ("R2", "one attempt too few", Options(|it, was| retries(it, was, -1))),
     (
         "R3",
         "the delay doubles beyond its cap",
-        Options(|it| {
-            if let Backoff::Exponential { cap, .. } = &mut it.backoff {
-                *cap = YEAR;
+        Options(|it, was| match (was.retry().backoff(), was.retry().retries()) {
+            (Backoff::Exponential { base, jitter, .. }, None) => {
+                it.retry(RetryPolicy::exponential(*base, YEAR).jitter(*jitter).unlimited())
             }
+            _ => it,
         }),
     ),
-    ("R4", "the retry budget is never restored", Options(|it| it.stable_after = YEAR)),
-    ("R5", "Retry-After is not heeded", Options(|it| it.max_retry_after = Duration::ZERO)),
-    ("R5", "Retry-After may be a year", Options(|it| it.max_retry_after = YEAR)),
-    ("R6", "what no retry mends is retried", Classes(|_| Class::Retry)),
+    ("R4", "the retry budget is never restored", Options(|it, _| it.stable_after(YEAR))),
+    ("R5", "Retry-After is not heeded", Options(|it, _| it.max_retry_after(Duration::ZERO))),
+    ("R5", "Retry-After may be a year", Options(|it, _| it.max_retry_after(YEAR))),
+    ("R6", "what no retry mends is retried", Options(|it, _| it.classify(|_| Class::Retry))),
     (
         "R6",
         "any status ends the feed",
-        Classes(|failure| {
-            let refused = matches!(failure, Failure::Connect(ConnectFailure::Rejected { .. }));
-            if refused { Class::Fatal } else { Classification::Standard.classify(failure) }
+        Options(|it, _| {
+            it.classify(|failure| {
+                let refused = matches!(failure, Failure::Connect(ConnectFailure::Rejected { .. }));
+                if refused { Class::Fatal } else { Classification::Standard.classify(failure) }
+            })
         }),
     ),
     (
@@ -73,18 +73,31 @@ const BUGS: [(&str, &str, Given); 20] = [
         Handler(|it| it.subscribe = Box::new(|count| (0..count).rev().collect())),
     ),
     ("B2", "Live although acknowledgements are still to come", Handler(|it| it.acks = false)),
-    ("B3", "an acknowledgement that never comes is waited for", Options(|it| it.bootstrap_timeout = YEAR)),
+    ("B3", "an acknowledgement that never comes is waited for", Options(|it, _| it.bootstrap_timeout(YEAR))),
     (
         "L2",
         "silence is noticed a second late",
-        Options(|it| it.idle_timeout = it.idle_timeout.map(|idle| idle + Duration::from_secs(1))),
+        Options(|it, was| {
+            was.idle_timeout().map_or(it.clone(), |idle| it.idle_timeout(idle + Duration::from_secs(1)))
+        }),
     ),
-    ("L3", "no ping goes out", Options(|it| it.ping_interval = None)),
-    ("L3", "a ping without an answer has no deadline", Options(|it| it.pong_timeout = YEAR)),
-    ("L5", "a pause has no end", Options(|it| it.max_pause = None)),
-    ("D3", "the queue takes one item more than its bound", Options(|it| it.buffer += 1)),
-    ("D3", "the queue is not bounded in bytes", Options(|it| it.buffer_bytes = usize::MAX)),
+    (
+        "L3",
+        "a ping without an answer has no deadline",
+        Options(|it, was| if was.ping_interval().is_some() { it.pong_timeout(YEAR) } else { it }),
+    ),
+    ("L5", "a pause has no end", Options(|it, _| it.max_pause(YEAR))),
+    ("D3", "the queue takes one item more than its bound", Options(|it, was| it.buffer(was.buffer() + 1))),
+    ("D3", "the queue is not bounded in bytes", Options(|it, _| it.buffer_bytes(usize::MAX))),
 ];
+
+/// As many retries, and `more`, if there is a limit.
+fn retries(it: ConfigBuilder, was: &Config, more: i32) -> ConfigBuilder {
+    match was.retry().retries() {
+        Some(limit) => it.retry(was.retry().clone().max_retries(limit.saturating_add_signed(more))),
+        None => it,
+    }
+}
 
 impl Given {
     /// Runs `case`, whose checker knows nothing of this.
@@ -93,9 +106,9 @@ impl Given {
         let rules = simulation.rules();
         let journal = simulation.journal(&rules);
         match self {
-            Options(change) => change(&mut simulation.settings),
-            Classes(classify) => {
-                simulation = simulation.classification(move || Classification::Custom(Box::new(classify)));
+            Options(change) => {
+                let was = simulation.config.clone();
+                simulation = simulation.change(|it| change(it, &was));
             }
             Handler(change) => {
                 let mut make =

@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use tidegate_driver::core::{
-    Class, Classification, ConnectionFailure, Failure, FrameHandler, Jitter, Overflow, RetryPolicy,
+    Class, Classification, Config, ConnectionFailure, Failure, FrameHandler, Jitter, Overflow, RetryPolicy,
     RetryState,
 };
 
 use super::Mode;
 use crate::fault::{FaultKind, Faults};
 use crate::pace::Pace;
-use crate::settings::{Backoff, Settings};
 use crate::simulation::SimulationBuilder;
 use crate::world::Network;
 
@@ -43,7 +42,7 @@ impl<'a> Draw<'a> {
         }
     }
 
-    pub(super) fn settings(&mut self) -> Settings {
+    pub(super) fn config(&mut self) -> Config {
         let recovers = self.mode != Mode::Safety;
         let idle_timeout = (recovers || self.rng.bool()).then(|| self.millis(5_000..30_000));
         let ping_interval = self.rng.bool().then(|| self.millis(1_000..4_999));
@@ -52,26 +51,35 @@ impl<'a> Draw<'a> {
         let overflow = self.overflow();
         let fewest = if recovers { roomy(overflow) } else { 1 };
         let buffer = if self.rng.bool() { self.rng.usize(1..10) } else { self.rng.usize(1..200) };
-        Settings {
-            connect_timeout: self.millis(3_000..15_000),
-            bootstrap_timeout: self.millis(3_000..15_000),
-            close_timeout: self.millis(100..3_000),
-            stable_after: self.millis(1..20_000),
-            max_retry_after: self.millis(1_000..60_000),
-            idle_timeout,
-            ping_interval,
-            pong_timeout: self.millis(2_500..10_000),
-            stale_after: self.rng.bool().then(|| self.millis(8_000..40_000)),
-            max_pause: self.rng.bool().then(|| self.millis(1_000..60_000)),
-            buffer: buffer.max(fewest),
-            buffer_bytes: self.rng.usize(1..200).max(fewest) * self.weight as usize,
-            send_buffer: self.rng.usize(1..20),
-            overflow,
-            backoff: self.backoff(base),
-            max_retries: if recovers || self.rng.bool() { None } else { Some(self.rng.u32(0..30)) },
-            min_demand: Some(self.rng.u32(0..max_demand)),
-            max_demand,
+        let mut config = Config::builder()
+            .connect_timeout(self.millis(3_000..15_000))
+            .bootstrap_timeout(self.millis(3_000..15_000))
+            .close_timeout(self.millis(100..3_000))
+            .stable_after(self.millis(1..20_000))
+            .max_retry_after(self.millis(1_000..60_000));
+        let pong_timeout = self.millis(2_500..10_000);
+        if let Some(idle) = idle_timeout {
+            config = config.idle_timeout(idle);
         }
+        if let Some(interval) = ping_interval {
+            config = config.ping_interval(interval).pong_timeout(pong_timeout);
+        }
+        if self.rng.bool() {
+            config = config.stale_after(self.millis(8_000..40_000));
+        }
+        if self.rng.bool() {
+            config = config.max_pause(self.millis(1_000..60_000));
+        }
+        config
+            .buffer(buffer.max(fewest))
+            .buffer_bytes(self.rng.usize(1..200).max(fewest) * self.weight as usize)
+            .send_buffer(self.rng.usize(1..20))
+            .overflow(overflow)
+            .retry(self.retry(base))
+            .min_demand(self.rng.u32(0..max_demand))
+            .max_demand(max_demand)
+            .build()
+            .expect("only what is possible is drawn")
     }
 
     fn overflow(&mut self) -> Overflow {
@@ -79,19 +87,25 @@ impl<'a> Draw<'a> {
         Overflow::ALL[self.rng.usize(0..=Overflow::ALL.len()).saturating_sub(1)]
     }
 
-    fn backoff(&mut self, base: Duration) -> Backoff {
+    fn retry(&mut self, base: Duration) -> RetryPolicy {
         let cap = base * self.rng.u32(1..40);
         let jitter = Jitter::ALL[self.rng.usize(0..Jitter::ALL.len())];
-        match self.mode {
+        let exponential = RetryPolicy::exponential(base, cap);
+        let policy = match self.mode {
             // A fleet is there for its jitter, mostly.
-            Mode::Fleet if self.rng.bool() => Backoff::Exponential { base, cap, jitter: Jitter::Full },
+            Mode::Fleet if self.rng.bool() => exponential,
             Mode::Safety | Mode::Liveness | Mode::Fleet => {
                 if self.rng.bool() {
-                    Backoff::Fixed(base)
+                    RetryPolicy::fixed(base)
                 } else {
-                    Backoff::Exponential { base, cap, jitter }
+                    exponential.jitter(jitter)
                 }
             }
+        };
+        if self.mode != Mode::Safety || self.rng.bool() {
+            policy.unlimited()
+        } else {
+            policy.max_retries(self.rng.u32(0..30))
         }
     }
 
@@ -150,15 +164,16 @@ impl<'a> Draw<'a> {
         let mut simulation = simulation;
         if self.rng.u32(0..6) == 0 {
             let (step, longest) = (self.millis(1..1_000), self.millis(1_000..20_000));
-            simulation = simulation.retry(longest, move || {
-                RetryPolicy::custom(step, move |state, failure| linear(state, failure, step, longest))
-                    .unlimited()
-            });
+            let policy =
+                RetryPolicy::custom(step, move |state, failure| linear(state, failure, step, longest));
+            simulation = simulation.longest_delay(longest).change(|config| config.retry(policy.unlimited()));
         }
         // Both stop where the standard one retries, or the other way round.
         match self.rng.u32(0..12) {
-            0 if self.mode == Mode::Safety => simulation.classification(|| Classification::AnyHttpError),
-            1 => simulation.classification(|| Classification::Custom(Box::new(|_| Class::Retry))),
+            0 if self.mode == Mode::Safety => {
+                simulation.change(|config| config.classification(Classification::AnyHttpError))
+            }
+            1 => simulation.change(|config| config.classify(|_| Class::Retry)),
             _ => simulation,
         }
     }

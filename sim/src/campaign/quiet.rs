@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use tidegate_driver::core::Message;
+use tidegate_driver::core::{Config, Message};
 
 use crate::report::Report;
 use crate::server::{Peer, Server};
-use crate::settings::Settings;
 use crate::simulation::Simulation;
 
 /// Sends a message a minute.
@@ -27,10 +26,7 @@ impl Server for Sleepy {
 /// One feed, connected for `span` of virtual time, with a ping every 25 s, a message a minute and no faults. All rules
 /// are judged as always.
 pub fn quiet(span: Duration) -> Report {
-    let settings = Settings {
-        ping_interval: Some(Duration::from_secs(25)),
-        idle_timeout: Some(Duration::from_secs(60)),
-        ..Settings::default()
-    };
-    Simulation::builder().settings(settings).server(Sleepy).run_for(span).run()
+    let config =
+        Config::builder().ping_interval(Duration::from_secs(25)).idle_timeout(Duration::from_secs(60));
+    Simulation::builder().config(config).server(Sleepy).run_for(span).run()
 }

@@ -113,15 +113,15 @@ impl Clocks {
 
     /// L2, C3, B3: not before its time, and not after it.
     fn on_time(&self, now: Timestamp, failure: &Failure) -> Verdict {
-        let settings = &self.rules.settings;
-        if *failure == Failure::Local(LocalFailure::Overflow) && settings.overflow != Overflow::Disconnect {
-            let spent = self.paused.zip(settings.max_pause);
+        let config = &self.rules.config;
+        if *failure == Failure::Local(LocalFailure::Overflow) && config.overflow() != Overflow::Disconnect {
+            let spent = self.paused.zip(config.max_pause());
             let due = spent.is_some_and(|(since, most)| now >= since.saturating_add(most));
             hold!(due, "D4, L5: {failure}, though reading may be held back");
         }
         let due = match failure {
             Failure::Connection(ConnectionFailure::IdleTimeout) => {
-                settings.idle_timeout.map(|idle| self.heard.saturating_add(idle))
+                config.idle_timeout().map(|idle| self.heard.saturating_add(idle))
             }
             Failure::Connection(ConnectionFailure::PongTimeout) => {
                 // Its deadline is not known here: a ping may have waited to be sent.
@@ -129,7 +129,7 @@ impl Clocks {
                 return self.looked(Timestamp::ZERO.saturating_add(before), failure);
             }
             Failure::Connect(ConnectFailure::Timeout) => {
-                Some(self.phase_since.saturating_add(settings.connect_timeout))
+                Some(self.phase_since.saturating_add(config.connect_timeout()))
             }
             Failure::Bootstrap(BootstrapFailure::Timeout) => {
                 return self.bootstrap_on_time(now);
@@ -154,7 +154,7 @@ impl Clocks {
 
     /// B3: the clock goes on where it stood before a pause.
     fn bootstrap_on_time(&self, now: Timestamp) -> Verdict {
-        let timeout = self.rules.settings.bootstrap_timeout;
+        let timeout = self.rules.config.bootstrap_timeout();
         let due = self.bootstrap_since.saturating_add(timeout);
         let early = due.saturating_since(now);
         hold!(early.is_zero(), "B3: {early:?} early");
@@ -192,21 +192,21 @@ impl Clocks {
 
     /// P1.
     fn has_deadline(&self, phase: Phase, alarm: Option<Timestamp>) -> Verdict {
-        let settings = &self.rules.settings;
+        let config = &self.rules.config;
         let paused = self.paused.is_some();
         let must = match phase {
             Phase::Idle | Phase::Stopped => false,
             Phase::Connecting | Phase::Closing | Phase::Waiting => true,
             Phase::Bootstrapping if !paused => true,
-            Phase::Live if !paused => settings.detects_silence() || settings.stale_after.is_some(),
-            Phase::Bootstrapping | Phase::Live => settings.max_pause.is_some(),
+            Phase::Live if !paused => self.rules.detects_silence() || config.stale_after().is_some(),
+            Phase::Bootstrapping | Phase::Live => config.max_pause().is_some(),
         };
         hold!(!must || alarm.is_some(), "P1: nothing ends {phase}");
         Ok(())
     }
 
     fn not_overdue(&self, now: Timestamp, phase: Phase) -> Verdict {
-        let settings = &self.rules.settings;
+        let config = &self.rules.config;
         let over = |rule: &str, since: Timestamp, span: Option<Duration>| -> Verdict {
             let Some(span) = span else { return Ok(()) };
             let due = since.saturating_add(span);
@@ -220,28 +220,28 @@ impl Clocks {
             Ok(())
         };
         match phase {
-            Phase::Connecting => looked("C3", self.phase_since, Some(settings.connect_timeout))?,
-            Phase::Closing => over("C5", self.phase_since, Some(settings.close_timeout))?,
+            Phase::Connecting => looked("C3", self.phase_since, Some(config.connect_timeout()))?,
+            Phase::Closing => over("C5", self.phase_since, Some(config.close_timeout()))?,
             // A delay of nothing still takes a moment.
             Phase::Waiting => hold!(now <= self.retry_at, "R7: waiting longer than the delay"),
             Phase::Bootstrapping | Phase::Live => match self.paused {
-                Some(since) => looked("L5", since, settings.max_pause)?,
+                Some(since) => looked("L5", since, config.max_pause())?,
                 None => {
-                    looked("L2", self.heard, settings.idle_timeout)?;
+                    looked("L2", self.heard, config.idle_timeout())?;
                     if let Some(sent) = self.ping {
-                        looked("L3", sent, Some(settings.pong_timeout))?;
+                        looked("L3", sent, Some(config.pong_timeout()))?;
                     }
                     if phase == Phase::Live {
-                        looked("L4", self.emitted, settings.stale_after)?;
+                        looked("L4", self.emitted, config.stale_after())?;
                     } else {
-                        looked("B3", self.bootstrap_since, Some(settings.bootstrap_timeout))?;
+                        looked("B3", self.bootstrap_since, Some(config.bootstrap_timeout()))?;
                     }
                 }
             },
             Phase::Idle | Phase::Stopped => {}
         }
         if let Some(since) = self.shutdown.filter(|_| phase != Phase::Stopped) {
-            over("S1", since, Some(settings.close_timeout))?;
+            over("S1", since, Some(config.close_timeout()))?;
         }
         let late = self.live_by.is_some_and(|by| now > by) && self.shutdown.is_none();
         hold!(!late || phase == Phase::Live, "recovery: {phase}, though the faults are long over");

@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use tidegate_driver::core::{Jitter, Notice, Phase, Timestamp};
 
-use super::{Rules, Verdict, hold};
+use super::{Delays, Rules, Verdict, hold};
 use crate::entry::Entry;
-use crate::settings::Backoff;
 
 /// Fewer feeds say nothing about how they are spread.
 const FEWEST: usize = 20;
@@ -34,11 +33,9 @@ struct Member {
 
 impl Fleet {
     pub(crate) fn new(rules: &Rules, slack: Duration, feeds: usize) -> Self {
-        let window = match rules.settings.backoff {
-            Backoff::Exponential { base, cap, jitter: Jitter::Full } if rules.longest_own_delay.is_none() => {
-                Some(base.min(cap))
-            }
-            Backoff::Exponential { .. } | Backoff::Fixed(_) => None,
+        let window = match rules.delays {
+            Delays::Exponential { base, cap, jitter: Jitter::Full } => Some(base.min(cap)),
+            _ => None,
         };
         let window = window.filter(|_| feeds >= FEWEST);
         Self { window, slack, members: vec![Member::default(); feeds], outage: None, tenths: [0; TENTHS] }

@@ -3,18 +3,16 @@
 use std::time::Duration;
 
 use tidegate_driver::core::{
-    BootstrapFailure, Class, Classification, ConnectFailure, Failure, LocalFailure, Notice, ProxyProblem,
-    Severity, StopReason, Timestamp, TlsProblem,
+    BootstrapFailure, Class, Classification, Config, ConnectFailure, Failure, LocalFailure, Notice,
+    ProxyProblem, Severity, StopReason, Timestamp, TlsProblem,
 };
 
-use super::{Rules, Verdict, hold};
+use super::{Delays, Rules, Verdict, hold};
 use crate::entry::Entry;
-use crate::settings::Settings;
 
 pub(super) struct Retries {
-    settings: Settings,
-    longest_own_delay: Option<Duration>,
-    classification: Option<Classification>,
+    config: Config,
+    delays: Delays,
     streak: u32,
     live_since: Timestamp,
     last: Option<Failure>,
@@ -23,11 +21,10 @@ pub(super) struct Retries {
 }
 
 impl Retries {
-    pub(super) fn new(rules: &Rules, classification: Option<Classification>) -> Self {
+    pub(super) fn new(rules: &Rules) -> Self {
         Self {
-            settings: rules.settings.clone(),
-            longest_own_delay: rules.longest_own_delay,
-            classification,
+            config: rules.config.clone(),
+            delays: rules.delays,
             streak: 0,
             live_since: Timestamp::ZERO,
             last: None,
@@ -67,7 +64,7 @@ impl Retries {
 
     fn ended(&mut self, now: Timestamp, failure: Option<&Failure>) {
         self.last = failure.cloned();
-        if now.saturating_since(self.live_since) >= self.settings.stable_after {
+        if now.saturating_since(self.live_since) >= self.config.stable_after() {
             self.streak = 0;
         }
     }
@@ -75,21 +72,17 @@ impl Retries {
     fn retry(&mut self, now: Timestamp, attempt: u32, delay: Duration) -> Verdict {
         self.streak += 1;
         hold!(attempt == self.streak, "R4: retry {attempt} is the {}. of its streak", self.streak);
-        let limit = self.settings.max_retries.filter(|_| self.longest_own_delay.is_none());
-        hold!(limit.is_none_or(|max| attempt <= max), "R2: retry {attempt} is one too many");
+        hold!(self.limit().is_none_or(|max| attempt <= max), "R2: retry {attempt} is one too many");
         if let Some(last) = self.last.clone() {
             hold!(!self.is_fatal(&last), "R6: a retry after {last:?}");
         }
-        let (least, most) = match self.longest_own_delay {
-            Some(longest) => (Duration::ZERO, longest),
-            None => self.settings.backoff.range(attempt),
-        };
+        let (least, most) = self.delays.range(attempt);
         let asked = match &self.last {
             Some(Failure::Connect(ConnectFailure::Rejected {
                 status: 429 | 503,
                 retry_after: Some(after),
                 ..
-            })) => (*after).min(self.settings.max_retry_after),
+            })) => (*after).min(self.config.max_retry_after()),
             Some(_) | None => Duration::ZERO,
         };
         hold!(delay >= asked, "R5: {delay:?} is less than the {asked:?} the server asked for");
@@ -101,8 +94,8 @@ impl Retries {
     fn stopped(&mut self, reason: &StopReason) -> Verdict {
         match reason {
             StopReason::RetriesExhausted { last } => {
-                let max = self.settings.max_retries;
-                let all = Some(self.streak) == max || self.longest_own_delay.is_some();
+                let max = self.limit();
+                let all = Some(self.streak) == max || matches!(self.delays, Delays::UpTo(_));
                 hold!(all, "R2: stopped after {} retries of {max:?}", self.streak);
                 hold!(
                     Some(last) == self.last.as_ref(),
@@ -120,11 +113,18 @@ impl Retries {
         Ok(())
     }
 
-    /// Asked once for each decision of the machine's, and in their order: a classification may count.
-    fn is_fatal(&mut self, failure: &Failure) -> bool {
-        match &mut self.classification {
-            Some(classification) => classification.classify(failure) == Class::Fatal,
-            None => is_fatal(failure),
+    /// How many retries a streak has, if that is not a custom policy's own affair.
+    fn limit(&self) -> Option<u32> {
+        match self.delays {
+            Delays::Fixed(_) | Delays::Exponential { .. } => self.config.retry().retries(),
+            Delays::UpTo(_) => None,
+        }
+    }
+
+    fn is_fatal(&self, failure: &Failure) -> bool {
+        match self.config.classification() {
+            Classification::Standard => is_fatal(failure),
+            own => own.classify(failure) == Class::Fatal,
         }
     }
 }

@@ -23,11 +23,11 @@ pub(super) struct Stream {
 impl Stream {
     pub(super) fn new(rules: &Rules) -> Self {
         Self {
-            buffer: rules.settings.buffer as u64,
-            max_demand: rules.settings.max_demand.into(),
-            buffer_bytes: rules.settings.buffer_bytes as u64,
+            buffer: rules.config.buffer() as u64,
+            max_demand: rules.config.max_demand().into(),
+            buffer_bytes: rules.config.buffer_bytes() as u64,
             emission: rules.emission,
-            overflow: rules.settings.overflow,
+            overflow: rules.config.overflow(),
             items: 0,
             dropped: 0,
             last_live: 0,

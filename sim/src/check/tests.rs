@@ -3,34 +3,41 @@
 use std::time::Duration;
 
 use tidegate_driver::core::{
-    BootstrapFailure, Class, Classification, ConnectFailure, ConnectionFailure, ConnectionId, Failure, Frame,
-    Jitter, LocalFailure, Message, Notice, Overflow, Phase, Stats, StopReason, Timestamp, TlsProblem,
+    BootstrapFailure, Class, Config, ConfigBuilder, ConnectFailure, ConnectionFailure, ConnectionId, Failure,
+    Frame, LocalFailure, Message, Notice, Overflow, Phase, RetryPolicy, Stats, StopReason, Timestamp,
+    TlsProblem,
 };
 
-use super::{BootstrapRule, Checker, Emission, Fleet, Rules};
+use super::{BootstrapRule, Checker, Delays, Emission, Fleet, Rules};
 use crate::entry::{Consumed, Entry};
-use crate::settings::{Backoff, Settings};
 
 const ID: ConnectionId = ConnectionId::new(1);
 
+const RETRIES: RetryPolicy = RetryPolicy::fixed(Duration::from_secs(5));
+
+fn config() -> ConfigBuilder {
+    Config::builder()
+        .idle_timeout(Duration::from_secs(4))
+        .stale_after(Duration::from_secs(3))
+        .ping_interval(Duration::from_secs(1))
+        .pong_timeout(Duration::from_secs(2))
+        .max_pause(Duration::from_secs(8))
+        .retry(RETRIES.max_retries(1))
+        .buffer(4)
+        .buffer_bytes(100)
+        .max_demand(2)
+}
+
 fn rules() -> Rules {
+    rules_with(config(), None)
+}
+
+fn rules_with(config: ConfigBuilder, longest: Option<Duration>) -> Rules {
+    let config = config.build().unwrap();
     Rules {
-        settings: Settings {
-            idle_timeout: Some(Duration::from_secs(4)),
-            stale_after: Some(Duration::from_secs(3)),
-            ping_interval: Some(Duration::from_secs(1)),
-            pong_timeout: Duration::from_secs(2),
-            max_pause: Some(Duration::from_secs(8)),
-            backoff: Backoff::Fixed(Duration::from_secs(5)),
-            max_retries: Some(1),
-            buffer: 4,
-            buffer_bytes: 100,
-            max_demand: 2,
-            min_demand: Some(1),
-            ..Settings::default()
-        },
+        delays: Delays::new(&config, longest),
+        config,
         prompt: true,
-        longest_own_delay: None,
         max_attempts: Some(9),
         bootstrap: Some(BootstrapRule { frames: 1, acks: true }),
         emission: Some(Emission { items: 1, weight: 10 }),
@@ -115,7 +122,7 @@ fn stopped() -> Notice {
 
 /// Seconds, entries.
 fn judge(rules: &Rules, entries: &[(u64, Entry)]) -> Result<(), String> {
-    let mut checker = Checker::new(rules, None);
+    let mut checker = Checker::new(rules);
     entries.iter().try_for_each(|(second, entry)| checker.see(Timestamp::from_millis(second * 1000), entry))
 }
 
@@ -202,7 +209,7 @@ fn retries() {
     breaks("R5", failed(rejected(503, 9)), 1, Entry::Notice(retry(1, 5)));
     let exhausted = || StopReason::RetriesExhausted { last: reset() };
     breaks("R2", failed(reset()), 1, stopped_by(exhausted()));
-    let none_left = Rules { settings: Settings { max_retries: Some(0), ..rules().settings }, ..rules() };
+    let none_left = rules_with(config().retry(RETRIES.max_retries(0)), None);
     breaks_under(&none_left, "R2", failed(rejected(500, 1)), 1, stopped_by(exhausted()));
 }
 
@@ -213,7 +220,7 @@ fn fatal_failures() {
     for fatal in [rejected(404, 9), tls(TlsProblem::UnknownIssuer), tls(TlsProblem::PlainServer)] {
         breaks("R6", failed(fatal.clone()), 1, Entry::Notice(retry(1, 5)));
         breaks("R6", failed(fatal.clone()), 9, Entry::Connect { id: 2 });
-        let none_left = Rules { settings: Settings { max_retries: Some(0), ..rules().settings }, ..rules() };
+        let none_left = rules_with(config().retry(RETRIES.max_retries(0)), None);
         let exhausted = stopped_by(StopReason::RetriesExhausted { last: fatal.clone() });
         breaks_under(&none_left, "R6", failed(fatal), 1, exhausted);
     }
@@ -228,11 +235,12 @@ fn fatal_failures() {
 /// A retry policy and a classification of the user's own are held to what can be known of them.
 #[test]
 fn policies_of_ones_own() {
-    let own = Rules { longest_own_delay: Some(Duration::from_secs(7)), ..rules() };
+    let policy = RetryPolicy::custom(Duration::ZERO, |state, _| state);
+    let own = rules_with(config().retry(policy), Some(Duration::from_secs(7)));
     assert_eq!(
         judge(&own, &[failed(reset()), vec![(1, Entry::Notice(retry(1, 7)))]].concat()),
         Ok(()),
-        "another delay than the settings'"
+        "a delay of its own"
     );
     breaks_under(&own, "R3", failed(reset()), 1, Entry::Notice(retry(1, 8)));
     breaks_under(&own, "R4", failed(reset()), 1, Entry::Notice(retry(2, 7)));
@@ -242,7 +250,7 @@ fn policies_of_ones_own() {
         if refused { Class::Fatal } else { Class::Retry }
     };
     for (status, fine) in [(404, true), (418, false)] {
-        let mut checker = Checker::new(&rules(), Some(Classification::Custom(Box::new(teapot))));
+        let mut checker = Checker::new(&rules_with(config().classify(teapot), None));
         let run = [failed(rejected(status, 1)), vec![(1, Entry::Notice(retry(1, 5)))]].concat();
         let verdict = run
             .iter()
@@ -254,12 +262,8 @@ fn policies_of_ones_own() {
 /// R3: a fleet that comes back all at once, and one that does not.
 #[test]
 fn fleets() {
-    let backoff = Backoff::Exponential {
-        base: Duration::from_secs(10),
-        cap: Duration::from_secs(60),
-        jitter: Jitter::Full,
-    };
-    let rules = Rules { settings: Settings { backoff, ..rules().settings }, ..rules() };
+    let policy = RetryPolicy::exponential(Duration::from_secs(10), Duration::from_secs(60));
+    let rules = rules_with(config().retry(policy), None);
     let judge = |feeds: usize, dials: &dyn Fn(usize) -> u64| {
         let mut fleet = Fleet::new(&rules, Duration::ZERO, feeds);
         let mut all = |millis: &dyn Fn(usize) -> u64, entry: Entry| {
@@ -346,8 +350,7 @@ fn stream() {
     breaks("D1", live(), 0, quiet_with(Phase::Live, stats(3, 0, 3)));
     let one = [live(), vec![consumed(Consumed::Item)]].concat();
     breaks("D2", one, 0, quiet(Phase::Live));
-    let mut drops = rules();
-    drops.settings.overflow = Overflow::DropOldest;
+    let drops = rules_with(config().overflow(Overflow::DropOldest), None);
     let told = [live(), vec![consumed(Consumed::Dropped { count: 1 })]].concat();
     breaks_under(&drops, "D4", told, 0, quiet(Phase::Live));
 }

@@ -1,5 +1,6 @@
 //! What follows a failure: another attempt, and when, or the end (R1-R7).
 
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
@@ -147,7 +148,7 @@ async fn which_status_is_fatal<M: Mode>() {
         ("302 Found", Standard, false),
         ("503 Service Unavailable", AnyHttpError, true),
         ("302 Found", AnyHttpError, false),
-        ("401 Unauthorized", Classification::Custom(Box::new(|_| Class::Retry)), false),
+        ("401 Unauthorized", Classification::Custom(Arc::new(|_| Class::Retry)), false),
     ];
     for (status, classification, fatal) in table {
         let server = Server::start(move |_, peer| peer.refuse(status, ""));
