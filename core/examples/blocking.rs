@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use tidegate_core::{
     Action, Config, ConnectFailure, Connected, ConnectionFailure, ConnectionId, Deadline, Delivery, Event,
-    Failure, Feed, Frame, Message, PassThrough, RetryPolicy, Timestamp,
+    Failure, Frame, Machine, Message, PassThrough, RetryPolicy, Timestamp,
 };
 
 fn main() {
@@ -21,7 +21,7 @@ fn main() {
         .build()
         .expect("the options go together");
     let mut demand = config.demand_window();
-    let mut feed = Feed::new(config, PassThrough, 1);
+    let mut feed = Machine::new(config, PassThrough, 1);
     let (events, inbox) = channel();
     let application = events.clone();
     let mut server = Server { events, line: None };
@@ -33,7 +33,9 @@ fn main() {
             println!("{:>4} ms  machine   {action:?}", clock.now().as_millis());
             server.carry_out(action);
         }
-        while let Some((_, frame)) = feed.poll_send() {
+        while let Some(id) = feed.connection()
+            && let Some(frame) = feed.poll_send(id)
+        {
             println!("{:>4} ms  machine   {frame:?}", clock.now().as_millis());
             server.say(frame);
         }

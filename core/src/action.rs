@@ -6,7 +6,7 @@ use core::time::Duration;
 use crate::failure::{Failure, StopReason};
 use crate::frame::ConnectionId;
 
-/// Something to carry out. Take them with [`Feed::poll_action`](crate::Feed::poll_action), in order, until there are
+/// Something to carry out. Take them with [`Machine::poll_action`](crate::Machine::poll_action), in order, until there are
 /// none.
 ///
 /// Exhaustive, since a loop has to carry out each of them: one that is new must not compile until it does.

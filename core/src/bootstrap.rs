@@ -3,11 +3,12 @@
 use core::time::Duration;
 
 use crate::demand::Reading;
-use crate::outbox::Ticket;
+use crate::outbox::Sequence;
 use crate::time::{Deadline, Timestamp};
 
 /// When a connection may count as Live (B2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Readiness {
     /// As soon as the bootstrap frames are flushed to the operating system. The default.
     #[default]
@@ -20,55 +21,55 @@ pub enum Readiness {
 /// What a bootstrapping connection still owes.
 #[derive(Debug)]
 pub(crate) struct Bootstrap {
-    owed: Owed,
+    owed: Outstanding,
     end: Timestamp,
-    last_frame: Ticket,
+    last_frame: Sequence,
 }
 
 #[derive(Debug)]
-enum Owed {
-    FlushAndWord,
+enum Outstanding {
+    FlushAndReady,
     Flush,
-    Word,
+    Ready,
     Nothing,
 }
 
 impl Bootstrap {
     /// `last_frame` is the last of the bootstrap frames.
-    pub(crate) fn new(readiness: Readiness, last_frame: Ticket, timeout: Duration, now: Timestamp) -> Self {
+    pub(crate) fn new(readiness: Readiness, last_frame: Sequence, timeout: Duration, now: Timestamp) -> Self {
         let owed = match readiness {
-            Readiness::WhenFlushed => Owed::Flush,
-            Readiness::WhenDeclared => Owed::FlushAndWord,
+            Readiness::WhenFlushed => Outstanding::Flush,
+            Readiness::WhenDeclared => Outstanding::FlushAndReady,
         };
         Self { owed, end: now.saturating_add(timeout), last_frame }
     }
 
     /// Everything up to `flushed` is with the operating system.
-    pub(crate) fn flushed(&mut self, flushed: Ticket) {
+    pub(crate) fn flushed(&mut self, flushed: Sequence) {
         if flushed < self.last_frame {
             return;
         }
         self.owed = match self.owed {
-            Owed::FlushAndWord | Owed::Word => Owed::Word,
-            Owed::Flush | Owed::Nothing => Owed::Nothing,
+            Outstanding::FlushAndReady | Outstanding::Ready => Outstanding::Ready,
+            Outstanding::Flush | Outstanding::Nothing => Outstanding::Nothing,
         };
     }
 
     /// The handler said that it is ready.
     pub(crate) fn declared(&mut self) {
         self.owed = match self.owed {
-            Owed::FlushAndWord | Owed::Flush => Owed::Flush,
-            Owed::Word | Owed::Nothing => Owed::Nothing,
+            Outstanding::FlushAndReady | Outstanding::Flush => Outstanding::Flush,
+            Outstanding::Ready | Outstanding::Nothing => Outstanding::Nothing,
         };
     }
 
     pub(crate) const fn is_done(&self) -> bool {
-        matches!(self.owed, Owed::Nothing)
+        matches!(self.owed, Outstanding::Nothing)
     }
 
     /// Whether frames are still on their way out, so that losing the connection means that they could not be sent.
     pub(crate) const fn owes_frames(&self) -> bool {
-        matches!(self.owed, Owed::FlushAndWord | Owed::Flush)
+        matches!(self.owed, Outstanding::FlushAndReady | Outstanding::Flush)
     }
 
     /// Whether something is owed beyond the time for it. A pause must not put off what is due: a loop that was held up reads,

@@ -11,7 +11,7 @@ pub use error::{ConfigError, Value};
 
 use crate::demand::{DemandWindow, Overflow, QueueConfig};
 use crate::failure::Failure;
-use crate::retry::{Backoff, Class, Classification, RetryPolicy};
+use crate::retry::{Backoff, Class, Classification, RetryConfig, RetryPolicy};
 
 /// A feed's options, checked. [`Config::default`] is the reference's behavior where the reference is right.
 #[derive(Clone, Debug)]
@@ -20,12 +20,10 @@ pub struct Config {
     pub(crate) bootstrap_timeout: Duration,
     pub(crate) close_timeout: Duration,
     pub(crate) stable_after: Duration,
-    pub(crate) max_retry_after: Duration,
     pub(crate) liveness: LivenessConfig,
     pub(crate) queue: QueueConfig,
     pub(crate) send_buffer: usize,
-    pub(crate) retry: RetryPolicy,
-    pub(crate) classification: Classification,
+    pub(crate) retry: RetryConfig,
     min_demand: Option<u32>,
     max_demand: u32,
     telemetry_id: String,
@@ -82,7 +80,7 @@ impl Config {
     /// The most of a server's `Retry-After` that counts (R5).
     #[must_use]
     pub const fn max_retry_after(&self) -> Duration {
-        self.max_retry_after
+        self.retry.max_retry_after
     }
 
     /// How long nothing may be heard (L2).
@@ -136,13 +134,13 @@ impl Config {
     /// How long to wait before each retry, and how many there are (R2, R3).
     #[must_use]
     pub const fn retry(&self) -> &RetryPolicy {
-        &self.retry
+        &self.retry.policy
     }
 
     /// Which failures are fatal (R6).
     #[must_use]
     pub const fn classification(&self) -> &Classification {
-        &self.classification
+        &self.retry.classification
     }
 
     /// The consumer's side of demand, with nothing asked for yet (D5).
@@ -200,12 +198,14 @@ impl Default for ConfigBuilder {
             bootstrap_timeout: Duration::from_secs(10),
             close_timeout: Duration::from_secs(1),
             stable_after: Duration::from_secs(10),
-            max_retry_after: Duration::from_secs(5 * 60),
             liveness: LivenessConfig::default(),
             queue: QueueConfig { items: 1024, bytes: 1024 * 1024, overflow: Overflow::Pause },
             send_buffer: 256,
-            retry: RetryPolicy::default(),
-            classification: Classification::default(),
+            retry: RetryConfig {
+                policy: RetryPolicy::default(),
+                classification: Classification::default(),
+                max_retry_after: Duration::from_secs(5 * 60),
+            },
             min_demand: None,
             max_demand: 2000,
             telemetry_id: "websocket_producer".to_owned(),
@@ -247,7 +247,7 @@ impl ConfigBuilder {
     /// The most that a server's `Retry-After` is heeded (R5). Default 5 min.
     #[must_use]
     pub fn max_retry_after(mut self, span: Duration) -> Self {
-        self.0.max_retry_after = span;
+        self.0.retry.max_retry_after = span;
         self
     }
 
@@ -318,14 +318,14 @@ impl ConfigBuilder {
     /// How long to wait before each retry, and how many there are (R2, R3). Default: 5 retries, 10 s apart.
     #[must_use]
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
-        self.0.retry = policy;
+        self.0.retry.policy = policy;
         self
     }
 
     /// Which failures are fatal (R6). Default [`Classification::Standard`].
     #[must_use]
     pub fn classification(mut self, classification: Classification) -> Self {
-        self.0.classification = classification;
+        self.0.retry.classification = classification;
         self
     }
 
@@ -391,7 +391,7 @@ impl Config {
     }
 
     fn check_retry(&self) -> Result<(), ConfigError> {
-        let (option, delay) = match &self.retry.backoff {
+        let (option, delay) = match &self.retry.policy.backoff {
             Backoff::Fixed(delay) => ("retry delay", *delay),
             Backoff::Exponential { base, cap, .. } if base > cap => {
                 return Err(ConfigError::Above {

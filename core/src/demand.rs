@@ -1,7 +1,6 @@
-//! The bounded queue between handler and consumer: credit, watermarks, overflow, and marks of broken continuity (D1-D5).
+//! The bounded queue between handler and consumer: credit, watermarks, overflow, and markers of broken continuity (D1-D5).
 
-mod mark;
-mod window;
+mod marker;
 
 use alloc::collections::VecDeque;
 use core::fmt;
@@ -10,8 +9,7 @@ use crate::failure::Failure;
 use crate::frame::ConnectionId;
 use crate::time::Timestamp;
 
-use mark::{Interruption, Mark, Opening};
-pub use window::DemandWindow;
+use marker::{Interruption, Marker, Opening};
 
 /// What the consumer is given, in order. A consumer that keeps an order book knows exactly between which two items
 /// continuity broke.
@@ -91,14 +89,14 @@ pub(crate) enum Admission {
     Overflow,
 }
 
-/// The queue. Items are numbered in order of emission; a mark stands before the item with its number.
+/// The queue. Items are numbered in order of emission; a marker stands before the item with its number.
 pub(crate) struct Queue<T> {
     config: QueueConfig,
     items: VecDeque<Weighed<T>>,
     /// How many of them, the last ones, a handler has emitted in the call that it is in: they have a place and are weighed,
     /// but are not in the queue yet.
     staged: usize,
-    marks: VecDeque<Mark>,
+    markers: VecDeque<Marker>,
     /// The number of the item at the front.
     head: u64,
     dropped: u64,
@@ -136,7 +134,7 @@ impl<T> Queue<T> {
             config,
             items: VecDeque::new(),
             staged: 0,
-            marks: VecDeque::new(),
+            markers: VecDeque::new(),
             head: 0,
             bytes: 0,
             credit: 0,
@@ -165,13 +163,13 @@ impl<T> Queue<T> {
     }
 
     /// What is staged is not to be had any more.
-    pub(crate) fn unstage(&mut self) {
-        self.split_staged();
+    pub(crate) fn discard_staged(&mut self) {
+        self.take_staged();
     }
 
     /// Takes in what is staged if that leaves the queue below its bounds, so that no policy has a say; how many items it is.
     #[inline(always)]
-    pub(crate) fn take_in(&mut self) -> Option<usize> {
+    pub(crate) fn commit(&mut self) -> Option<usize> {
         if self.staged == 0 {
             return Some(0);
         }
@@ -187,7 +185,7 @@ impl<T> Queue<T> {
     /// connection whose queue is empty (D3).
     pub(crate) fn admit(&mut self) -> Admission {
         self.continuity = Continuity::Begun;
-        let staged = self.split_staged();
+        let staged = self.take_staged();
         if self.config.overflow == Overflow::Disconnect && self.is_full() {
             return Admission::Overflow;
         }
@@ -197,7 +195,7 @@ impl<T> Queue<T> {
         Admission::Granted
     }
 
-    fn split_staged(&mut self) -> VecDeque<Weighed<T>> {
+    fn take_staged(&mut self) -> VecDeque<Weighed<T>> {
         let first = self.items.len().saturating_sub(core::mem::take(&mut self.staged));
         let staged = self.items.split_off(first);
         self.bytes -= staged.iter().map(|item| u64::from(item.weight)).sum::<u64>();
@@ -211,8 +209,8 @@ impl<T> Queue<T> {
                 Overflow::DropOldest => self.drop_oldest(),
                 Overflow::DropNewest => {
                     self.dropped = self.dropped.saturating_add(1);
-                    let mark = self.last_mark();
-                    mark.dropped = mark.dropped.saturating_add(1);
+                    let marker = self.last_marker();
+                    marker.dropped = marker.dropped.saturating_add(1);
                     return;
                 }
             }
@@ -225,7 +223,7 @@ impl<T> Queue<T> {
     pub(crate) fn mark_live(&mut self, id: ConnectionId) {
         let opens = self.continuity == Continuity::Broken;
         self.continuity = Continuity::Begun;
-        self.last_mark().live = Some(Opening { id, opens });
+        self.last_marker().live = Some(Opening { id, opens });
     }
 
     /// A connection is over.
@@ -234,24 +232,24 @@ impl<T> Queue<T> {
             return;
         }
         self.continuity = Continuity::Broken;
-        self.last_mark().interrupt(Interruption { id, failure: failure.cloned() });
-        if self.marks.back().is_some_and(Mark::is_empty) {
-            self.marks.pop_back();
+        self.last_marker().interrupt(Interruption { id, failure: failure.cloned() });
+        if self.markers.back().is_some_and(Marker::is_empty) {
+            self.markers.pop_back();
         }
     }
 
-    /// Whether a mark may stand before the next item.
+    /// Whether a marker may stand before the next item.
     #[inline]
-    pub(crate) fn has_marks(&self) -> bool {
-        !self.marks.is_empty()
+    pub(crate) fn has_markers(&self) -> bool {
+        !self.markers.is_empty()
     }
 
-    /// The mark that stands before the next item. It is free.
-    pub(crate) fn pop_mark(&mut self) -> Option<Delivery<T>> {
-        let mark = self.marks.front_mut().filter(|mark| mark.before == self.head)?;
-        let delivery = mark.take();
-        if mark.is_empty() {
-            self.marks.pop_front();
+    /// The marker that stands before the next item. It is free.
+    pub(crate) fn pop_marker(&mut self) -> Option<Delivery<T>> {
+        let marker = self.markers.front_mut().filter(|marker| marker.before == self.head)?;
+        let delivery = marker.take();
+        if marker.is_empty() {
+            self.markers.pop_front();
         }
         delivery
     }
@@ -304,9 +302,9 @@ impl<T> Queue<T> {
         Some(first)
     }
 
-    /// Makes room for one; the marks that stood around the dropped items become one (D4).
+    /// Makes room for one; the markers that stood around the dropped items become one (D4).
     fn drop_oldest(&mut self) {
-        let mut fold = Mark::before(self.head);
+        let mut fold = Marker::before(self.head);
         while self.is_full() && !self.items.is_empty() {
             self.fold_front(&mut fold);
             self.pop_item();
@@ -315,25 +313,25 @@ impl<T> Queue<T> {
         }
         self.fold_front(&mut fold);
         fold.before = self.head;
-        self.marks.push_front(fold);
+        self.markers.push_front(fold);
     }
 
-    /// Takes the mark before the first item, if there is one, into `fold`.
-    fn fold_front(&mut self, fold: &mut Mark) {
-        if self.marks.front().is_some_and(|mark| mark.before == self.head)
-            && let Some(mark) = self.marks.pop_front()
+    /// Takes the marker before the first item, if there is one, into `fold`.
+    fn fold_front(&mut self, fold: &mut Marker) {
+        if self.markers.front().is_some_and(|marker| marker.before == self.head)
+            && let Some(marker) = self.markers.pop_front()
         {
-            fold.append(mark);
+            fold.append(marker);
         }
     }
 
-    /// The mark behind the last item.
-    fn last_mark(&mut self) -> &mut Mark {
+    /// The marker behind the last item.
+    fn last_marker(&mut self) -> &mut Marker {
         let tail = self.head + self.items.len() as u64;
-        if self.marks.back().is_none_or(|mark| mark.before != tail) {
-            self.marks.push_back(Mark::before(tail));
+        if self.markers.back().is_none_or(|marker| marker.before != tail) {
+            self.markers.push_back(Marker::before(tail));
         }
-        self.marks.back_mut().expect("there is one: it was there or has just been pushed")
+        self.markers.back_mut().expect("there is one: it was there or has just been pushed")
     }
 }
 
@@ -347,16 +345,46 @@ impl<T> fmt::Debug for Weighed<T> {
 impl<T> fmt::Debug for Queue<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Nothing is staged between two calls.
-        let Self { config, items, staged: _, marks, head, bytes, credit, dropped, continuity } = self;
+        let Self { config, items, staged: _, markers, head, bytes, credit, dropped, continuity } = self;
         f.debug_struct("Queue")
             .field("config", config)
             .field("items", items)
-            .field("marks", marks)
+            .field("markers", markers)
             .field("head", head)
             .field("bytes", bytes)
             .field("credit", credit)
             .field("dropped", dropped)
             .field("continuity", continuity)
             .finish()
+    }
+}
+
+/// The consumer's side of demand: asks for up to `max`, and again once what is outstanding falls to `min` (D5).
+#[derive(Clone, Copy, Debug)]
+pub struct DemandWindow {
+    min: u64,
+    max: u64,
+    outstanding: u64,
+}
+
+impl DemandWindow {
+    /// Nothing asked for yet.
+    pub(crate) fn new(min: u32, max: u32) -> Self {
+        Self { min: min.into(), max: max.into(), outstanding: 0 }
+    }
+
+    /// One item has been taken.
+    pub fn taken(&mut self) {
+        self.outstanding = self.outstanding.saturating_sub(1);
+    }
+
+    /// What to ask for now, if it is time to; counts as asked.
+    pub fn top_up(&mut self) -> Option<u64> {
+        if self.outstanding > self.min {
+            return None;
+        }
+        let more = self.max - self.outstanding;
+        self.outstanding = self.max;
+        Some(more)
     }
 }

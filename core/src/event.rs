@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::frame::{ConnectionId, Frame};
 use crate::time::Timestamp;
 
-/// Something that happened. Hand it to [`Feed::handle`](crate::Feed::handle) with the time.
+/// Something that happened. Hand it to [`Machine::handle`](crate::Machine::handle) with the time.
 ///
 /// An event about a connection names it. One that names any other than the current connection, or that cannot happen
 /// in the current phase, changes nothing and is counted in [`Stats::stale_events`](crate::Stats::stale_events) (C2).
@@ -30,7 +30,7 @@ pub enum Event {
         /// Why.
         failure: Failure,
     },
-    /// A frame came in. Hand it over only while [`Feed::wants_frames`](crate::Feed::wants_frames) says so: a data
+    /// A frame came in. Hand it over only while [`Machine::wants_frames`](crate::Machine::wants_frames) says so: a data
     /// frame that comes all the same would break the bound of the queue, and ends the connection with
     /// [`LocalFailure::Overflow`](crate::LocalFailure::Overflow).
     Frame {
@@ -57,7 +57,7 @@ pub enum Event {
         /// Which rule it broke.
         detail: String,
     },
-    /// Every frame taken with [`Feed::poll_send`](crate::Feed::poll_send) so far has been written and flushed to the operating system.
+    /// Every frame taken with [`Machine::poll_send`](crate::Machine::poll_send) so far has been written and flushed to the operating system.
     Flushed {
         /// On which connection.
         id: ConnectionId,
@@ -69,12 +69,12 @@ pub enum Event {
         /// Why. After a closing handshake this does not matter.
         failure: Failure,
     },
-    /// The [`deadline`](crate::Feed::deadline) has come. One that comes early changes nothing (P2).
+    /// The [`deadline`](crate::Machine::deadline) has come. One that comes early changes nothing (P2).
     Tick,
     /// Stop, with a closing handshake if there is a connection (S1).
     Shutdown,
     /// A call of the handler, or of another function of the application, panicked inside
-    /// [`Feed::handle`](crate::Feed::handle). Whoever caught the panic reports it (H5).
+    /// [`Machine::handle`](crate::Machine::handle). Whoever caught the panic reports it (H5).
     HandlerPanicked,
 }
 

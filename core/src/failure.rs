@@ -29,11 +29,11 @@ const SHOWN: usize = 200;
 ///
 /// Texts in `detail` come from the operating system and from libraries, or say what a library saw; they never hold
 /// header values, query strings or payloads. [`Display`](fmt::Display) adds the words of the server, a refusal's reason and
-/// body or the reason of a Close, escaped and at most 200 characters of each (T3).
+/// body or the reason of a Close, and those of the application's own functions, escaped and at most 200 characters of each (T3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Failure {
-    /// No connection was made.
+    /// No connection was made, or TLS failed on one.
     Connect(ConnectFailure),
     /// The connection was made, but did not get as far as Live (B4).
     Bootstrap(BootstrapFailure),

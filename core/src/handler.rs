@@ -87,12 +87,12 @@ pub struct Context<'a, T> {
     pub(crate) queue: &'a mut Queue<T>,
     /// [`FrameHandler::weight`].
     pub(crate) weigh: fn(&T) -> usize,
-    pub(crate) asks: &'a mut Option<Asks>,
+    pub(crate) requests: &'a mut Option<Requests>,
 }
 
 /// What a handler asks for at most once in a call. The machine carries it out afterwards; nearly every call asks for nothing.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Asks {
+pub(crate) struct Requests {
     pub(crate) wake_at: Option<Timestamp>,
     pub(crate) ready: bool,
     pub(crate) reconnect: bool,
@@ -124,32 +124,32 @@ impl<T> Context<'_, T> {
     /// # Errors
     /// If the outgoing queue is full, or text is not UTF-8; the message comes back (O3).
     pub fn send(&mut self, message: impl Into<Message>) -> Result<(), SendError> {
-        let message = checked(message.into())?;
+        let message = message.into();
         if self.outbox.pending() >= self.send_buffer {
             return Err(SendError::Full(message));
         }
-        self.outbox.push(message);
+        self.outbox.push(checked(message)?);
         Ok(())
     }
 
     /// Asks for a call of [`FrameHandler::on_wake`] at `at`. There is one such time per connection; the latest call
     /// counts.
     pub fn wake_at(&mut self, at: Timestamp) {
-        self.asks().wake_at = Some(at);
+        self.requests().wake_at = Some(at);
     }
 
     /// Declares the connection ready, if [`Readiness::WhenDeclared`] holds it back (B2).
     pub fn ready(&mut self) {
-        self.asks().ready = true;
+        self.requests().ready = true;
     }
 
     /// Asks for a new connection: this one is closed, and the retry policy decides when the next is made.
     pub fn reconnect(&mut self) {
-        self.asks().reconnect = true;
+        self.requests().reconnect = true;
     }
 
-    fn asks(&mut self) -> &mut Asks {
-        self.asks.get_or_insert_default()
+    fn requests(&mut self) -> &mut Requests {
+        self.requests.get_or_insert_default()
     }
 }
 
@@ -158,7 +158,7 @@ pub struct Upgrade<'a> {
     pub(crate) now: Timestamp,
     pub(crate) connection: ConnectionId,
     pub(crate) sends: &'a mut Vec<Message>,
-    pub(crate) asks: &'a mut Option<Asks>,
+    pub(crate) requests: &'a mut Option<Requests>,
 }
 
 impl Upgrade<'_> {
@@ -181,7 +181,7 @@ impl Upgrade<'_> {
 
     /// Asks for a call of [`FrameHandler::on_wake`] at `at`.
     pub fn wake_at(&mut self, at: Timestamp) {
-        self.asks.get_or_insert_default().wake_at = Some(at);
+        self.requests.get_or_insert_default().wake_at = Some(at);
     }
 }
 
@@ -259,6 +259,7 @@ impl FrameHandler for PassThrough {
 
 /// What a closure makes of one message: the reference's three outcomes.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Step<T> {
     /// Give the consumer these items.
     Emit(Vec<T>),
@@ -281,7 +282,7 @@ pub enum Step<T> {
 ///         None => Step::Skip,
 ///     }
 /// });
-/// # let _: tidegate_core::Feed<_> = tidegate_core::Feed::new(Default::default(), handler, 0);
+/// # let _: tidegate_core::Machine<_> = tidegate_core::Machine::new(Default::default(), handler, 0);
 /// ```
 pub fn from_fn<S, T, F>(initial: S, f: F) -> FromFn<S, T, F>
 where

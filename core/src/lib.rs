@@ -1,6 +1,6 @@
 //! The state machine of tidegate: everything a resilient WebSocket feed decides, and nothing else.
 //!
-//! A [`Feed`] keeps one connection up: it says when to dial, what to send first, when a connection is dead, how long to
+//! A [`Machine`] keeps one connection up: it says when to dial, what to send first, when a connection is dead, how long to
 //! wait before the next, when to stop reading because the consumer is slow, and when to give up. It performs no I/O,
 //! reads no clock and knows no runtime: an adapter, or your own loop, tells it what happened and carries out what it
 //! asks for. Most programs want the package `tidegate`, which has such loops; this one is for building another, and for
@@ -10,13 +10,13 @@
 //!
 //! You call, in this order and again after everything that happens:
 //!
-//! 1. [`Feed::handle`] with one [`Event`] and the time. [`Event::Start`] comes first.
-//! 2. [`Feed::poll_action`] until it gives none, carrying out each [`Action`]; and [`Feed::poll_send`] for as long as the
+//! 1. [`Machine::handle`] with one [`Event`] and the time. [`Event::Start`] comes first.
+//! 2. [`Machine::poll_action`] until it gives none, carrying out each [`Action`]; and [`Machine::poll_send`] for as long as the
 //!    connection takes frames.
-//! 3. [`Feed::poll_delivery`] until it gives none. Items come only as far as the consumer has asked for them with
-//!    [`Feed::request`]; marks (`Live`, `Interrupted`, `Dropped`) stand exactly where continuity broke.
-//! 4. Then wait for the first of: [`Feed::deadline`], which calls for [`Event::Tick`]; a frame, but only while
-//!    [`Feed::wants_frames`]; the end of a dial, a flush or a connection; or the application.
+//! 3. [`Machine::poll_delivery`] until it gives none. Items come only as far as the consumer has asked for them with
+//!    [`Machine::request`]; markers (`Live`, `Interrupted`, `Dropped`) stand exactly where continuity broke.
+//! 4. Then wait for the first of: [`Machine::deadline`], which calls for [`Event::Tick`]; a frame, but only while
+//!    [`Machine::wants_frames`]; the end of a dial, a flush or a connection; or the application.
 //!
 //! What you owe the machine: time that never runs backwards; every connection's outcome under the [`ConnectionId`] it was
 //! asked for with; [`Event::Flushed`] when all that was taken is with the operating system; answers to pings; and
@@ -60,7 +60,7 @@
 //! ```
 //! use std::time::Duration;
 //! use tidegate_core::{
-//!     Action, Config, Connected, ConnectionId, Deadline, Delivery, Event, Failure, Feed, Frame, FrameHandler, PassThrough, Phase,
+//!     Action, Config, Connected, ConnectionId, Deadline, Delivery, Event, Failure, Machine, Frame, FrameHandler, PassThrough, Phase,
 //!     RetryPolicy, Timestamp,
 //! };
 //!
@@ -68,9 +68,9 @@
 //! let id = ConnectionId::new(1);
 //! let config = Config::builder().retry(RetryPolicy::fixed(Duration::from_millis(500))).build()?;
 //! let handler = PassThrough.with_bootstrap(|_| Ok(["subscribe"]));
-//! let mut feed = Feed::new(config, handler, 0);
+//! let mut feed = Machine::new(config, handler, 0);
 //! // The notices tell whoever watches; this loop has nobody.
-//! let asked = |feed: &mut Feed<_>| -> Vec<Action> {
+//! let asked = |feed: &mut Machine<_>| -> Vec<Action> {
 //!     std::iter::from_fn(|| feed.poll_action()).filter(|action| !matches!(action, Action::Notify(_))).collect()
 //! };
 //!
@@ -79,7 +79,7 @@
 //!
 //! // The upgrade is complete: the subscription goes out, and once it is flushed the feed is live.
 //! feed.handle(Event::Connected { id, connected: Connected::default() }, at(30));
-//! assert_eq!(feed.poll_send(), Some((id, Frame::from("subscribe"))));
+//! assert_eq!(feed.poll_send(id), Some(Frame::from("subscribe")));
 //! feed.handle(Event::Flushed { id }, at(31));
 //! assert_eq!(feed.phase(), Phase::Live);
 //!
@@ -105,25 +105,25 @@
 //!
 //! # To change X, open Y
 //!
-//! One room per concern. The rooms know neither [`Event`] nor [`Action`]; `feed.rs` alone sees them all. `handler.rs` uses
+//! One room per concern. The rooms know neither [`Event`] nor [`Action`]; `machine.rs` alone sees them all. `handler.rs` uses
 //! `demand.rs` and `outbox.rs`, `bootstrap.rs` uses `outbox.rs`, and `config.rs` collects the options of all.
 //!
 //! | to change | open | rules |
 //! |---|---|---|
 //! | what the outside can say, or be asked for and told | `event.rs`, `action.rs` | T1 |
 //! | which phases and moves there are, and what each holds | `phase.rs` | P1 |
-//! | which event does what in which phase | `feed.rs`; of an open connection `feed/open.rs` | C1-C5, H2-H4 |
-//! | how attempts, connections and the feed end, and what is told of it | `feed/ending.rs` | R1, R4, S1, T2, H5 |
+//! | which event does what in which phase | `machine.rs`; of all phases `machine/routing.rs`, of an open connection `machine/open.rs` | C1-C5, H2-H4 |
+//! | how attempts, connections and the feed end, and what is told of it | `machine/ending.rs` | R1, R4, S1, T2, H5 |
 //! | why something ended, its names, what is fatal | `failure.rs`; each group `failure/` | B4, R6 |
 //! | how text of a peer is shown | `escape.rs` | T3 |
 //! | delays, jitter, `Retry-After`, classification | `retry.rs` | R2-R6 |
 //! | idle, ping and stale clocks, pauses | `liveness.rs` | L1-L6 |
 //! | what is owed before a connection is live | `bootstrap.rs` | B2, B3 |
 //! | what handlers see and may ask for; the ready-made ones | `handler.rs` | H1-H4, B1 |
-//! | the queue, its bounds, overflow, marks; what a consumer asks for | `demand.rs`; `demand/window.rs` | D1-D5 |
+//! | the queue, its bounds, overflow, markers; what a consumer asks for | `demand.rs` | D1-D5 |
 //! | what goes out, and the bound on it | `outbox.rs` | O1, O3 |
 //! | an option, its default, its check, the words of its error | `config.rs`, `config/error.rs` | |
-//! | frames, messages, ids; time and deadlines; figures | `frame.rs`; `time.rs`; `stats.rs` | C2, P2 |
+//! | frames, messages, ids; time and deadlines; figures | `frame.rs`; `time.rs`; `machine.rs` | C2, P2 |
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -136,14 +136,13 @@ mod demand;
 pub mod escape;
 mod event;
 mod failure;
-mod feed;
 mod frame;
 mod handler;
 mod liveness;
+mod machine;
 mod outbox;
 mod phase;
 mod retry;
-mod stats;
 mod time;
 
 pub use action::{Action, Notice};
@@ -155,12 +154,11 @@ pub use failure::{
     BootstrapFailure, ConnectFailure, ConnectionFailure, Failure, Fault, LocalFailure, ProxyProblem, Refusal,
     Severity, StopReason, TlsProblem,
 };
-pub use feed::Feed;
 pub use frame::{CloseFrame, ConnectionId, Frame, Message};
 pub use handler::{
     Context, FrameHandler, FromFn, PassThrough, SendError, Step, Upgrade, WithBootstrap, from_fn,
 };
+pub use machine::{Machine, Stats};
 pub use phase::{Phase, TRANSITIONS, Transition};
 pub use retry::{Backoff, Class, Classification, Jitter, NextState, RetryPolicy, RetryState};
-pub use stats::Stats;
 pub use time::{Deadline, Timestamp};

@@ -9,7 +9,7 @@ use crate::time::{Deadline, Timestamp};
 
 /// The verdict when a deadline has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Pulse {
+pub(crate) enum Health {
     /// Nothing is due after all.
     Alive,
     /// Send a ping with this payload.
@@ -118,25 +118,25 @@ impl Liveness {
     }
 
     /// Looks at the clocks; what has run out longest ago does not matter, a dead connection is dead.
-    pub(crate) fn tick(&mut self, reading: Reading, now: Timestamp) -> Pulse {
+    pub(crate) fn tick(&mut self, reading: Reading, now: Timestamp) -> Health {
         if !self.deadline(reading).is_due(now) {
-            return Pulse::Alive;
+            return Health::Alive;
         }
         if let Reading::Paused { .. } = reading {
-            return Pulse::Dead(Failure::Local(LocalFailure::Overflow));
+            return Health::Dead(Failure::Local(LocalFailure::Overflow));
         }
         if self.idle_deadline().is_due(now) {
-            return Pulse::Dead(Failure::Connection(ConnectionFailure::IdleTimeout));
+            return Health::Dead(Failure::Connection(ConnectionFailure::IdleTimeout));
         }
         if self.stale_deadline().is_due(now) {
-            return Pulse::Dead(Failure::Connection(ConnectionFailure::Stale));
+            return Health::Dead(Failure::Connection(ConnectionFailure::Stale));
         }
         match self.pings {
-            Pings::Off => Pulse::Alive,
-            Pings::Awaiting { .. } => Pulse::Dead(Failure::Connection(ConnectionFailure::PongTimeout)),
+            Pings::Off => Health::Alive,
+            Pings::Awaiting { .. } => Health::Dead(Failure::Connection(ConnectionFailure::PongTimeout)),
             Pings::Due { number, every, timeout, .. } => {
                 self.pings = Pings::Awaiting { number, sent: now, since: now, every, timeout };
-                Pulse::Ping(number.to_be_bytes())
+                Health::Ping(number.to_be_bytes())
             }
         }
     }

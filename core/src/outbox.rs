@@ -6,16 +6,16 @@ use crate::frame::Frame;
 
 /// A place in the order of the frames sent on one connection; the first is 1, and 0 stands before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Ticket(u64);
+pub(crate) struct Sequence(u64);
 
 /// The frames of one connection that have been accepted and not taken yet, and how many have gone before them.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     frames: VecDeque<Frame>,
-    taken: Ticket,
-    flushed: Ticket,
+    taken: Sequence,
+    flushed: Sequence,
     /// Frames up to here do not count against the bound: those of the bootstrap, and all once the connection closes.
-    exempt: Ticket,
+    exempt: Sequence,
 }
 
 impl Outbox {
@@ -41,13 +41,13 @@ impl Outbox {
     }
 
     /// Everything taken so far is with the operating system.
-    pub(crate) fn flush(&mut self) -> Ticket {
+    pub(crate) fn flush(&mut self) -> Sequence {
         self.flushed = self.taken;
         self.flushed
     }
 
     /// Exempts the frames accepted so far from the bound. Returns the place of the last.
-    pub(crate) fn exempt(&mut self) -> Ticket {
+    pub(crate) fn exempt(&mut self) -> Sequence {
         self.exempt = self.accepted();
         self.exempt
     }
@@ -57,7 +57,7 @@ impl Outbox {
         usize::try_from(self.accepted().0 - self.flushed.0.max(self.exempt.0)).unwrap_or(usize::MAX)
     }
 
-    fn accepted(&self) -> Ticket {
-        Ticket(self.taken.0 + self.frames.len() as u64)
+    fn accepted(&self) -> Sequence {
+        Sequence(self.taken.0 + self.frames.len() as u64)
     }
 }

@@ -9,7 +9,7 @@ use crate::frame::ConnectionId;
 use crate::liveness::Liveness;
 use crate::time::{Deadline, Timestamp};
 
-/// Where a feed stands, without the data: for display, metrics and waiting.
+/// The phase of a feed, for display, metrics and waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {
     /// Not started.
@@ -24,7 +24,7 @@ pub enum Phase {
     Closing,
     /// No connection; the next attempt is a matter of time.
     Waiting,
-    /// Ended for good.
+    /// Ended. There is no other attempt.
     Stopped,
 }
 
@@ -98,6 +98,14 @@ pub const TRANSITIONS: &[Transition] = &[
     moves(Phase::Waiting, Phase::Stopped, "shutdown"),
 ];
 
+/// Panics, in builds with debug assertions, if there is no such move.
+pub(crate) fn assert_move(from: Phase, to: Phase) {
+    debug_assert!(
+        TRANSITIONS.iter().any(|Transition { from: a, to: b, .. }| (*a, *b) == (from, to)),
+        "{from} to {to} is not among the transitions"
+    );
+}
+
 /// Where a feed stands: each state holds only the data that is valid in it.
 pub(crate) enum State<S> {
     Idle,
@@ -114,13 +122,13 @@ pub(crate) struct Slot<S> {
 
 pub(crate) enum Stage<S> {
     Connecting { deadline: Timestamp },
-    Open(Connection<S>),
-    Closing { deadline: Timestamp, then: Then },
+    Open(OpenConnection<S>),
+    Closing { deadline: Timestamp, then: AfterClose },
 }
 
 /// What follows a closing handshake.
 #[derive(Clone, Debug)]
-pub(crate) enum Then {
+pub(crate) enum AfterClose {
     /// The retry path: the connection ended for this reason (R1).
     Retry(Failure),
     /// The end, as the application asked.
@@ -128,7 +136,7 @@ pub(crate) enum Then {
 }
 
 /// An open connection.
-pub(crate) struct Connection<S> {
+pub(crate) struct OpenConnection<S> {
     pub(crate) session: S,
     pub(crate) liveness: Liveness,
     pub(crate) progress: Progress,
@@ -142,7 +150,7 @@ pub(crate) enum Progress {
     Live { since: Timestamp },
 }
 
-impl<S> Connection<S> {
+impl<S> OpenConnection<S> {
     /// While reading is paused the handler is not woken: it might emit (D3).
     fn deadline(&self, reading: Reading) -> Deadline {
         let wake = match reading {
@@ -166,8 +174,8 @@ impl<S> Stage<S> {
     const fn phase(&self) -> Phase {
         match self {
             Self::Connecting { .. } => Phase::Connecting,
-            Self::Open(Connection { progress: Progress::Bootstrapping(_), .. }) => Phase::Bootstrapping,
-            Self::Open(Connection { progress: Progress::Live { .. }, .. }) => Phase::Live,
+            Self::Open(OpenConnection { progress: Progress::Bootstrapping(_), .. }) => Phase::Bootstrapping,
+            Self::Open(OpenConnection { progress: Progress::Live { .. }, .. }) => Phase::Live,
             Self::Closing { .. } => Phase::Closing,
         }
     }
@@ -182,7 +190,7 @@ impl<S> Stage<S> {
     fn failure_deadline(&self, reading: Reading) -> Deadline {
         match self {
             Self::Connecting { deadline } => Deadline::At(*deadline),
-            Self::Open(Connection { liveness, progress, .. }) => {
+            Self::Open(OpenConnection { liveness, progress, .. }) => {
                 liveness.failure_deadline(reading).min(progress.deadline(reading))
             }
             // It has failed already.
@@ -233,7 +241,7 @@ impl<S> fmt::Debug for State<S> {
             Self::Idle => f.write_str("Idle"),
             Self::Active(Slot { id, stage }) => match stage {
                 Stage::Connecting { deadline } => write!(f, "Connecting({id}, {deadline:?})"),
-                Stage::Open(Connection { session: _, liveness, progress, wake }) => {
+                Stage::Open(OpenConnection { session: _, liveness, progress, wake }) => {
                     write!(f, "Open({id}, {liveness:?}, {progress:?}, {wake:?})")
                 }
                 Stage::Closing { deadline, then } => write!(f, "Closing({id}, {deadline:?}, {then:?})"),

@@ -6,7 +6,6 @@ use core::time::Duration;
 
 use fastrand::Rng;
 
-use crate::config::Config;
 use crate::failure::{ConnectFailure, Failure};
 use crate::time::Timestamp;
 
@@ -206,9 +205,17 @@ impl fmt::Debug for Classification {
     }
 }
 
-/// The verdict.
+/// What the retry path is configured with.
+#[derive(Clone, Debug)]
+pub(crate) struct RetryConfig {
+    pub(crate) policy: RetryPolicy,
+    pub(crate) classification: Classification,
+    pub(crate) max_retry_after: Duration,
+}
+
+/// What follows a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Next {
+pub(crate) enum Decision {
     RetryAt { at: Timestamp, attempt: u32, delay: Duration },
     Exhausted,
     Fatal,
@@ -232,23 +239,29 @@ impl Retry {
         self.attempt
     }
 
-    pub(crate) fn next(&mut self, config: &Config, failure: &Failure, rng: &mut Rng, now: Timestamp) -> Next {
+    pub(crate) fn next(
+        &mut self,
+        config: &RetryConfig,
+        failure: &Failure,
+        rng: &mut Rng,
+        now: Timestamp,
+    ) -> Decision {
         if config.classification.classify(failure) == Class::Fatal {
-            return Next::Fatal;
+            return Decision::Fatal;
         }
         let retries_left = match self.state.retries_left {
-            Some(0) => return Next::Exhausted,
+            Some(0) => return Decision::Exhausted,
             Some(left) => Some(left - 1),
             None => None,
         };
         let spent = RetryState { retries_left, ..self.state };
-        let wait = config.retry.next(spent, failure, &mut self.state, rng);
+        let wait = config.policy.next(spent, failure, &mut self.state, rng);
         // What the server asks for, up to a limit (R5).
         let asked = failure.retry_after().unwrap_or_default().min(config.max_retry_after);
         let delay = wait.max(asked);
         self.attempt = self.attempt.saturating_add(1);
         // A delay of zero still ends after now, so that a Tick never leaves a deadline due (P2).
-        Next::RetryAt { at: now.saturating_add(delay).max(now.next()), attempt: self.attempt, delay }
+        Decision::RetryAt { at: now.saturating_add(delay).max(now.next()), attempt: self.attempt, delay }
     }
 }
 

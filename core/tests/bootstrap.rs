@@ -60,7 +60,7 @@ fn b2_live_only_once_all_frames_are_flushed() {
         tidegate_core::Event::Connected { id: id(1), connected: tidegate_core::Connected::default() },
         common::at(0),
     );
-    assert_eq!(bench.feed.poll_send(), Some((id(1), "a".into())));
+    assert_eq!(bench.feed.poll_send(id(1)), Some("a".into()));
     bench.feed.handle(tidegate_core::Event::Flushed { id: id(1) }, common::at(0));
     bench.assert_phase(Phase::Bootstrapping);
     assert_eq!(names(&bench.actions()), ["Send"], "the second was not taken yet, let alone flushed");

@@ -5,7 +5,7 @@ mod common;
 use common::{Asked, Bench, Puppet, at, broken, close, id, ms, names, notices, patient, refused, text};
 use tidegate_core::{
     Action, CloseFrame, ConnectFailure, Connected, ConnectionFailure, ConnectionId, Deadline, Delivery,
-    Event, Failure, Feed, Frame, Notice, PassThrough, Phase, Timestamp,
+    Event, Failure, Frame, Machine, Notice, PassThrough, Phase, Timestamp,
 };
 
 #[test]
@@ -345,7 +345,7 @@ fn a_timestamp_is_a_number_of_nanoseconds() {
 #[test]
 fn a_feed_can_move_to_another_thread_and_its_events_stay_small() {
     fn is_send<T: Send>() {}
-    is_send::<Feed<PassThrough>>();
+    is_send::<Machine<PassThrough>>();
     is_send::<Delivery<tidegate_core::Message>>();
     // What is moved once per frame. Growth here is paid by every message.
     assert!(size_of::<Event>() <= 96, "{}", size_of::<Event>());

@@ -50,13 +50,18 @@ fn says(failure: impl Into<Failure>, kind: &str, fatal: bool, words: &str) {
 fn r6_failures_to_connect_say_what_happened() {
     let x = || "x".to_owned();
     says(
-        ConnectFailure::Resolve { detail: x() },
+        ConnectFailure::Resolve { detail: "x\n".to_owned() },
         "resolve",
         RETRIED,
-        "the resolver of URL and headers failed: x",
+        "the resolver of URL and headers failed: x\\n",
     );
     says(ConnectFailure::Request { detail: x() }, "request", FATAL, "the request cannot be sent: x");
-    says(ConnectFailure::Custom { detail: x() }, "connect", RETRIED, "the application could not connect: x");
+    says(
+        ConnectFailure::Custom { detail: "x\n".to_owned() },
+        "custom",
+        RETRIED,
+        "the application could not connect: x\\n",
+    );
     says(
         ConnectFailure::Lookup { detail: x() },
         "lookup",

@@ -7,8 +7,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use bytes::Bytes;
 use common::{Asked, Bench, Puppet, at, close, id, interrupted, item, live, ms, names, patient, sent, text};
 use tidegate_core::{
-    CloseFrame, Context, Delivery, Event, Failure, Fault, Feed, Frame, FrameHandler, LocalFailure, Message,
-    PassThrough, Phase, Readiness, Step, StopReason, Upgrade, from_fn,
+    CloseFrame, Context, Delivery, Event, Failure, Fault, Frame, FrameHandler, LocalFailure, Machine,
+    Message, PassThrough, Phase, Readiness, Step, StopReason, Upgrade, from_fn,
 };
 
 fn bench() -> Bench<Puppet> {
@@ -300,7 +300,7 @@ fn b1_with_bootstrap_leaves_all_else_to_the_handler() {
 
 /// Hands in what makes the handler panic, as a driver does: catch, then report.
 fn panic_on_message(bench: &mut Bench<Puppet>) -> Vec<Asked> {
-    let feed: &mut Feed<Puppet> = &mut bench.feed;
+    let feed: &mut Machine<Puppet> = &mut bench.feed;
     let call = || feed.handle(Event::Frame { id: id(1), frame: text("item:lost send:lost panic") }, at(1));
     catch_unwind(AssertUnwindSafe(call)).expect_err("it panics");
     bench.at(1).hand_in(Event::HandlerPanicked)

@@ -168,7 +168,7 @@ impl<R: Runtime, H: FrameHandler> FeedBuilder<R, H> {
         let observer = Observer::new(config.telemetry_id().to_owned(), self.watch);
         let (demand, max_demand) = (config.demand_window(), config.max_demand());
         let seed = self.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish());
-        let feed = tidegate_core::Feed::new(config, self.handler, seed);
+        let feed = tidegate_core::Machine::new(config, self.handler, seed);
         let target = Target::new(request, self.resolver);
         let engine = Engine::new(feed, self.runtime, target, control.clone(), observer);
         let handle = FeedHandle::new(control.clone());

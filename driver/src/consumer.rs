@@ -301,15 +301,15 @@ impl<H: FrameHandler> Consumer<H> for VecDeque<Delivery<H::Item>> {
     const FRAMES: usize = INLINE_TURN;
     const BYTES: usize = 64 * 1024;
 
-    fn hand_over(&mut self, feed: &mut tidegate_core::Feed<H>, now: Timestamp) -> bool {
+    fn hand_over(&mut self, machine: &mut tidegate_core::Machine<H>, now: Timestamp) -> bool {
         let before = self.len();
         loop {
-            let items = iter::from_fn(|| feed.poll_item().map(|(item, _)| Delivery::Item(item)));
+            let items = iter::from_fn(|| machine.poll_item().map(|(item, _)| Delivery::Item(item)));
             self.extend(items.take(INLINE_TURN.saturating_sub(self.len())));
             if self.len() >= INLINE_TURN {
                 break;
             }
-            let Some(delivery) = feed.poll_delivery(now) else { break };
+            let Some(delivery) = machine.poll_delivery(now) else { break };
             self.push_back(delivery);
         }
         self.len() > before

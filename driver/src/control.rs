@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use tidegate_core::{Message, Phase, SendError, Stats};
 
+use crate::guard::guarded;
 use crate::sync::{AtomicWaker, Mutex, MutexGuard, oneshot};
 
 /// Steers a feed from anywhere: clone it, keep it beside the stream. Dropping handles does not end the feed.
@@ -18,13 +19,13 @@ pub struct FeedHandle {
 
 /// Between handles and the loop.
 pub(crate) struct Control {
-    board: Mutex<Board>,
+    inner: Mutex<Inner>,
     driver: AtomicWaker,
     send_buffer: usize,
 }
 
-struct Board {
-    orders: Orders,
+struct Inner {
+    commands: Commands,
     phase: Phase,
     stats: Stats,
     /// Wakers of tasks that wait for a phase change, by number.
@@ -34,12 +35,12 @@ struct Board {
 
 /// What handles asked for and the loop has not seen yet.
 #[derive(Default)]
-pub(crate) struct Orders {
-    pub(crate) sends: VecDeque<SendOrder>,
+pub(crate) struct Commands {
+    pub(crate) sends: VecDeque<SendCommand>,
     pub(crate) shutdown: bool,
 }
 
-pub(crate) struct SendOrder {
+pub(crate) struct SendCommand {
     pub(crate) message: Message,
     pub(crate) reply: oneshot::Sender<Result<(), SendError>>,
 }
@@ -58,16 +59,16 @@ impl FeedHandle {
     pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
         let message = message.into();
         let (reply, answer) = oneshot::channel();
-        let order = SendOrder { message: message.clone(), reply };
+        let command = SendCommand { message: message.clone(), reply };
         {
-            let mut board = self.control.lock();
-            if board.phase != Phase::Live {
+            let mut inner = self.control.lock();
+            if inner.phase != Phase::Live {
                 return Err(SendError::NotLive(message));
             }
-            if board.orders.sends.len() as u64 + board.stats.sending >= self.control.send_buffer as u64 {
+            if inner.commands.sends.len() as u64 + inner.stats.sending >= self.control.send_buffer as u64 {
                 return Err(SendError::Full(message));
             }
-            board.orders.sends.push_back(order);
+            inner.commands.sends.push_back(command);
         }
         self.control.driver.wake();
         // The loop ended before it saw the message.
@@ -79,7 +80,7 @@ impl FeedHandle {
         self.control.shut_down();
     }
 
-    /// Where the feed stands.
+    /// Returns the phase that the feed is in.
     #[must_use]
     pub fn phase(&self) -> Phase {
         self.control.lock().phase
@@ -100,7 +101,7 @@ impl FeedHandle {
     /// Figures so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.control.stats()
+        self.control.lock().stats
     }
 }
 
@@ -117,16 +118,16 @@ impl Future for Change<'_> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         // Wakers are cloned and dropped outside of the lock, since they are the application's code.
         let waker = cx.waker().clone();
-        let mut board = self.control.lock();
-        if board.phase != self.from {
+        let mut inner = self.control.lock();
+        if inner.phase != self.from {
             return Poll::Ready(());
         }
         let watcher = *self.watcher.get_or_insert_with(|| {
-            board.watchers_so_far += 1;
-            board.watchers_so_far
+            inner.watchers_so_far += 1;
+            inner.watchers_so_far
         });
-        let former = board.watchers.insert(watcher, waker);
-        drop(board);
+        let former = inner.watchers.insert(watcher, waker);
+        drop(inner);
         drop(former);
         Poll::Pending
     }
@@ -150,8 +151,8 @@ impl std::fmt::Debug for FeedHandle {
 impl Control {
     pub(crate) fn new(send_buffer: usize) -> Arc<Self> {
         Arc::new(Self {
-            board: Mutex::new(Board {
-                orders: Orders::default(),
+            inner: Mutex::new(Inner {
+                commands: Commands::default(),
                 phase: Phase::Idle,
                 stats: Stats::default(),
                 watchers: BTreeMap::new(),
@@ -172,50 +173,48 @@ impl Control {
     }
 
     pub(crate) fn shut_down(&self) {
-        self.lock().orders.shutdown = true;
+        self.lock().commands.shutdown = true;
         self.wake_driver();
     }
 
-    pub(crate) fn take_orders(&self) -> Orders {
-        let mut board = self.lock();
-        let orders = mem::take(&mut board.orders);
+    pub(crate) fn take_commands(&self) -> Commands {
+        let mut inner = self.lock();
+        let commands = mem::take(&mut inner.commands);
         // They count until the loop publishes what has become of them (O3).
-        board.stats.sending += orders.sends.len() as u64;
-        orders
+        inner.stats.sending += commands.sends.len() as u64;
+        commands
     }
 
-    /// Publishes where the feed stands.
+    /// Publishes phase and figures.
     pub(crate) fn publish(&self, phase: Phase, stats: Stats) {
-        let mut board = self.lock();
-        board.stats = stats;
-        if board.phase == phase {
+        let mut inner = self.lock();
+        inner.stats = stats;
+        if inner.phase == phase {
             return;
         }
-        board.phase = phase;
-        let watchers = mem::take(&mut board.watchers);
+        inner.phase = phase;
+        let watchers = mem::take(&mut inner.watchers);
         // Handed in while the feed was Live, they must not wait for its next connection (O1), nor for a poll that a stopped feed
         // may not get.
-        let refused = mem::take(&mut board.orders.sends);
-        drop(board);
+        let refused = mem::take(&mut inner.commands.sends);
+        drop(inner);
         // Each dropped reply wakes its sender, so not under the lock.
         drop(refused);
-        watchers.into_values().for_each(Waker::wake);
+        for watcher in watchers.into_values() {
+            // One that panics does not cost the others their wake-up.
+            let _ = guarded(|| watcher.wake());
+        }
     }
 
     /// The loop is over: nobody will see what was ordered, or what is ordered from now on.
-    pub(crate) fn close(&self) {
-        let stats = self.stats();
+    pub(crate) fn close(&self, stats: Stats) {
         self.publish(Phase::Stopped, stats);
         // The handles may outlive the loop by far; its task need not.
         drop(self.driver.take());
     }
 
-    fn stats(&self) -> Stats {
-        self.lock().stats
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Board> {
-        // No code of the application runs under the lock, wakers included; a poisoned board is still whole.
-        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // No code of the application runs under the lock, wakers included; the values are whole even if it is poisoned.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

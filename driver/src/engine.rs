@@ -5,22 +5,26 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tidegate_core::{
-    Action, Connected, ConnectionFailure, ConnectionId, Deadline, Event, Failure, Feed, Frame, FrameHandler,
-    Phase, StopReason, Timestamp,
+    Action, Connected, ConnectionFailure, ConnectionId, Deadline, Event, Failure, Frame, FrameHandler,
+    Machine, Phase, StopReason, Timestamp,
 };
 
 use crate::control::Control;
+use crate::guard::guarded;
 use crate::link::Links;
 use crate::observe::Observer;
 use crate::resolve::Target;
 use crate::runtime::Runtime;
-use crate::turn::{Budget, Running, Turn};
 
 mod due;
+mod poll;
+
+pub(crate) use poll::Consumer;
+use poll::{Budget, PollState, Running};
 
 /// Drives one machine over one runtime.
 pub(crate) struct Engine<R: Runtime, H: FrameHandler> {
-    feed: Feed<H>,
+    machine: Machine<H>,
     runtime: R,
     links: Links<R::Transport>,
     target: Target,
@@ -30,7 +34,7 @@ pub(crate) struct Engine<R: Runtime, H: FrameHandler> {
     published: Phase,
     alarm: R::Alarm,
     /// When the alarm rings next.
-    rings: Deadline,
+    alarm_at: Deadline,
     /// When the second look ends; never while none is under way.
     verdict: Deadline,
 }
@@ -38,35 +42,18 @@ pub(crate) struct Engine<R: Runtime, H: FrameHandler> {
 // Nothing in it is pinned structurally.
 impl<R: Runtime, H: FrameHandler> Unpin for Engine<R, H> {}
 
-/// Who takes deliveries from the machine.
-pub(crate) trait Consumer<H: FrameHandler> {
-    /// How often frames are read and handed over in one poll at most, so that others get their turn.
-    const ROUNDS: usize;
-    /// Frames read at most before they are handed over.
-    const FRAMES: usize;
-    /// No further frame is read before the hand-over once this much has been, in bytes: what lies in a queue before anybody
-    /// looks at it falls out of the processor's caches, and the allocator must find new memory for what comes next.
-    const BYTES: usize;
-
-    /// Passes on demand and deliveries; whether anything moved.
-    fn hand_over(&mut self, feed: &mut Feed<H>, now: Timestamp) -> bool;
-
-    /// Whether it polls again without being woken.
-    fn comes_back(&self) -> bool;
-}
-
 impl<R: Runtime, H: FrameHandler> Engine<R, H> {
     pub(crate) fn new(
-        feed: Feed<H>,
+        machine: Machine<H>,
         runtime: R,
         target: Target,
         control: Arc<Control>,
         observer: Observer,
     ) -> Self {
         let alarm = runtime.alarm();
-        let published = feed.phase();
+        let published = machine.phase();
         Self {
-            feed,
+            machine,
             runtime,
             links: Links::new(),
             target,
@@ -74,7 +61,7 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
             observer,
             published,
             alarm,
-            rings: Deadline::Never,
+            alarm_at: Deadline::Never,
             verdict: Deadline::Never,
         }
     }
@@ -87,73 +74,77 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
     ) -> Poll<StopReason> {
         self.control.register(cx.waker());
         let full = Budget { frames: C::FRAMES, bytes: C::BYTES };
-        let mut turn = Turn { now: self.runtime.now(), budget: full, running: Running::Transport };
+        let mut poll = PollState { now: self.runtime.now(), budget: full, running: Running::Transport };
         self.links.all_open().for_each(|(_, connection)| connection.readable = true);
         let mut rounds = 1..C::ROUNDS;
-        // Once a poll: who orders more has woken the loop for another, and cannot keep it in this one.
-        self.orders(turn.now);
+        // Once a poll: whoever sends more has woken the loop for another, and cannot keep it in this one.
+        self.commands(poll.now);
         // Not when it is built: the connect deadline must not run before anybody polls.
-        if self.feed.phase() == Phase::Idle {
-            self.tell(Event::Start, turn.now);
+        if self.machine.phase() == Phase::Idle {
+            self.tell(Event::Start, poll.now);
         }
         loop {
-            let mut moved = self.each_link(|engine, id| engine.drive(id, cx, &mut turn));
-            moved |= self.time(&turn);
+            let mut moved = self.each_link(|engine, id| engine.drive(id, cx, &mut poll));
+            moved |= self.time(&poll);
             // An action carried out counts: a future that was just made has not been polled yet.
-            moved |= self.actions(turn.now);
+            moved |= self.actions(poll.now);
             // After the actions: no notice waits behind a frame.
-            moved |= self.each_link(|engine, id| engine.write(id, cx, turn.now));
+            moved |= self.each_link(|engine, id| engine.write(id, cx, poll.now));
             // Before the hand-over: whoever has been told that the feed is Live may send. And in each round, since no connection
             // is lost and the next one Live in the same: what waits for the lost one comes back (O1).
-            if self.feed.phase() != self.published {
-                self.publish();
+            if self.machine.phase() != self.published {
+                moved |= self.publish(poll.now);
             }
-            moved |= consumer.hand_over(&mut self.feed, turn.now);
-            if turn.budget.is_spent() && rounds.next().is_some() {
-                turn.budget = full;
+            moved |= consumer.hand_over(&mut self.machine, poll.now);
+            if poll.budget.is_spent() && rounds.next().is_some() {
+                poll.budget = full;
             }
-            if moved {
+            if moved || self.publish(poll.now) {
                 continue;
             }
-            self.publish();
-            if let Some(reason) = self.feed.stopped() {
+            if let Some(reason) = self.machine.stopped() {
                 return Poll::Ready(reason.clone());
             }
-            return self.park(cx, &turn, consumer.comes_back());
+            return self.park(cx, &poll, consumer.comes_back());
         }
     }
 
     /// More is wanted.
     pub(crate) fn request(&mut self, items: u64) {
-        self.feed.request(items);
+        self.machine.request(items);
     }
 
     /// Tells the machine, in which the handler runs.
     fn tell(&mut self, event: Event, now: Timestamp) {
-        if guarded(|| self.feed.handle(event, now)).is_none() {
+        if guarded(|| self.machine.handle(event, now)).is_none() {
             self.panicked(now);
         }
     }
 
     fn panicked(&mut self, now: Timestamp) {
-        self.feed.handle(Event::HandlerPanicked, now);
+        self.machine.handle(Event::HandlerPanicked, now);
     }
 
-    fn publish(&mut self) {
-        self.published = self.feed.phase();
-        let stats = self.feed.stats();
+    /// Tells handles and metrics. Returns whether the application's recorder of metrics panicked.
+    fn publish(&mut self, now: Timestamp) -> bool {
+        self.published = self.machine.phase();
+        let stats = self.machine.stats();
         self.control.publish(self.published, stats);
-        #[cfg(feature = "metrics")]
-        self.observer.figures(stats);
+        let recorded = guarded(|| self.observer.figures(stats)).is_some();
+        if !recorded {
+            self.observer.mute();
+            self.panicked(now);
+        }
+        !recorded
     }
 
-    fn orders(&mut self, now: Timestamp) {
-        let orders = self.control.take_orders();
-        for order in orders.sends {
+    fn commands(&mut self, now: Timestamp) {
+        let commands = self.control.take_commands();
+        for command in commands.sends {
             // A reply nobody waits for is no matter.
-            let _ = order.reply.send(self.feed.send(order.message));
+            let _ = command.reply.send(self.machine.send(command.message));
         }
-        if orders.shutdown {
+        if commands.shutdown {
             self.tell(Event::Shutdown, now);
         }
     }
@@ -170,23 +161,23 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
     }
 
     /// Dials or reads.
-    fn drive(&mut self, id: ConnectionId, cx: &mut Context<'_>, turn: &mut Turn) -> bool {
+    fn drive(&mut self, id: ConnectionId, cx: &mut Context<'_>, poll: &mut PollState) -> bool {
         let Some(link) = self.links.get(id) else { return false };
         if link.open().is_some() {
-            return self.read(id, cx, turn);
+            return self.read(id, cx, poll);
         }
         match guarded(|| link.poll_dial(id, &self.runtime, cx)) {
             Some(Poll::Ready(Ok(()))) => {
-                self.tell(Event::Connected { id, connected: Connected::default() }, turn.now);
+                self.tell(Event::Connected { id, connected: Connected::default() }, poll.now);
             }
             Some(Poll::Ready(Err(failure))) => {
                 self.links.remove(id);
-                self.tell(Event::ConnectFailed { id, failure }, turn.now);
+                self.tell(Event::ConnectFailed { id, failure }, poll.now);
             }
             Some(Poll::Pending) => return false,
             None => {
                 self.links.remove(id);
-                self.panicked(turn.now);
+                self.panicked(poll.now);
             }
         }
         true
@@ -194,7 +185,7 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
 
     fn write(&mut self, id: ConnectionId, cx: &mut Context<'_>, now: Timestamp) -> bool {
         let Some(connection) = self.links.open(id) else { return false };
-        match connection.poll_write(id, &mut self.feed, cx) {
+        match connection.poll_write(id, &mut self.machine, cx) {
             Poll::Ready(Some(Ok(()))) => self.tell(Event::Flushed { id }, now),
             // What has arrived by now is still to be read; the loss is reported after it.
             Poll::Ready(Some(Err(failure))) => connection.fail(failure),
@@ -203,61 +194,61 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
         true
     }
 
-    fn read(&mut self, id: ConnectionId, cx: &mut Context<'_>, turn: &mut Turn) -> bool {
-        match catch_unwind(AssertUnwindSafe(|| self.read_frames(id, cx, turn))) {
+    fn read(&mut self, id: ConnectionId, cx: &mut Context<'_>, poll: &mut PollState) -> bool {
+        match catch_unwind(AssertUnwindSafe(|| self.read_frames(id, cx, poll))) {
             Ok(moved) => moved,
             Err(panic) => {
-                if turn.running == Running::Transport {
+                if poll.running == Running::Transport {
                     resume_unwind(panic);
                 }
-                turn.running = Running::Transport;
-                self.panicked(turn.now);
+                poll.running = Running::Transport;
+                self.panicked(poll.now);
                 true
             }
         }
     }
 
-    fn read_frames(&mut self, id: ConnectionId, cx: &mut Context<'_>, turn: &mut Turn) -> bool {
-        let bootstrapping = self.feed.phase() == Phase::Bootstrapping;
+    fn read_frames(&mut self, id: ConnectionId, cx: &mut Context<'_>, poll: &mut PollState) -> bool {
+        let bootstrapping = self.machine.phase() == Phase::Bootstrapping;
         let Some(mut connection) = self.links.open(id) else { return false };
         let mut moved = false;
-        while connection.readable && !turn.budget.is_spent() && self.feed.wants_frames() {
+        while connection.readable && !poll.budget.is_spent() && self.machine.wants_frames() {
             let read = connection.poll_read(cx);
             if bootstrapping && matches!(read, Poll::Ready(Some(Ok(_)))) {
                 // To read writes, too (O2). What this may answer has been flushed, and Live comes before it (B2).
-                self.write(id, cx, turn.now);
+                self.write(id, cx, poll.now);
                 connection = self.links.open(id).expect("to write removes none");
             }
             match read {
                 // An arm of its own: the machine's short way needs no look at what kind of frame it is.
                 Poll::Ready(Some(Ok(Frame::Message(message)))) => {
-                    turn.budget.spend(message.len());
-                    turn.running = Running::Machine;
-                    self.feed.handle(Event::Frame { id, frame: Frame::Message(message) }, turn.now);
-                    turn.running = Running::Transport;
+                    poll.budget.spend(message.len());
+                    poll.running = Running::Machine;
+                    self.machine.handle(Event::Frame { id, frame: Frame::Message(message) }, poll.now);
+                    poll.running = Running::Transport;
                 }
                 Poll::Ready(Some(Ok(mut frame))) => {
-                    turn.budget.spend(frame.len());
+                    poll.budget.spend(frame.len());
                     connection.control(&mut frame);
-                    turn.running = Running::Machine;
-                    self.feed.handle(Event::Frame { id, frame }, turn.now);
-                    turn.running = Running::Transport;
+                    poll.running = Running::Machine;
+                    self.machine.handle(Event::Frame { id, frame }, poll.now);
+                    poll.running = Running::Transport;
                 }
                 Poll::Ready(Some(Err(Failure::Connection(ConnectionFailure::Protocol { code, detail })))) => {
-                    self.tell(Event::ProtocolError { id, code, detail }, turn.now);
+                    self.tell(Event::ProtocolError { id, code, detail }, poll.now);
                     // The Close goes out before anything more is read: the peer's end of the stream, say.
                     return true;
                 }
-                Poll::Ready(Some(Err(failure))) => return self.lost(id, failure, turn.now),
+                Poll::Ready(Some(Err(failure))) => return self.lost(id, failure, poll.now),
                 // Whether that was due, the machine knows.
                 Poll::Ready(None) => {
                     let failure = Failure::io("the connection was closed");
-                    return self.lost(id, failure, turn.now);
+                    return self.lost(id, failure, poll.now);
                 }
                 Poll::Pending => {
                     connection.readable = false;
                     if !moved {
-                        connection.read_partial(turn.now);
+                        connection.read_partial(poll.now);
                     }
                     break;
                 }
@@ -282,7 +273,7 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
 
     fn actions(&mut self, now: Timestamp) -> bool {
         let mut moved = false;
-        while let Some(action) = self.feed.poll_action() {
+        while let Some(action) = self.machine.poll_action() {
             moved = true;
             match action {
                 Action::Connect { id } => match guarded(|| self.target.resolve(id)) {
@@ -298,7 +289,7 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
                 }
             }
         }
-        if self.feed.stopped().is_some() {
+        if self.machine.stopped().is_some() {
             self.links.clear();
         }
         moved
@@ -307,7 +298,7 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
     /// Nobody drives the feed any more: a shutdown, without a handshake.
     fn cut_short(&mut self, now: Timestamp) {
         self.tell(Event::Shutdown, now);
-        if let Some(id) = self.feed.connection() {
+        if let Some(id) = self.machine.connection() {
             let failure = Failure::io("dropped");
             self.tell(Event::Lost { id, failure }, now);
         }
@@ -320,16 +311,11 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
 impl<R: Runtime, H: FrameHandler> Drop for Engine<R, H> {
     fn drop(&mut self) {
         // Guarded, since it may be a panic of the runtime that ends the loop: a second one would abort the process.
-        if self.feed.stopped().is_none()
+        if self.machine.stopped().is_none()
             && let Some(now) = guarded(|| self.runtime.now())
         {
             self.cut_short(now);
         }
-        self.control.close();
+        self.control.close(self.machine.stats());
     }
-}
-
-/// Runs a function of the application's; nothing comes of it if it panics (H5).
-fn guarded<T>(run: impl FnOnce() -> T) -> Option<T> {
-    catch_unwind(AssertUnwindSafe(run)).ok()
 }

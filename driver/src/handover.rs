@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll};
 
-use tidegate_core::{Delivery, Feed, FrameHandler, StopReason, Timestamp};
+use tidegate_core::{Delivery, FrameHandler, Machine, StopReason, Timestamp};
 
 use crate::control::Control;
 use crate::engine::{Consumer, Engine};
@@ -17,17 +17,17 @@ use crate::sync::{AtomicWaker, Mutex, MutexGuard};
 /// Marks cost no demand; this many beyond the items wait here at most, the others fold in the machine's queue.
 const SPARE_MARKS: usize = 16;
 /// Once this much waits here, the rest stays in the machine's queue, which is bounded in bytes (D3).
-const SHELF_BYTES: u64 = 512 * 1024;
+const MAX_BYTES: u64 = 512 * 1024;
 
 /// The place where deliveries change hands.
 pub(crate) struct Handover<T> {
-    shelf: Mutex<Shelf<T>>,
+    inner: Mutex<Inner<T>>,
     consumer: AtomicWaker,
     control: Arc<Control>,
     capacity: usize,
 }
 
-struct Shelf<T> {
+struct Inner<T> {
     ready: VecDeque<Delivery<T>>,
     /// What the items in it weigh, in bytes.
     weight: u64,
@@ -44,7 +44,7 @@ impl<T> Handover<T> {
     pub(crate) fn new(control: Arc<Control>, max_demand: u32) -> Arc<Self> {
         let capacity = usize::try_from(max_demand).unwrap_or(usize::MAX).saturating_add(SPARE_MARKS);
         Arc::new(Self {
-            shelf: Mutex::new(Shelf {
+            inner: Mutex::new(Inner {
                 ready: VecDeque::new(),
                 weight: 0,
                 requested: 0,
@@ -60,10 +60,10 @@ impl<T> Handover<T> {
 
     /// The consumer wants this many items more (D5).
     pub(crate) fn request(&self, items: u64) {
-        let mut shelf = self.lock();
-        shelf.requested = shelf.requested.saturating_add(items);
-        let left_behind = shelf.left_behind;
-        drop(shelf);
+        let mut inner = self.lock();
+        inner.requested = inner.requested.saturating_add(items);
+        let left_behind = inner.left_behind;
+        drop(inner);
         // Otherwise it is soon enough when there is something to hand over.
         if left_behind {
             self.control.wake_driver();
@@ -87,14 +87,14 @@ impl<T> Handover<T> {
     }
 
     fn take(&self, batch: &mut VecDeque<Delivery<T>>) -> Poll<Result<Delivery<T>, StopReason>> {
-        let mut shelf = self.lock();
-        let was_full = self.is_full(&shelf);
-        let Some(first) = shelf.ready.pop_front() else {
-            return shelf.end.clone().map_or(Poll::Pending, |reason| Poll::Ready(Err(reason)));
+        let mut inner = self.lock();
+        let was_full = self.is_full(&inner);
+        let Some(first) = inner.ready.pop_front() else {
+            return inner.end.clone().map_or(Poll::Pending, |reason| Poll::Ready(Err(reason)));
         };
-        std::mem::swap(&mut shelf.ready, batch);
-        shelf.weight = 0;
-        drop(shelf);
+        std::mem::swap(&mut inner.ready, batch);
+        inner.weight = 0;
+        drop(inner);
         if was_full {
             self.control.wake_driver();
         }
@@ -103,39 +103,39 @@ impl<T> Handover<T> {
 
     /// The consumer is gone: nobody will take anything any more (S4).
     pub(crate) fn abandon(&self) {
-        let mut shelf = self.lock();
-        shelf.abandoned = true;
-        shelf.left_behind = false;
-        let unwanted = std::mem::take(&mut shelf.ready);
-        drop(shelf);
+        let mut inner = self.lock();
+        inner.abandoned = true;
+        inner.left_behind = false;
+        let unwanted = std::mem::take(&mut inner.ready);
+        drop(inner);
         self.control.shut_down();
         drop(unwanted);
     }
 
     /// Passes demand on, and deliveries; whether there were any.
-    fn exchange<H: FrameHandler<Item = T>>(&self, feed: &mut Feed<H>, now: Timestamp) -> bool {
-        let mut shelf = self.lock();
-        if shelf.abandoned {
+    fn exchange<H: FrameHandler<Item = T>>(&self, machine: &mut Machine<H>, now: Timestamp) -> bool {
+        let mut inner = self.lock();
+        if inner.abandoned {
             return false;
         }
-        let requested = std::mem::take(&mut shelf.requested);
+        let requested = std::mem::take(&mut inner.requested);
         if requested > 0 {
-            feed.request(requested);
+            machine.request(requested);
         }
-        let before = shelf.ready.len();
-        shelf.left_behind = loop {
-            self.take_items(feed, &mut shelf);
-            if self.is_full(&shelf) {
+        let before = inner.ready.len();
+        inner.left_behind = loop {
+            self.take_items(machine, &mut inner);
+            if self.is_full(&inner) {
                 break true;
             }
-            let queued = feed.queued_bytes();
+            let queued = machine.queued_bytes();
             // Where there is room no mark stays behind, since marks cost no demand; items may.
-            let Some(delivery) = feed.poll_delivery(now) else { break feed.stats().queued > 0 };
-            shelf.weight += queued - feed.queued_bytes();
-            shelf.ready.push_back(delivery);
+            let Some(delivery) = machine.poll_delivery(now) else { break machine.stats().queued > 0 };
+            inner.weight += queued - machine.queued_bytes();
+            inner.ready.push_back(delivery);
         };
-        let moved = shelf.ready.len() > before;
-        drop(shelf);
+        let moved = inner.ready.len() > before;
+        drop(inner);
         if moved {
             self.consumer.wake();
         }
@@ -143,21 +143,21 @@ impl<T> Handover<T> {
     }
 
     /// Moves items while nothing is to be told between them.
-    fn take_items<H: FrameHandler<Item = T>>(&self, feed: &mut Feed<H>, shelf: &mut Shelf<T>) {
-        let room = self.capacity.saturating_sub(shelf.ready.len());
+    fn take_items<H: FrameHandler<Item = T>>(&self, machine: &mut Machine<H>, inner: &mut Inner<T>) {
+        let room = self.capacity.saturating_sub(inner.ready.len());
         let items = iter::from_fn(|| {
-            if shelf.weight >= SHELF_BYTES {
+            if inner.weight >= MAX_BYTES {
                 return None;
             }
-            let (item, weight) = feed.poll_item()?;
-            shelf.weight += u64::from(weight);
+            let (item, weight) = machine.poll_item()?;
+            inner.weight += u64::from(weight);
             Some(Delivery::Item(item))
         });
-        shelf.ready.extend(items.take(room));
+        inner.ready.extend(items.take(room));
     }
 
-    fn is_full(&self, shelf: &Shelf<T>) -> bool {
-        shelf.ready.len() >= self.capacity || shelf.weight >= SHELF_BYTES
+    fn is_full(&self, inner: &Inner<T>) -> bool {
+        inner.ready.len() >= self.capacity || inner.weight >= MAX_BYTES
     }
 
     fn has_left_behind(&self) -> bool {
@@ -170,9 +170,9 @@ impl<T> Handover<T> {
         self.consumer.wake();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Shelf<T>> {
-        // No code of the application runs under the lock, wakers included; a poisoned shelf is still whole.
-        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Inner<T>> {
+        // No code of the application runs under the lock, wakers included; the values are whole even if it is poisoned.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -199,8 +199,8 @@ impl<H: FrameHandler> Consumer<H> for Exchange<H::Item> {
     const FRAMES: usize = 1000;
     const BYTES: usize = 256 * 1024;
 
-    fn hand_over(&mut self, feed: &mut Feed<H>, now: Timestamp) -> bool {
-        self.handover.exchange(feed, now)
+    fn hand_over(&mut self, machine: &mut Machine<H>, now: Timestamp) -> bool {
+        self.handover.exchange(machine, now)
     }
 
     fn comes_back(&self) -> bool {

@@ -9,7 +9,7 @@
 //! | URLs and headers, what may be shown of them | `request.rs`, `url.rs` |
 //! | which words of a peer are secrets of ours | `secrets.rs` |
 //! | what is looked up before each attempt | `resolve.rs` |
-//! | the order of work in one poll, and how much of it | `engine.rs`, `turn.rs` |
+//! | the order of work in one poll, and how much of it | `engine.rs`, `engine/` |
 //! | dialing, writing, flushing, reading | `link.rs` |
 //! | the hand-over between task and consumer | `handover.rs` |
 //! | what consumers call | `consumer.rs` |
@@ -24,6 +24,7 @@ mod builder;
 mod consumer;
 mod control;
 mod engine;
+mod guard;
 mod handover;
 mod link;
 #[cfg(feature = "net")]
@@ -34,7 +35,6 @@ mod resolve;
 mod runtime;
 mod secrets;
 mod sync;
-mod turn;
 mod url;
 
 pub use builder::{BuildError, FeedBuilder};

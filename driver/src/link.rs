@@ -5,7 +5,7 @@ use std::ops::Bound::{Excluded, Unbounded};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tidegate_core::{ConnectionId, Failure, Feed, Frame, FrameHandler, Timestamp};
+use tidegate_core::{ConnectionId, Failure, Frame, FrameHandler, Machine, Timestamp};
 
 use crate::resolve::Resolving;
 use crate::runtime::{Runtime, Transport};
@@ -180,34 +180,31 @@ impl<T: Transport> Connection<T> {
         self.heard
     }
 
-    /// Writes what `feed` has for this connection, and flushes it. Ready when all of it is with the operating system; `None` if
+    /// Writes what `machine` has for this connection, and flushes it. Ready when all of it is with the operating system; `None` if
     /// there was nothing to do.
     pub(crate) fn poll_write<H: FrameHandler>(
         &mut self,
         id: ConnectionId,
-        feed: &mut Feed<H>,
+        machine: &mut Machine<H>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<(), Failure>>> {
         match self.written {
-            Written::Flushed if !feed.wants_to_send() => Poll::Ready(None),
+            Written::Flushed if !machine.wants_to_send(id) => Poll::Ready(None),
             Written::Failed { .. } => Poll::Ready(None),
-            Written::Flushed | Written::Unflushed => self.poll_flush(id, feed, cx).map(Some),
+            Written::Flushed | Written::Unflushed => self.poll_flush(id, machine, cx).map(Some),
         }
     }
 
     fn poll_flush<H: FrameHandler>(
         &mut self,
         id: ConnectionId,
-        feed: &mut Feed<H>,
+        machine: &mut Machine<H>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Failure>> {
         let mut transport = Pin::new(&mut self.transport);
-        while feed.wants_to_send() {
+        while machine.wants_to_send(id) {
             ready!(transport.as_mut().poll_ready(cx))?;
-            // What was accepted on one connection is never sent on another (O1).
-            if let Some((to, frame)) = feed.poll_send()
-                && to == id
-            {
+            if let Some(frame) = machine.poll_send(id) {
                 self.written = Written::Unflushed;
                 transport.as_mut().start_send(frame)?;
             }

@@ -1,18 +1,15 @@
 //! Notices for people and machines: `tracing` events, `metrics` if wanted, and the application's own observer (T3). Figures
 //! of [`Stats`](tidegate_core::Stats) go to `metrics` as well.
 
-#[cfg(feature = "metrics")]
-use tidegate_core::Stats;
-use tidegate_core::{ConnectionId, Notice, Timestamp};
+use tidegate_core::{ConnectionId, Notice, Stats, Timestamp};
 
 pub(crate) type NoticeFn = Box<dyn FnMut(&Notice, Timestamp) + Send>;
 
 pub(crate) struct Observer {
     telemetry_id: String,
     watch: Option<NoticeFn>,
-    /// Registered with the first figures, since the application's recorder may be set up after the feed is built.
     #[cfg(feature = "metrics")]
-    figures: Option<Figures>,
+    recording: Recording,
 }
 
 impl Observer {
@@ -21,7 +18,7 @@ impl Observer {
             telemetry_id,
             watch,
             #[cfg(feature = "metrics")]
-            figures: None,
+            recording: Recording::NotYet,
         }
     }
 
@@ -34,15 +31,21 @@ impl Observer {
         }
     }
 
-    /// Publishes the figures of the feed.
-    #[cfg(feature = "metrics")]
+    /// Publishes the figures of the feed, as metrics if they are wanted.
     pub(crate) fn figures(&mut self, stats: Stats) {
-        self.figures.get_or_insert_with(|| Figures::new(&self.telemetry_id)).publish(stats);
+        #[cfg(feature = "metrics")]
+        self.recording.publish(&self.telemetry_id, stats);
+        #[cfg(not(feature = "metrics"))]
+        let _ = stats;
     }
 
-    /// The application's observer is not called again.
+    /// A function of the application panicked: neither its observer nor its recorder of figures is called again.
     pub(crate) fn mute(&mut self) {
         self.watch = None;
+        #[cfg(feature = "metrics")]
+        {
+            self.recording = Recording::Off;
+        }
     }
 }
 
@@ -72,10 +75,10 @@ fn trace(feed: &str, notice: &Notice) {
         Notice::Pong { round_trip, .. } => tracing::debug!(feed, event, connection, ?round_trip, "pong"),
         Notice::Dropped { count } => tracing::warn!(feed, event, count, "items dropped: the queue was full"),
         Notice::Paused { .. } => {
-            tracing::debug!(feed, event, connection, "reading held back: the queue is full");
+            tracing::debug!(feed, event, connection, "reading is paused: the queue is full");
         }
         Notice::Resumed { paused_for, .. } => {
-            tracing::debug!(feed, event, connection, ?paused_for, "reading again");
+            tracing::debug!(feed, event, connection, ?paused_for, "reading resumed");
         }
         Notice::Retry { attempt, delay } => tracing::info!(feed, event, attempt, ?delay, "will retry"),
         Notice::Stopped { reason: stop } => tracing::info!(feed, event, reason, "stopped: {stop}"),
@@ -96,6 +99,27 @@ fn measure(feed: &str, notice: &Notice) {
         metrics::counter!(name, "reason" => reason).increment(1);
     } else {
         metrics::counter!(name).increment(1);
+    }
+}
+
+/// Whether figures are recorded.
+#[cfg(feature = "metrics")]
+enum Recording {
+    /// Registered with the first figures, since the application's recorder may be set up after the feed is built.
+    NotYet,
+    On(Box<Figures>),
+    Off,
+}
+
+#[cfg(feature = "metrics")]
+impl Recording {
+    fn publish(&mut self, telemetry_id: &str, stats: Stats) {
+        if let Self::NotYet = self {
+            *self = Self::On(Box::new(Figures::new(telemetry_id)));
+        }
+        if let Self::On(figures) = self {
+            figures.publish(stats);
+        }
     }
 }
 
@@ -155,6 +179,7 @@ impl Figures {
 #[cfg(feature = "metrics")]
 impl Drop for Figures {
     fn drop(&mut self) {
-        self.gauges.iter().for_each(|(gauge, _)| gauge.set(0.0));
+        // It may be a panic of the recorder that drops them: a second one would abort the process.
+        let _ = crate::guard::guarded(|| self.gauges.iter().for_each(|(gauge, _)| gauge.set(0.0)));
     }
 }

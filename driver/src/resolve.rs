@@ -6,6 +6,7 @@ use std::pin::Pin;
 use tidegate_core::{ConnectFailure, ConnectionId, Failure};
 
 use crate::request::{ConnectRequest, RequestError};
+use crate::secrets::Secrets;
 
 /// One attempt, as a resolver sees it.
 #[derive(Clone, Debug)]
@@ -48,11 +49,13 @@ where
     E: Display,
 {
     Box::new(move |attempt| {
+        // The resolver's error may repeat what it was given (T3).
+        let secrets = Secrets::of(&attempt.request);
         let resolving = resolver(attempt);
         Box::pin(async move {
-            let request = resolving
-                .await
-                .map_err(|error| Failure::Connect(ConnectFailure::Resolve { detail: error.to_string() }))?;
+            let request = resolving.await.map_err(|error| {
+                Failure::Connect(ConnectFailure::Resolve { detail: secrets.hidden_in(&error.to_string()) })
+            })?;
             request.check().map(|()| request).map_err(RequestError::into_failure)
         })
     })

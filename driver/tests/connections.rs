@@ -124,21 +124,25 @@ fn resolver_whose_request_cannot_be_sent_stops_the_feed<M: Mode>() {
     }
 }
 
-/// C4: its error is a failure of that attempt, and its text is kept.
+/// C4, T3: its error is a failure of that attempt, and its text is kept, but for what the URL hides.
 fn resolver_that_fails_is_a_failed_attempt<M: Mode>() {
     let world = World::default();
-    let builder =
-        builder(&world).resolver(
+    let failures = Arc::<Mutex<Vec<String>>>::default();
+    let seen = Arc::clone(&failures);
+    let builder = builder(&world)
+        .resolver(
             async |attempt: tidegate_driver::Attempt| {
-                if attempt.id.get() == 1 { Err("no token") } else { Ok(attempt.request) }
+                if attempt.id.get() == 1 { Err("no token but hush") } else { Ok(attempt.request) }
             },
-        );
+        )
+        .on_notice(move |notice, _| seen.lock().unwrap().extend(notice.failure().map(ToString::to_string)));
     let mut rig = Rig::new::<M, _>(&world, builder);
     assert_eq!(rig.phase(), Phase::Waiting);
     assert!(world.requests().is_empty());
     rig.advance(SECOND);
     assert_eq!(rig.drain(), ["live 2"]);
     assert_eq!(world.requests().len(), 1);
+    assert_eq!(*failures.lock().unwrap(), ["the resolver of URL and headers failed: no token but ***"]);
 }
 
 /// C3, C4: one deadline over resolver and connection.

@@ -13,7 +13,7 @@ use std::task::{Context, Waker};
 use futures_util::{SinkExt, StreamExt};
 use libfuzzer_sys::fuzz_target;
 use tidegate_core::{
-    Action, Config, Connected, ConnectionFailure, ConnectionId, Delivery, Event, Failure, Feed, Frame,
+    Action, Config, Connected, ConnectionFailure, ConnectionId, Delivery, Event, Failure, Machine, Frame,
     Message, PassThrough, Phase, Timestamp,
 };
 use tidegate_driver::net::{Connector, Limits, fuzzing};
@@ -159,7 +159,7 @@ fn check(frame: &Frame) {
 
 /// A feed that was Live when the bytes began.
 struct Live {
-    feed: Feed<PassThrough>,
+    feed: Machine<PassThrough>,
     id: ConnectionId,
     now: u64,
 }
@@ -167,7 +167,7 @@ struct Live {
 impl Live {
     fn new() -> Self {
         let config = Config::builder().buffer(BUFFER).buffer_bytes(BUFFER_BYTES).build().expect("valid");
-        let mut this = Self { feed: Feed::new(config, PassThrough, 0), id: ConnectionId::new(1), now: 0 };
+        let mut this = Self { feed: Machine::new(config, PassThrough, 0), id: ConnectionId::new(1), now: 0 };
         this.handle(Event::Start);
         this.handle(Event::Connected { id: this.id, connected: Connected::default() });
         this.handle(Event::Flushed { id: this.id });
@@ -207,7 +207,7 @@ impl Live {
         while let Some(action) = self.feed.poll_action() {
             assert!(!matches!(action, Action::Connect { .. }), "C1: the connection is still open");
         }
-        std::iter::from_fn(|| self.feed.poll_send()).map(|(_, frame)| frame).collect()
+        std::iter::from_fn(|| self.feed.poll_send(self.id)).collect()
     }
 
     /// The end: no item comes after it that was not queued before.

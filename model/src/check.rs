@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stateright::{Model, Property};
-use tidegate_core::{Feed, Overflow, Phase, StopReason};
+use tidegate_core::{Machine, Overflow, Phase, StopReason};
 use tidegate_rules::{Broken, Numbers, Rule, Rules, Step, View};
 
 use crate::environment::passing;
@@ -60,7 +60,7 @@ impl State {
     }
 
     /// The feed, made anew from what was done to it.
-    pub(crate) fn feed(&self, world: &World) -> Feed<Numbers> {
+    pub(crate) fn feed(&self, world: &World) -> Machine<Numbers> {
         let mut feed = world.feed();
         for (op, now) in self.history.iter() {
             apply(&mut feed, *op, *now);

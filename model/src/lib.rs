@@ -1,4 +1,4 @@
-//! Model checking of the state machine: the real [`tidegate_core::Feed`], and everything that can happen to it, in every
+//! Model checking of the state machine: the real [`tidegate_core::Machine`], and everything that can happen to it, in every
 //! order, within small bounds.
 //!
 //! Each [`World`] is a configuration and bounds. From each state every possible event is tried, and whatever it leads to

@@ -1,7 +1,9 @@
 //! What can happen to a feed, and what comes of it.
 
 use bytes::Bytes;
-use tidegate_core::{ConnectFailure, Connected, ConnectionId, Event, Failure, Feed, Frame, Phase, Timestamp};
+use tidegate_core::{
+    ConnectFailure, Connected, ConnectionId, Event, Failure, Frame, Machine, Phase, Timestamp,
+};
 use tidegate_rules::{Call, Numbers, Output, Script};
 
 use crate::view::at;
@@ -128,7 +130,7 @@ impl Stray {
 
 /// Does it to the feed. What follows depends on the feed, the operation and the time alone, so that a list of
 /// operations and times can be replayed (P3).
-pub(crate) fn apply(feed: &mut Feed<Numbers>, op: Op, now: Millis) -> Vec<Output> {
+pub(crate) fn apply(feed: &mut Machine<Numbers>, op: Op, now: Millis) -> Vec<Output> {
     let call = op.call(feed.stats().attempts, at(now));
     call.map_or_else(Vec::new, |call| call.make(feed, at(now)))
 }

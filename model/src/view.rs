@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use tidegate_core::{Deadline, Feed, Timestamp};
+use tidegate_core::{Deadline, Machine, Timestamp};
 use tidegate_rules::{Numbers, View};
 
 use crate::world::Millis;
@@ -22,7 +22,7 @@ pub(crate) fn at(now: Millis) -> Timestamp {
 /// Everything that decides what the feed does next, as text with times relative to now. Feeds with the same digest
 /// do the same from here on.
 ///
-/// It is complete because `Feed`'s `Debug` is: that one takes the machine apart field by field, so that a new field
+/// It is complete because `Machine`'s `Debug` is: that one takes the machine apart field by field, so that a new field
 /// cannot be forgotten, and leaves out only
 /// - the configuration, which is the same for all states of a world;
 /// - what a handler has asked for, which is nothing between two calls;
@@ -31,7 +31,7 @@ pub(crate) fn at(now: Millis) -> Timestamp {
 ///   the actions that wait (frames show their length alone) are known to the rules, which are part of the state.
 ///
 /// The figures at its end only count, but for the attempts, which give the next connection its id (added here).
-pub(crate) fn digest(feed: &Feed<Numbers>, now: Millis) -> String {
+pub(crate) fn digest(feed: &Machine<Numbers>, now: Millis) -> String {
     let all = format!("{feed:?}");
     let (state, _figures) = all.split_once(", stats: Stats {").expect("the figures stand at the end");
     let mut digest = String::with_capacity(state.len());

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tidegate_core::{Feed, Overflow};
+use tidegate_core::{Machine, Overflow};
 use tidegate_rules::{Clocks, Numbers, Retry, Setup};
 
 /// Time in the models: small whole numbers, so that clocks meet.
@@ -59,7 +59,7 @@ pub struct Budget {
 
 impl World {
     /// A fresh feed of this world.
-    pub(crate) fn feed(&self) -> Feed<Numbers> {
+    pub(crate) fn feed(&self) -> Machine<Numbers> {
         self.setup.feed()
     }
 }

@@ -81,7 +81,7 @@ fn core(size: usize, count: u64) -> Result<()> {
     let (now, payload) = (Timestamp::ZERO, shared(size));
     let config = Config::default();
     let mut demand = config.demand_window();
-    let mut feed = tidegate::core::Feed::new(config, PassThrough, 1);
+    let mut feed = tidegate::core::Machine::new(config, PassThrough, 1);
     feed.handle(Event::Start, now);
     let id = feed.connection().ok_or("no attempt")?;
     feed.handle(Event::Connected { id, connected: Connected::default() }, now);

@@ -43,7 +43,8 @@ pub enum ConnectFailure {
         /// The error of the proxy, the operating system or a library.
         detail: String,
     },
-    /// TLS failed. Fatal by default if [`TlsProblem`] says so.
+    /// TLS failed, at any time: with TLS 1.3 a server may refuse a client's certificate after the connection is open. Fatal by
+    /// default if [`TlsProblem`] says so.
     Tls {
         /// Which check failed.
         problem: TlsProblem,
@@ -75,7 +76,9 @@ pub enum ConnectFailure {
 }
 
 impl ConnectFailure {
-    pub(super) const fn is_fatal(&self) -> bool {
+    /// Returns whether it is fatal by default (R6). Each variant that is says so.
+    #[must_use]
+    pub const fn is_fatal(&self) -> bool {
         match self {
             // 408 Request Timeout, 425 Too Early and 429 Too Many Requests ask for another try. 501 Not Implemented is about
             // what the server is, not about how it is.
@@ -95,11 +98,13 @@ impl ConnectFailure {
         }
     }
 
-    pub(super) const fn kind(&self) -> &'static str {
+    /// A short, stable name in `snake_case`, for logs and metric labels.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
         match self {
             Self::Resolve { .. } => "resolve",
             Self::Request { .. } => "request",
-            Self::Custom { .. } => "connect",
+            Self::Custom { .. } => "custom",
             Self::Lookup { .. } => "lookup",
             Self::Tcp { .. } => "tcp",
             Self::Proxy { problem, .. } => problem.kind(),
@@ -133,9 +138,11 @@ impl ConnectFailure {
 impl fmt::Display for ConnectFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Resolve { detail } => write!(f, "the resolver of URL and headers failed: {detail}"),
+            Self::Resolve { detail } => {
+                write!(f, "the resolver of URL and headers failed: {}", shown(detail))
+            }
             Self::Request { detail } => write!(f, "the request cannot be sent: {detail}"),
-            Self::Custom { detail } => write!(f, "the application could not connect: {detail}"),
+            Self::Custom { detail } => write!(f, "the application could not connect: {}", shown(detail)),
             Self::Lookup { detail } => write!(f, "the host's name could not be looked up: {detail}"),
             Self::Tcp { detail } => write!(f, "no TCP connection: {detail}"),
             Self::Proxy { detail, .. } => write!(f, "no way through the proxy: {detail}"),
@@ -152,6 +159,8 @@ impl fmt::Display for ConnectFailure {
         }
     }
 }
+
+impl core::error::Error for ConnectFailure {}
 
 fn fmt_rejected(
     status: u16,

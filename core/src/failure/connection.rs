@@ -41,7 +41,9 @@ impl ConnectionFailure {
         }
     }
 
-    pub(super) const fn kind(&self) -> &'static str {
+    /// A short, stable name in `snake_case`, for logs and metric labels.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
         match self {
             Self::Closed(_) => "closed",
             Self::Io { .. } => "io",
@@ -80,3 +82,5 @@ impl fmt::Display for ConnectionFailure {
         }
     }
 }
+
+impl core::error::Error for ConnectionFailure {}

@@ -20,14 +20,18 @@ pub enum LocalFailure {
 }
 
 impl LocalFailure {
-    pub(super) const fn is_fatal(&self) -> bool {
+    /// Returns whether it is fatal by default (R6).
+    #[must_use]
+    pub const fn is_fatal(&self) -> bool {
         match self {
             Self::Fault(fault) => fault.is_fatal(),
             Self::Reconnect | Self::Overflow => false,
         }
     }
 
-    pub(super) const fn kind(&self) -> &'static str {
+    /// A short, stable name in `snake_case`, for logs and metric labels.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
         match self {
             Self::Fault(_) => "fault",
             Self::Reconnect => "reconnect",
@@ -46,6 +50,8 @@ impl fmt::Display for LocalFailure {
     }
 }
 
+impl core::error::Error for LocalFailure {}
+
 /// Why a connection did not get as far as Live (B4).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -60,14 +66,18 @@ pub enum BootstrapFailure {
 }
 
 impl BootstrapFailure {
-    pub(super) const fn is_fatal(&self) -> bool {
+    /// Returns whether it is fatal by default (R6).
+    #[must_use]
+    pub const fn is_fatal(&self) -> bool {
         match self {
             Self::Fault(fault) => fault.is_fatal(),
             Self::Lost(_) | Self::Timeout => false,
         }
     }
 
-    pub(super) const fn kind(&self) -> &'static str {
+    /// A short, stable name in `snake_case`, for logs and metric labels.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
         match self {
             Self::Fault(_) => "bootstrap_fault",
             Self::Lost(_) => "bootstrap_lost",
@@ -85,6 +95,8 @@ impl fmt::Display for BootstrapFailure {
         }
     }
 }
+
+impl core::error::Error for BootstrapFailure {}
 
 /// What a handler says when it cannot go on (H3). Its message is shown to people: keep secrets out of it.
 #[derive(Clone, Debug, PartialEq, Eq)]

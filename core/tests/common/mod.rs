@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tidegate_core::{
     Action, CloseFrame, Config, ConfigBuilder, ConnectFailure, Connected, ConnectionId, Context, Deadline,
-    Delivery, Event, Failure, Fault, Feed, Frame, FrameHandler, Message, Notice, PassThrough, Phase,
+    Delivery, Event, Failure, Fault, Frame, FrameHandler, Machine, Message, Notice, PassThrough, Phase,
     Readiness, RetryPolicy, Timestamp, Upgrade,
 };
 
@@ -51,7 +51,7 @@ pub(crate) enum Asked {
 
 /// A feed and a clock. Each event is handed in at the bench's time and answers with the actions that followed, and the frames.
 pub(crate) struct Bench<H: FrameHandler> {
-    pub(crate) feed: Feed<H>,
+    pub(crate) feed: Machine<H>,
     now: Timestamp,
 }
 
@@ -68,7 +68,7 @@ impl<H: FrameHandler> Bench<H> {
 
     pub(crate) fn seeded(config: ConfigBuilder, handler: H, seed: u64) -> Self {
         let config = config.build().expect("the test's configuration is valid");
-        Self { feed: Feed::new(config, handler, seed), now: Timestamp::ZERO }
+        Self { feed: Machine::new(config, handler, seed), now: Timestamp::ZERO }
     }
 
     /// Moves the clock.
@@ -88,7 +88,11 @@ impl<H: FrameHandler> Bench<H> {
 
     pub(crate) fn actions(&mut self) -> Vec<Asked> {
         let mut asked: Vec<_> = std::iter::from_fn(|| self.feed.poll_action()).map(Asked::Do).collect();
-        asked.extend(std::iter::from_fn(|| self.feed.poll_send()).map(|(id, frame)| Asked::Write(id, frame)));
+        while let Some(id) = self.feed.connection()
+            && let Some(frame) = self.feed.poll_send(id)
+        {
+            asked.push(Asked::Write(id, frame));
+        }
         asked
     }
 

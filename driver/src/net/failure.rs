@@ -10,11 +10,13 @@ use tungstenite::Error;
 use tungstenite::error::{CapacityError, ProtocolError};
 
 use super::tls;
+use crate::secrets::Secrets;
 
-/// Why the application could not connect.
-pub(crate) fn of_application(error: &io::Error) -> Failure {
-    tls::failure::in_io(error)
-        .unwrap_or_else(|| Failure::Connect(ConnectFailure::Custom { detail: error.to_string() }))
+/// Why the application could not connect. Its error may repeat what the request held (T3).
+pub(crate) fn of_application(error: &io::Error, secrets: &Secrets) -> Failure {
+    tls::failure::in_io(error).unwrap_or_else(|| {
+        Failure::Connect(ConnectFailure::Custom { detail: secrets.hidden_in(&error.to_string()) })
+    })
 }
 
 /// Why an open connection failed.
@@ -44,6 +46,15 @@ pub(crate) fn of_connection(error: Error) -> Failure {
         }
     };
     Failure::Connection(ConnectionFailure::Protocol { code, detail })
+}
+
+/// Why a frame could not be sent. What the peer has done is said by reading.
+pub(crate) fn of_write(error: Error) -> Failure {
+    let failure = of_connection(error);
+    if let Failure::Connection(ConnectionFailure::Protocol { detail, .. }) = &failure {
+        return Failure::io(format!("a frame could not be sent: {detail}"));
+    }
+    failure
 }
 
 /// The connection ended without a Close frame.

@@ -18,6 +18,7 @@ use super::transport::WebSocket;
 use crate::builder::FeedBuilder;
 use crate::request::ConnectRequest;
 use crate::runtime::{Runtime, Spawn};
+use crate::secrets::Secrets;
 
 #[cfg(feature = "tungstenite")]
 pub(crate) mod tungstenite;
@@ -137,9 +138,10 @@ impl<R: Networked, H: FrameHandler> FeedBuilder<R, H> {
         let connect = move |runtime: &R, request| -> Connecting<WebSocket<S>> {
             let (connector, open) = (Arc::clone(runtime.connector()), Arc::clone(&open));
             let open = move |request| {
+                let secrets = Secrets::of(&request);
                 let opening = call(&open, request);
                 async move {
-                    let stream = opening.await.map_err(|error| failure::of_application(&error))?;
+                    let stream = opening.await.map_err(|error| failure::of_application(&error, &secrets))?;
                     Ok(Prefixed::new(Bytes::new(), stream))
                 }
             };

@@ -62,7 +62,7 @@ impl<N: Net> Runtime for SocketRuntime<N> {
     }
 
     fn alarm(&self) -> SocketAlarm<N> {
-        SocketAlarm { origin: self.origin, timer: None }
+        SocketAlarm { origin: self.origin, timer: Box::pin(None) }
     }
 
     fn connect(
@@ -79,11 +79,10 @@ impl<N: SpawnNet> Spawn for SocketRuntime<N> {
     }
 }
 
-/// The alarm of a [`SocketRuntime`]: a new timer of the [`Net`] each time it is set.
+/// The alarm of a [`SocketRuntime`]: a new timer of the [`Net`] each time it is set, in the place of the last.
 pub struct SocketAlarm<N: Net> {
     origin: Instant,
-    /// None while it is not set.
-    timer: Option<Pin<Box<N::Timer>>>,
+    timer: Pin<Box<Option<N::Timer>>>,
 }
 
 impl<N: Net> fmt::Debug for SocketAlarm<N> {
@@ -95,13 +94,13 @@ impl<N: Net> fmt::Debug for SocketAlarm<N> {
 impl<N: Net> Alarm for SocketAlarm<N> {
     fn set(&mut self, at: Timestamp) {
         let after = Duration::from_nanos(at.as_nanos()).saturating_sub(elapsed::<N>(self.origin));
-        self.timer = Some(Box::pin(N::timer(after)));
+        self.timer.set(Some(N::timer(after)));
     }
 
     fn poll_ring(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(timer) = &mut self.timer else { return Poll::Pending };
-        ready!(timer.as_mut().poll(cx));
-        self.timer = None;
+        let Some(timer) = self.timer.as_mut().as_pin_mut() else { return Poll::Pending };
+        ready!(timer.poll(cx));
+        self.timer.set(None);
         Poll::Ready(())
     }
 }

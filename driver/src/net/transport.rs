@@ -133,7 +133,7 @@ struct Frames<S> {
     context: WebSocketContext,
     /// The longest message that is read here, in bytes.
     largest: usize,
-    reading: Reading,
+    reading: ReadState,
     writing: Writing,
     /// The answer to the newest ping, if there was no room for it, until all before it has been written (O2).
     pong: Option<Bytes>,
@@ -143,7 +143,7 @@ struct Frames<S> {
 }
 
 /// How far reading is.
-enum Reading {
+enum ReadState {
     /// The next byte begins a frame, and tungstenite has all of those before it.
     Before(Between),
     /// In a long message.
@@ -191,9 +191,6 @@ impl Payload {
     }
 }
 
-/// What one step of reading gives: a frame, or nothing yet.
-type Step = Result<Option<Frame>, Failure>;
-
 impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
     fn new(socket: S, prefix: Bytes, framing: Framing, secrets: Secrets) -> Self {
         Self {
@@ -201,7 +198,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
             buffer: ReadBuffer::new(framing.read_buffer_size, prefix),
             context: WebSocketContext::new(Role::Client, Some(framing.config())),
             largest: framing.limits.frame.min(framing.limits.message),
-            reading: Reading::Before(Between::Messages),
+            reading: ReadState::Before(Between::Messages),
             writing: Writing::Flushed,
             pong: None,
             close: Close::None,
@@ -211,12 +208,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
 
     #[inline]
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Failure>>> {
-        if !matches!(self.reading, Reading::Before(_)) {
+        if !matches!(self.reading, ReadState::Before(_)) {
             self.write_waiting(cx);
         }
         for _ in 0..STEPS {
             let step = match &mut self.reading {
-                Reading::Before(between) => {
+                ReadState::Before(between) => {
                     let held = self.buffer.held();
                     match Header::read(held, *between, self.largest) {
                         Header::Message { kind, header, len } if header + len <= held.len() => {
@@ -237,15 +234,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
                         | Header::Other { .. }) => ready!(self.poll_begin(header, cx)),
                     }
                 }
-                Reading::Payload(payload) => {
+                ReadState::Payload(payload) => {
                     let kind = payload.kind;
                     let complete = ready!(payload.poll(&mut self.buffer, &mut self.socket, cx));
-                    self.reading = Reading::Before(Between::Messages);
+                    self.reading = ReadState::Before(Between::Messages);
                     complete.and_then(|payload| whole(kind, payload))
                 }
-                &mut Reading::Tungstenite { left, after } => ready!(self.poll_tungstenite(left, after, cx)),
-                Reading::Discarding => return self.poll_discard(cx).map(|()| None),
-                Reading::Ended => return Poll::Ready(None),
+                &mut ReadState::Tungstenite { left, after } => ready!(self.poll_tungstenite(left, after, cx)),
+                ReadState::Discarding => return self.poll_discard(cx).map(|()| None),
+                ReadState::Ended => return Poll::Ready(None),
             };
             match step {
                 Ok(None) => {}
@@ -257,7 +254,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
         Poll::Pending
     }
 
-    /// Reading never depends on it: the sink is where a failure to write is reported.
+    /// ReadState never depends on it: the sink is where a failure to write is reported.
     fn write_waiting(&mut self, cx: &mut Context<'_>) {
         if self.pong.is_some() || self.writing != Writing::Flushed {
             let _ = self.poll_flush(cx);
@@ -266,12 +263,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
 
     /// Continues with all but a whole message.
     #[cold]
-    fn poll_begin(&mut self, header: Header, cx: &mut Context<'_>) -> Poll<Step> {
+    fn poll_begin(&mut self, header: Header, cx: &mut Context<'_>) -> Poll<Result<Option<Frame>, Failure>> {
         match header {
             Header::Message { kind, header, len } if len > SHARES => {
                 self.buffer.skip(header);
                 let (memory, filled) = self.buffer.begin(len);
-                self.reading = Reading::Payload(Payload { kind, memory, filled, len });
+                self.reading = ReadState::Payload(Payload { kind, memory, filled, len });
             }
             Header::Control { kind, len } if self.buffer.held().len() >= 2 + len => {
                 // The answer goes before what is sent from now on, or else displaces one that waits (O2).
@@ -294,7 +291,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
                     detail,
                 })));
             }
-            Header::Other { len, after } => self.reading = Reading::Tungstenite { left: len, after },
+            Header::Other { len, after } => self.reading = ReadState::Tungstenite { left: len, after },
         }
         Poll::Ready(Ok(None))
     }
@@ -324,7 +321,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
                     let _ = self.buffer_frame(Frame::Close(answer));
                 }
                 self.close = Close::Received;
-                self.reading = Reading::Discarding;
+                self.reading = ReadState::Discarding;
                 Frame::Close(frame)
             }
         })
@@ -341,7 +338,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
                 Poll::Pending
             }
             Ok(0) | Err(_) => {
-                self.reading = Reading::Ended;
+                self.reading = ReadState::Ended;
                 Poll::Ready(())
             }
         }
@@ -349,13 +346,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
 
     /// Reads one frame with tungstenite.
     #[cold]
-    fn poll_tungstenite(&mut self, left: u64, after: Between, cx: &mut Context<'_>) -> Poll<Step> {
+    fn poll_tungstenite(
+        &mut self,
+        left: u64,
+        after: Between,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Frame>, Failure>> {
         let mut socket = Polled { socket: &mut self.socket, buffer: &mut self.buffer, cx, left };
         let read = self.context.read(&mut socket);
         let left = socket.left;
         self.reading = match left {
-            0 => Reading::Before(after),
-            1.. => Reading::Tungstenite { left, after },
+            0 => ReadState::Before(after),
+            1.. => ReadState::Tungstenite { left, after },
         };
         let frame = match read {
             Ok(Received::Text(text)) => Frame::Message(Message::Text(text.into())),
@@ -379,13 +381,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
     fn failed(&mut self, failure: Failure) -> Failure {
         // A peer that broke the protocol is still there, to be sent a Close.
         let violation = matches!(failure, Failure::Connection(ConnectionFailure::Protocol { .. }));
-        self.reading = if violation { Reading::Discarding } else { Reading::Ended };
+        self.reading = if violation { ReadState::Discarding } else { ReadState::Ended };
         failure
     }
 }
 
 /// A long message.
-fn whole(kind: Kind, payload: Bytes) -> Step {
+fn whole(kind: Kind, payload: Bytes) -> Result<Option<Frame>, Failure> {
     match kind {
         Kind::Text if !is_utf8(&payload) => Err(failure::not_utf8()),
         Kind::Text => Ok(Some(Frame::Message(Message::Text(payload)))),

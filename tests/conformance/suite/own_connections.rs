@@ -157,7 +157,7 @@ async fn tungstenite_need_not_connect<M: Mode>() {
     );
 }
 
-/// C4, R1: with the request that it is for.
+/// C4, R1, T3: with the request that it is for.
 async fn streams_are_opened_for_each_request<M: Mode>() {
     let server = Server::start(|number, peer| {
         if number == 1 {
@@ -170,18 +170,25 @@ async fn streams_are_opened_for_each_request<M: Mode>() {
     let paths = Arc::new(Mutex::new(Vec::new()));
     let (address, opened) = (server.address(), Arc::clone(&paths));
     let notices = Notices::default();
-    let builder = M::to(&server).config(quick()).on_notice(notices.watch()).over(move |request| {
+    let builder = M::to(&server).config(quick()).header("x-key", "hunter2").on_notice(notices.watch());
+    let builder = builder.over(move |request| {
         let mut paths = opened.lock().unwrap();
         paths.push(request.uri().path().to_owned());
         let fails = paths.len() == 1;
-        async move { if fails { Err(io::Error::other("no tunnel")) } else { M::Adapter::tcp(address).await } }
+        async move {
+            if fails {
+                Err(io::Error::other("no tunnel for hunter2"))
+            } else {
+                M::Adapter::tcp(address).await
+            }
+        }
     });
     let mut feed = M::start(builder);
     assert_eq!(take(&mut feed, 2).await, ["live 2", "there"]);
     assert_eq!(*paths.lock().unwrap(), ["/feed", "/feed", "/next"]);
     assert_eq!(
         failures(&notices),
-        [Failure::Connect(ConnectFailure::Custom { detail: "no tunnel".to_owned() })]
+        [Failure::Connect(ConnectFailure::Custom { detail: "no tunnel for ***".to_owned() })]
     );
 }
 

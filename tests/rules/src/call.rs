@@ -1,7 +1,7 @@
 //! One call of the machine's interface, what comes of it, and what can be seen of a feed.
 
 use tidegate_core::{
-    Action, ConnectionId, Deadline, Delivery, Event, Feed, Frame, Phase, Stats, StopReason, Timestamp,
+    Action, ConnectionId, Deadline, Delivery, Event, Frame, Machine, Phase, Stats, StopReason, Timestamp,
 };
 
 use crate::numbers::{Item, Numbers};
@@ -35,7 +35,7 @@ pub enum Output {
 
 impl Call {
     /// Makes the call; what it gives back, and the actions that follow. Those of a send wait for the next call.
-    pub fn make(&self, feed: &mut Feed<Numbers>, now: Timestamp) -> Vec<Output> {
+    pub fn make(&self, feed: &mut Machine<Numbers>, now: Timestamp) -> Vec<Output> {
         let mut outputs = Vec::new();
         match self {
             Self::Handle(event) => feed.handle(event.clone(), now),
@@ -48,7 +48,11 @@ impl Call {
             Self::Drain => {}
         }
         outputs.extend(std::iter::from_fn(|| feed.poll_action()).map(Output::Action));
-        outputs.extend(std::iter::from_fn(|| feed.poll_send()).map(|(id, frame)| Output::Send(id, frame)));
+        while let Some(id) = feed.connection()
+            && let Some(frame) = feed.poll_send(id)
+        {
+            outputs.push(Output::Send(id, frame));
+        }
         outputs
     }
 
@@ -59,7 +63,7 @@ impl Call {
 
 /// What can be seen of a feed from outside.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(missing_docs, reason = "each is `Feed`'s getter of that name")]
+#[expect(missing_docs, reason = "each is `Machine`'s getter of that name")]
 pub struct View {
     /// When it was looked at.
     pub now: Timestamp,
@@ -74,7 +78,7 @@ pub struct View {
 impl View {
     /// Looks at a feed.
     #[must_use]
-    pub fn of(feed: &Feed<Numbers>, now: Timestamp) -> Self {
+    pub fn of(feed: &Machine<Numbers>, now: Timestamp) -> Self {
         Self {
             now,
             phase: feed.phase(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tidegate_core::{
-    CloseFrame, Config, ConnectFailure, Connected, ConnectionId, Deadline, Event, Failure, Feed, Frame,
+    CloseFrame, Config, ConnectFailure, Connected, ConnectionId, Deadline, Event, Failure, Frame, Machine,
     Phase, Timestamp,
 };
 
@@ -114,7 +114,7 @@ impl From<Why> for Failure {
 /// A feed, the rules that it is held to, and everything that was done to it.
 pub struct Run {
     setup: Setup,
-    feed: Feed<Numbers>,
+    feed: Machine<Numbers>,
     rules: Rules,
     now: Timestamp,
     /// The latest time that the machine was given.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tidegate_core::{Classification, Config, ConfigBuilder, Feed, Jitter, Overflow, RetryPolicy};
+use tidegate_core::{Classification, Config, ConfigBuilder, Jitter, Machine, Overflow, RetryPolicy};
 
 use crate::numbers::Numbers;
 
@@ -71,14 +71,14 @@ impl Setup {
     /// # Panics
     /// If the configuration is refused.
     #[must_use]
-    pub fn feed(&self) -> Feed<Numbers> {
+    pub fn feed(&self) -> Machine<Numbers> {
         self.feed_with(self.builder().build().expect("a configuration that is valid"))
     }
 
     /// A feed with what [`builder`](Self::builder) has been made into.
     #[must_use]
-    pub fn feed_with(&self, config: Config) -> Feed<Numbers> {
-        Feed::new(config, self.handler.clone(), self.seed)
+    pub fn feed_with(&self, config: Config) -> Machine<Numbers> {
+        Machine::new(config, self.handler.clone(), self.seed)
     }
 
     /// The configuration.

@@ -106,7 +106,7 @@ impl IntoClientRequest for ConnectRequest {
 async fn not_connected(error: Error, secrets: &Secrets) -> Failure {
     match error {
         Error::Http(answer) => rejected(*answer, secrets).await,
-        Error::Io(error) => failure::of_application(&error),
+        Error::Io(error) => failure::of_application(&error, secrets),
         // It quotes the URL.
         Error::Url(UrlError::UnableToConnect(_)) => Failure::Connect(ConnectFailure::Custom {
             detail: "no address of the URL's host can be reached".to_owned(),
@@ -242,7 +242,7 @@ impl<S> TungsteniteTransport<S> {
     fn written(&self, result: tungstenite::Result<()>) -> Result<(), Failure> {
         match (self.peer, result) {
             (Peer::Closed, _) | (_, Ok(())) => Ok(()),
-            (Peer::Open | Peer::Broken, Err(error)) => Err(failure::of_connection(error)),
+            (Peer::Open | Peer::Broken, Err(error)) => Err(failure::of_write(error)),
         }
     }
 }

@@ -60,7 +60,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
     /// Queues a frame behind those before it.
     pub(super) fn buffer_frame(&mut self, frame: Frame) -> Result<(), Failure> {
         self.writing = match poll(self.context.write(&mut Nowhere, sent(frame))) {
-            Poll::Ready(result) => result.map(|()| Writing::Unflushed).map_err(failure::of_connection)?,
+            Poll::Ready(result) => result.map(|()| Writing::Unflushed).map_err(failure::of_write)?,
             // It is queued, and the buffer is large by now.
             Poll::Pending => Writing::Full,
         };
@@ -91,7 +91,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
     fn written(&self, result: tungstenite::Result<()>) -> Result<(), Failure> {
         match (self.close, result) {
             (Close::Received, _) | (_, Ok(()) | Err(Error::ConnectionClosed)) => Ok(()),
-            (Close::None | Close::Sent, Err(error)) => Err(failure::of_connection(error)),
+            (Close::None | Close::Sent, Err(error)) => Err(failure::of_write(error)),
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::frame::ConnectionId;
 
 /// What happened between two items.
 #[derive(Debug)]
-pub(super) struct Mark {
+pub(super) struct Marker {
     pub(super) before: u64,
     interrupted: Option<Interruption>,
     pub(super) live: Option<Opening>,
@@ -26,7 +26,7 @@ pub(super) struct Opening {
     pub(super) opens: bool,
 }
 
-impl Mark {
+impl Marker {
     pub(super) const fn before(item: u64) -> Self {
         Self { before: item, interrupted: None, live: None, dropped: 0 }
     }

@@ -2,9 +2,11 @@
 
 mod ending;
 mod open;
+mod routing;
 
 use alloc::collections::VecDeque;
 use core::fmt;
+use core::time::Duration;
 
 use fastrand::Rng;
 
@@ -12,13 +14,12 @@ use crate::action::{Action, Notice};
 use crate::config::Config;
 use crate::demand::{Delivery, Queue, Reading};
 use crate::event::Event;
-use crate::failure::{ConnectFailure, Failure, StopReason};
+use crate::failure::{Failure, StopReason};
 use crate::frame::{CloseFrame, ConnectionId, Frame, Message};
-use crate::handler::{Asks, FrameHandler, SendError, checked};
+use crate::handler::{FrameHandler, Requests, SendError, checked};
 use crate::outbox::Outbox;
-use crate::phase::{Phase, Slot, Stage, State, TRANSITIONS, Then, Transition};
+use crate::phase::{AfterClose, Phase, Slot, Stage, State};
 use crate::retry::Retry;
-use crate::stats::Stats;
 use crate::time::{Deadline, Timestamp};
 
 /// A feed's state machine.
@@ -31,7 +32,7 @@ use crate::time::{Deadline, Timestamp};
 ///   the application.
 ///
 /// Same configuration, seed and events give the same actions and deliveries (P3).
-pub struct Feed<H: FrameHandler> {
+pub struct Machine<H: FrameHandler> {
     state: State<H::Session>,
     common: Common<H>,
 }
@@ -45,7 +46,7 @@ struct Common<H: FrameHandler> {
     queue: Queue<H::Item>,
     reading: Reading,
     outbox: Outbox,
-    asks: Option<Asks>,
+    requests: Option<Requests>,
     actions: VecDeque<Action>,
     now: Timestamp,
     stats: Stats,
@@ -58,17 +59,17 @@ enum End {
     /// It is of no use any more.
     Abort(Failure),
     /// With a closing handshake, begun by us or answered.
-    Close(Option<CloseFrame>, Then),
+    Close(Option<CloseFrame>, AfterClose),
 }
 
 impl End {
     /// A Close of ours, for which the peer is not to blame.
-    fn close(then: Then) -> Self {
+    fn close(then: AfterClose) -> Self {
         Self::Close(Some(CloseFrame::new(CloseFrame::NORMAL)), then)
     }
 }
 
-impl<H: FrameHandler> Feed<H> {
+impl<H: FrameHandler> Machine<H> {
     /// An idle feed. `seed` decides the jitter: give each feed of a fleet another.
     #[must_use]
     pub fn new(config: Config, handler: H, seed: u64) -> Self {
@@ -76,13 +77,13 @@ impl<H: FrameHandler> Feed<H> {
             state: State::Idle,
             common: Common {
                 queue: Queue::new(config.queue),
-                retry: Retry::new(&config.retry),
+                retry: Retry::new(&config.retry.policy),
                 config,
                 handler,
                 reading: Reading::On,
                 rng: Rng::with_seed(seed),
                 outbox: Outbox::default(),
-                asks: None,
+                requests: None,
                 actions: VecDeque::new(),
                 now: Timestamp::ZERO,
                 stats: Stats::default(),
@@ -125,76 +126,39 @@ impl<H: FrameHandler> Feed<H> {
         }
     }
 
-    #[inline(never)]
-    fn route(&mut self, event: Event) {
-        if event.connection().is_some_and(|id| self.state.connection() != Some(id)) {
-            return self.common.count_stale();
-        }
-        if matches!(event, Event::HandlerPanicked) {
-            return self.handler_panicked();
-        }
-        match &mut self.state {
-            State::Idle => self.on_idle(&event),
-            State::Active(Slot { id, stage }) => {
-                let id = *id;
-                match stage {
-                    Stage::Connecting { deadline } => {
-                        let deadline = *deadline;
-                        self.on_connecting(id, deadline, event);
-                    }
-                    Stage::Open(connection) => {
-                        if let Err(end) = self.common.on_open(id, connection, event) {
-                            self.end(id, end);
-                        }
-                    }
-                    Stage::Closing { deadline, then } => {
-                        let (deadline, then) = (*deadline, then.clone());
-                        self.on_closing(id, deadline, then, &event);
-                    }
-                }
-            }
-            State::Waiting { until } => {
-                let until = *until;
-                self.on_waiting(until, &event);
-            }
-            State::Stopped { .. } => {}
-        }
-    }
-
     /// The next thing to carry out.
     pub fn poll_action(&mut self) -> Option<Action> {
         self.common.actions.pop_front()
     }
 
-    /// The next frame to write, and the connection to write it on. Take one only if it can be written behind those before it,
-    /// and hand in [`Event::Flushed`] once all that were taken are with the operating system. A Close frame is the last, and
-    /// begins or ends the closing handshake: keep reading.
-    pub fn poll_send(&mut self) -> Option<(ConnectionId, Frame)> {
-        let id = self.state.connection()?;
-        self.common.outbox.take().map(|frame| (id, frame))
+    /// The next frame to write on connection `id`. Take one only if it can be written behind those before it, and hand in
+    /// [`Event::Flushed`] once all that were taken are with the operating system. A Close frame is the last, and begins or
+    /// ends the closing handshake: keep reading.
+    pub fn poll_send(&mut self, id: ConnectionId) -> Option<Frame> {
+        if self.wants_to_send(id) { self.common.outbox.take() } else { None }
     }
 
-    /// Whether there is a frame to write.
+    /// Returns whether there is a frame to write on connection `id`.
     #[must_use]
-    pub fn wants_to_send(&self) -> bool {
-        !self.common.outbox.is_empty()
+    pub fn wants_to_send(&self, id: ConnectionId) -> bool {
+        !self.common.outbox.is_empty() && self.connection() == Some(id)
     }
 
     /// The next thing for the consumer, if there is one and demand for it (D1). It takes the time because it may let
     /// reading go on, and the liveness clocks start from then (L5).
     #[inline]
     pub fn poll_delivery(&mut self, now: Timestamp) -> Option<Delivery<H::Item>> {
-        if self.common.queue.has_marks() || self.common.reading != Reading::On {
+        if self.common.queue.has_markers() || self.common.reading != Reading::On {
             return self.deliver(now);
         }
         self.poll_item().map(|(item, _)| Delivery::Item(item))
     }
 
-    /// The next item and its weight in bytes, as long as no mark is to come and reading is not paused: the part of
+    /// The next item and its weight in bytes, as long as no marker is to come and reading is not paused: the part of
     /// [`poll_delivery`](Self::poll_delivery) that needs no time. For who moves many at once.
     #[inline]
     pub fn poll_item(&mut self) -> Option<(H::Item, u32)> {
-        if self.common.queue.has_marks() || self.common.reading != Reading::On {
+        if self.common.queue.has_markers() || self.common.reading != Reading::On {
             return None;
         }
         let next = self.common.queue.pop()?;
@@ -205,8 +169,8 @@ impl<H: FrameHandler> Feed<H> {
     /// The long way of [`Self::poll_delivery`].
     #[inline(never)]
     fn deliver(&mut self, now: Timestamp) -> Option<Delivery<H::Item>> {
-        if let Some(mark) = self.common.queue.pop_mark() {
-            return Some(mark);
+        if let Some(marker) = self.common.queue.pop_marker() {
+            return Some(marker);
         }
         let (item, _) = self.common.queue.pop()?;
         self.common.stats.delivered += 1;
@@ -315,113 +279,6 @@ impl<H: FrameHandler> Feed<H> {
     pub const fn handler(&self) -> &H {
         &self.common.handler
     }
-
-    fn on_idle(&mut self, event: &Event) {
-        match event {
-            Event::Start => self.connect(),
-            Event::Shutdown => self.stop(StopReason::Shutdown),
-            Event::Tick | Event::HandlerPanicked => {}
-            Event::Connected { .. }
-            | Event::ConnectFailed { .. }
-            | Event::Frame { .. }
-            | Event::Heard { .. }
-            | Event::ProtocolError { .. }
-            | Event::Flushed { .. }
-            | Event::Lost { .. } => self.common.count_stale(),
-        }
-    }
-
-    fn on_connecting(&mut self, id: ConnectionId, deadline: Timestamp, event: Event) {
-        match event {
-            Event::Connected { .. } => self.upgraded(id),
-            Event::ConnectFailed { failure, .. } => self.end(id, End::Lost(failure)),
-            Event::Tick if deadline <= self.common.now => {
-                self.end(id, End::Abort(Failure::Connect(ConnectFailure::Timeout)))
-            }
-            Event::Shutdown => {
-                self.common.drop_socket(id);
-                self.stop(StopReason::Shutdown);
-            }
-            Event::Tick | Event::Start | Event::HandlerPanicked => {}
-            Event::Frame { .. }
-            | Event::Heard { .. }
-            | Event::ProtocolError { .. }
-            | Event::Flushed { .. }
-            | Event::Lost { .. } => self.common.count_stale(),
-        }
-    }
-
-    fn upgraded(&mut self, id: ConnectionId) {
-        match self.common.upgrade(id) {
-            Ok(connection) => self.enter(State::Active(Slot { id, stage: Stage::Open(connection) })),
-            Err(end) => return self.end(id, end),
-        }
-        if let State::Active(Slot { stage: Stage::Open(connection), .. }) = &mut self.state
-            && let Err(end) = self.common.begin(id, connection)
-        {
-            self.end(id, end);
-        }
-    }
-
-    fn on_closing(&mut self, id: ConnectionId, deadline: Timestamp, then: Then, event: &Event) {
-        match event {
-            Event::Lost { .. } => self.closed(then),
-            Event::Tick if deadline > self.common.now => {}
-            // The peer will not send a Close.
-            Event::Tick | Event::ProtocolError { .. } => {
-                self.common.drop_socket(id);
-                self.closed(then);
-            }
-            Event::Shutdown => {
-                let stage = Stage::Closing { deadline, then: Then::ShutDown };
-                self.state = State::Active(Slot { id, stage });
-            }
-            // Frames may still arrive ahead of the peer's Close.
-            Event::Frame { .. }
-            | Event::Heard { .. }
-            | Event::Flushed { .. }
-            | Event::Start
-            | Event::HandlerPanicked => {}
-            Event::Connected { .. } | Event::ConnectFailed { .. } => self.common.count_stale(),
-        }
-    }
-
-    fn on_waiting(&mut self, until: Timestamp, event: &Event) {
-        match event {
-            Event::Tick if until <= self.common.now => self.connect(),
-            Event::Shutdown => self.stop(StopReason::Shutdown),
-            Event::Tick | Event::Start | Event::HandlerPanicked => {}
-            Event::Connected { .. }
-            | Event::ConnectFailed { .. }
-            | Event::Frame { .. }
-            | Event::Heard { .. }
-            | Event::ProtocolError { .. }
-            | Event::Flushed { .. }
-            | Event::Lost { .. } => self.common.count_stale(),
-        }
-    }
-
-    fn connect(&mut self) {
-        let common = &mut self.common;
-        common.stats.attempts += 1;
-        let id = ConnectionId::new(common.stats.attempts);
-        let deadline = common.now.saturating_add(common.config.connect_timeout);
-        common.notify(Notice::Connecting { id });
-        common.actions.push_back(Action::Connect { id });
-        self.enter(State::Active(Slot { id, stage: Stage::Connecting { deadline } }));
-    }
-
-    fn enter(&mut self, next: State<H::Session>) {
-        assert_move(self.state.phase(), next.phase());
-        self.state = next;
-    }
-}
-
-fn assert_move(from: Phase, to: Phase) {
-    debug_assert!(
-        TRANSITIONS.iter().any(|Transition { from: a, to: b, .. }| (*a, *b) == (from, to)),
-        "{from} to {to} is not among the transitions"
-    );
 }
 
 impl<H: FrameHandler> Common<H> {
@@ -441,7 +298,7 @@ impl<H: FrameHandler> Common<H> {
 
 /// Shows where the machine stands: everything that decides what it does next, but for what is the application's own
 /// (the handler, its session, what items hold). Payloads are shown by their length.
-impl<H: FrameHandler> fmt::Debug for Feed<H> {
+impl<H: FrameHandler> fmt::Debug for Machine<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { state, common } = self;
         // No handler asks for anything between two calls.
@@ -453,12 +310,12 @@ impl<H: FrameHandler> fmt::Debug for Feed<H> {
             queue,
             reading,
             outbox,
-            asks: _,
+            requests: _,
             actions,
             now,
             stats,
         } = common;
-        f.debug_struct("Feed")
+        f.debug_struct("Machine")
             .field("now", now)
             .field("state", state)
             .field("retry", retry)
@@ -470,4 +327,36 @@ impl<H: FrameHandler> fmt::Debug for Feed<H> {
             .field("stats", stats)
             .finish_non_exhaustive()
     }
+}
+
+/// Figures about a feed, since it began unless said otherwise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Attempts made.
+    pub attempts: u64,
+    /// Connections that turned Live.
+    pub connections: u64,
+    /// Data messages handed to the handler.
+    pub messages: u64,
+    /// Items the handler emitted.
+    pub items: u64,
+    /// Items the consumer was given.
+    pub delivered: u64,
+    /// Items dropped by the overflow policy.
+    pub dropped: u64,
+    /// Events that named another connection than the current one, or could not happen in its phase (C2).
+    pub stale_events: u64,
+    /// Items in the queue now.
+    pub queued: u64,
+    /// What they weigh, in bytes.
+    pub queued_bytes: u64,
+    /// Items requested and not yet delivered (D1).
+    pub demand: u64,
+    /// Frames accepted on this connection and not yet with the operating system, the bootstrap's aside (O3). 0 while closing.
+    pub sending: u64,
+    /// Retries in the present streak (R4).
+    pub retries: u32,
+    /// The last answered ping's round-trip time.
+    pub round_trip: Option<Duration>,
 }

@@ -2,13 +2,13 @@
 
 use crate::action::Notice;
 use crate::failure::{Failure, StopReason};
-use crate::feed::{Common, End, Feed};
 use crate::frame::{CloseFrame, ConnectionId, Frame};
 use crate::handler::FrameHandler;
-use crate::phase::{Connection, Progress, Slot, Stage, State, Then};
-use crate::retry::{Next, Retry};
+use crate::machine::{Common, End, Machine};
+use crate::phase::{AfterClose, OpenConnection, Progress, Slot, Stage, State};
+use crate::retry::{Decision, Retry};
 
-impl<H: FrameHandler> Feed<H> {
+impl<H: FrameHandler> Machine<H> {
     /// The present attempt or connection ends.
     pub(super) fn end(&mut self, id: ConnectionId, end: End) {
         match end {
@@ -29,11 +29,11 @@ impl<H: FrameHandler> Feed<H> {
     }
 
     /// Starts the closing handshake, or answers the peer's; the socket is gone within `close_timeout` (C5).
-    fn close(&mut self, id: ConnectionId, frame: Option<CloseFrame>, then: Then) {
+    fn close(&mut self, id: ConnectionId, frame: Option<CloseFrame>, then: AfterClose) {
         self.end_streak_if_stable();
         self.report_end(match &then {
-            Then::Retry(failure) => Some(failure),
-            Then::ShutDown => None,
+            AfterClose::Retry(failure) => Some(failure),
+            AfterClose::ShutDown => None,
         });
         let common = &mut self.common;
         common.outbox.push(Frame::Close(frame));
@@ -43,14 +43,14 @@ impl<H: FrameHandler> Feed<H> {
     }
 
     /// The closing handshake is over, or has had its time.
-    pub(super) fn closed(&mut self, then: Then) {
+    pub(super) fn closed(&mut self, then: AfterClose) {
         self.common.outbox.clear();
         match then {
-            Then::Retry(failure) => {
+            AfterClose::Retry(failure) => {
                 let next = self.decide(&failure);
                 self.retry_or_stop(next, failure);
             }
-            Then::ShutDown => self.stop(StopReason::Shutdown),
+            AfterClose::ShutDown => self.stop(StopReason::Shutdown),
         }
     }
 
@@ -61,8 +61,8 @@ impl<H: FrameHandler> Feed<H> {
 
     /// A function of the application panicked: nothing it owns can be trusted any more (H5).
     pub(super) fn handler_panicked(&mut self) {
-        self.common.asks = None;
-        self.common.queue.unstage();
+        self.common.requests = None;
+        self.common.queue.discard_staged();
         if self.stopped().is_some() {
             return;
         }
@@ -75,10 +75,10 @@ impl<H: FrameHandler> Feed<H> {
 
     /// Asks the retry policy. The application's own functions run in here, so it comes before anything is reported: if
     /// one panics, the end is still to be told, and is told once (H5, T2).
-    fn decide(&mut self, failure: &Failure) -> Next {
+    fn decide(&mut self, failure: &Failure) -> Decision {
         self.end_streak_if_stable();
         let Common { config, retry, rng, now, .. } = &mut self.common;
-        retry.next(config, failure, rng, *now)
+        retry.next(&config.retry, failure, rng, *now)
     }
 
     /// A connection that was Live for long enough ends the streak (R4).
@@ -87,18 +87,18 @@ impl<H: FrameHandler> Feed<H> {
             && let Progress::Live { since } = connection.progress
             && self.common.now.saturating_since(since) >= self.common.config.stable_after
         {
-            self.common.retry = Retry::new(&self.common.config.retry);
+            self.common.retry = Retry::new(&self.common.config.retry.policy);
         }
     }
 
-    fn retry_or_stop(&mut self, next: Next, failure: Failure) {
+    fn retry_or_stop(&mut self, next: Decision, failure: Failure) {
         match next {
-            Next::RetryAt { at, attempt, delay } => {
+            Decision::RetryAt { at, attempt, delay } => {
                 self.common.notify(Notice::Retry { attempt, delay });
                 self.enter(State::Waiting { until: at });
             }
-            Next::Exhausted => self.stop(StopReason::RetriesExhausted { last: failure }),
-            Next::Fatal => self.stop(StopReason::Fatal { failure }),
+            Decision::Exhausted => self.stop(StopReason::RetriesExhausted { last: failure }),
+            Decision::Fatal => self.stop(StopReason::Fatal { failure }),
         }
     }
 
@@ -110,11 +110,11 @@ impl<H: FrameHandler> Feed<H> {
         let common = &mut self.common;
         match stage {
             Stage::Connecting { .. } => common.notify_failed(id, failure),
-            Stage::Open(Connection { progress: Progress::Bootstrapping(_), .. }) => {
+            Stage::Open(OpenConnection { progress: Progress::Bootstrapping(_), .. }) => {
                 common.queue.mark_interrupted(id, failure);
                 common.notify_failed(id, failure);
             }
-            Stage::Open(Connection { progress: Progress::Live { .. }, .. }) => {
+            Stage::Open(OpenConnection { progress: Progress::Live { .. }, .. }) => {
                 common.queue.mark_interrupted(id, failure);
                 common.notify(Notice::Status { live: false });
                 common.notify(match failure.cloned() {

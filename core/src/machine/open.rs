@@ -10,30 +10,32 @@ use crate::bootstrap::Bootstrap;
 use crate::demand::{Admission, Reading};
 use crate::event::Event;
 use crate::failure::{BootstrapFailure, ConnectionFailure, Failure, Fault, LocalFailure};
-use crate::feed::{Common, End, assert_move};
 use crate::frame::{CloseFrame, ConnectionId, Frame, Message};
-use crate::handler::{Asks, Context, FrameHandler, Upgrade, checked};
-use crate::liveness::{Liveness, Pulse};
-use crate::phase::{Connection, Phase, Progress, Then};
+use crate::handler::{Context, FrameHandler, Requests, Upgrade, checked};
+use crate::liveness::{Health, Liveness};
+use crate::machine::{Common, End};
+use crate::phase::{AfterClose, OpenConnection, Phase, Progress, assert_move};
 use crate::time::{Deadline, Timestamp};
 
 impl<H: FrameHandler> Common<H> {
     /// The upgrade is complete: the handler makes its session, and says what must go out first (B1).
-    pub(super) fn upgrade(&mut self, id: ConnectionId) -> Result<Connection<H::Session>, End> {
-        let (mut sends, mut asks) = (Vec::new(), None);
-        let mut upgrade = Upgrade { now: self.now, connection: id, sends: &mut sends, asks: &mut asks };
-        let refused = |fault| End::close(Then::Retry(Failure::Bootstrap(BootstrapFailure::Fault(fault))));
+    pub(super) fn upgrade(&mut self, id: ConnectionId) -> Result<OpenConnection<H::Session>, End> {
+        let (mut sends, mut requests) = (Vec::new(), None);
+        let mut upgrade =
+            Upgrade { now: self.now, connection: id, sends: &mut sends, requests: &mut requests };
+        let refused =
+            |fault| End::close(AfterClose::Retry(Failure::Bootstrap(BootstrapFailure::Fault(fault))));
         let session = self.handler.on_upgrade(&mut upgrade).map_err(refused)?;
         let sendable: Result<Vec<Message>, _> = sends.into_iter().map(checked).collect();
         let sends = sendable.map_err(|error| refused(Fault::fatal(alloc::format!("{error}"))))?;
         sends.into_iter().for_each(|message| self.outbox.push(message));
         let (readiness, last_frame) = (self.handler.readiness(), self.outbox.exempt());
         let bootstrap = Bootstrap::new(readiness, last_frame, self.config.bootstrap_timeout, self.now);
-        Ok(Connection {
+        Ok(OpenConnection {
             session,
             liveness: Liveness::new(self.config.liveness, self.now),
             progress: Progress::Bootstrapping(bootstrap),
-            wake: asks.and_then(|asks| asks.wake_at).map_or(Deadline::Never, |at| self.wake(at)),
+            wake: requests.and_then(|requests| requests.wake_at).map_or(Deadline::Never, |at| self.wake(at)),
         })
     }
 
@@ -41,7 +43,7 @@ impl<H: FrameHandler> Common<H> {
     pub(super) fn begin(
         &mut self,
         id: ConnectionId,
-        connection: &mut Connection<H::Session>,
+        connection: &mut OpenConnection<H::Session>,
     ) -> Result<(), End> {
         if let Reading::Paused { since } = &mut self.reading {
             *since = self.now;
@@ -54,7 +56,7 @@ impl<H: FrameHandler> Common<H> {
     pub(super) fn on_open(
         &mut self,
         id: ConnectionId,
-        connection: &mut Connection<H::Session>,
+        connection: &mut OpenConnection<H::Session>,
         event: Event,
     ) -> Result<(), End> {
         match event {
@@ -64,12 +66,12 @@ impl<H: FrameHandler> Common<H> {
                 let failure = connection
                     .progress
                     .failure(Failure::Connection(ConnectionFailure::Protocol { code, detail }));
-                return Err(End::Close(Some(CloseFrame::new(code)), Then::Retry(failure)));
+                return Err(End::Close(Some(CloseFrame::new(code)), AfterClose::Retry(failure)));
             }
             Event::Flushed { .. } => self.flushed(id, connection),
             Event::Lost { failure, .. } => return Err(End::Lost(connection.progress.failure(failure))),
             Event::Tick => return self.on_tick(id, connection),
-            Event::Shutdown => return Err(End::close(Then::ShutDown)),
+            Event::Shutdown => return Err(End::close(AfterClose::ShutDown)),
             Event::Start | Event::HandlerPanicked => {}
             Event::Connected { .. } | Event::ConnectFailed { .. } => self.count_stale(),
         }
@@ -82,7 +84,7 @@ impl<H: FrameHandler> Common<H> {
     pub(super) fn on_message(
         &mut self,
         id: ConnectionId,
-        connection: &mut Connection<H::Session>,
+        connection: &mut OpenConnection<H::Session>,
         message: Message,
     ) -> Result<(), End> {
         connection.liveness.heard(self.now);
@@ -90,8 +92,8 @@ impl<H: FrameHandler> Common<H> {
         let verdict =
             self.call(id, connection, |handler, session, cx| handler.on_message(session, message, cx));
         if verdict.is_ok()
-            && self.asks.is_none()
-            && let Some(items) = self.queue.take_in()
+            && self.requests.is_none()
+            && let Some(items) = self.queue.commit()
         {
             if items > 0 {
                 connection.liveness.emitted(self.now);
@@ -106,7 +108,7 @@ impl<H: FrameHandler> Common<H> {
     fn call(
         &mut self,
         id: ConnectionId,
-        connection: &mut Connection<H::Session>,
+        connection: &mut OpenConnection<H::Session>,
         method: impl FnOnce(&mut H, &mut H::Session, &mut Context<'_, H::Item>) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
         let mut cx = Context {
@@ -116,7 +118,7 @@ impl<H: FrameHandler> Common<H> {
             send_buffer: self.config.send_buffer,
             queue: &mut self.queue,
             weigh: H::weight,
-            asks: &mut self.asks,
+            requests: &mut self.requests,
         };
         method(&mut self.handler, &mut connection.session, &mut cx)
     }
@@ -125,7 +127,7 @@ impl<H: FrameHandler> Common<H> {
     fn on_frame(
         &mut self,
         id: ConnectionId,
-        connection: &mut Connection<H::Session>,
+        connection: &mut OpenConnection<H::Session>,
         frame: Frame,
     ) -> Result<(), End> {
         connection.liveness.heard(self.now);
@@ -143,13 +145,16 @@ impl<H: FrameHandler> Common<H> {
             Frame::Close(frame) => {
                 // The answer carries the code that was received, without the reason (RFC 6455 §5.5.1).
                 let answer = frame.as_ref().map(|frame| CloseFrame::new(frame.code));
-                Err(End::Close(answer, Then::Retry(Failure::Connection(ConnectionFailure::Closed(frame)))))
+                Err(End::Close(
+                    answer,
+                    AfterClose::Retry(Failure::Connection(ConnectionFailure::Closed(frame))),
+                ))
             }
         }
     }
 
     /// All that was taken is with the operating system.
-    fn flushed(&mut self, id: ConnectionId, connection: &mut Connection<H::Session>) {
+    fn flushed(&mut self, id: ConnectionId, connection: &mut OpenConnection<H::Session>) {
         let flushed = self.outbox.flush();
         if let Progress::Bootstrapping(bootstrap) = &mut connection.progress {
             bootstrap.flushed(flushed);
@@ -157,18 +162,18 @@ impl<H: FrameHandler> Common<H> {
         self.live_if_done(id, connection);
     }
 
-    fn on_tick(&mut self, id: ConnectionId, connection: &mut Connection<H::Session>) -> Result<(), End> {
+    fn on_tick(&mut self, id: ConnectionId, connection: &mut OpenConnection<H::Session>) -> Result<(), End> {
         if connection.progress.deadline(self.reading).is_due(self.now) {
             return Err(End::Abort(Failure::Bootstrap(BootstrapFailure::Timeout)));
         }
         match connection.liveness.tick(self.reading, self.now) {
-            Pulse::Alive => {}
-            Pulse::Ping(payload) => self.outbox.push(Frame::Ping(Bytes::copy_from_slice(&payload))),
+            Health::Alive => {}
+            Health::Ping(payload) => self.outbox.push(Frame::Ping(Bytes::copy_from_slice(&payload))),
             // Frames still come: such a peer answers a Close.
-            Pulse::Dead(Failure::Connection(ConnectionFailure::Stale)) => {
-                return Err(End::close(Then::Retry(Failure::Connection(ConnectionFailure::Stale))));
+            Health::Dead(Failure::Connection(ConnectionFailure::Stale)) => {
+                return Err(End::close(AfterClose::Retry(Failure::Connection(ConnectionFailure::Stale))));
             }
-            Pulse::Dead(failure) => return Err(End::Abort(failure)),
+            Health::Dead(failure) => return Err(End::Abort(failure)),
         }
         if self.reading == Reading::On && connection.wake.is_due(self.now) {
             connection.wake = Deadline::Never;
@@ -183,7 +188,7 @@ impl<H: FrameHandler> Common<H> {
     fn carry_out(
         &mut self,
         id: ConnectionId,
-        connection: &mut Connection<H::Session>,
+        connection: &mut OpenConnection<H::Session>,
         verdict: Result<(), Fault>,
     ) -> Result<(), End> {
         let admission = self.queue_items(connection);
@@ -192,9 +197,9 @@ impl<H: FrameHandler> Common<H> {
             // Whatever becomes of this connection, the queue is full (D4).
             self.reading = Reading::Paused { since: self.now };
         }
-        let asks = self.asks.take().unwrap_or_default();
+        let requests = self.requests.take().unwrap_or_default();
         if let Err(fault) = verdict {
-            return Err(End::close(Then::Retry(match connection.progress {
+            return Err(End::close(AfterClose::Retry(match connection.progress {
                 // A subscription that is refused, say (B4).
                 Progress::Bootstrapping(_) => Failure::Bootstrap(BootstrapFailure::Fault(fault)),
                 Progress::Live { .. } => Failure::Local(LocalFailure::Fault(fault)),
@@ -203,10 +208,10 @@ impl<H: FrameHandler> Common<H> {
         if admission == Admission::Overflow {
             return Err(End::Abort(Failure::Local(LocalFailure::Overflow)));
         }
-        if asks.reconnect {
-            return Err(End::close(Then::Retry(Failure::Local(LocalFailure::Reconnect))));
+        if requests.reconnect {
+            return Err(End::close(AfterClose::Retry(Failure::Local(LocalFailure::Reconnect))));
         }
-        self.heed(connection, asks);
+        self.apply(connection, requests);
         if pauses {
             self.paused(id, connection)?;
         }
@@ -214,11 +219,11 @@ impl<H: FrameHandler> Common<H> {
         Ok(())
     }
 
-    fn heed(&self, connection: &mut Connection<H::Session>, asks: Asks) {
-        if let Some(at) = asks.wake_at {
+    fn apply(&self, connection: &mut OpenConnection<H::Session>, requests: Requests) {
+        if let Some(at) = requests.wake_at {
             connection.wake = self.wake(at);
         }
-        if let (true, Progress::Bootstrapping(bootstrap)) = (asks.ready, &mut connection.progress) {
+        if let (true, Progress::Bootstrapping(bootstrap)) = (requests.ready, &mut connection.progress) {
             bootstrap.declared();
         }
     }
@@ -228,7 +233,7 @@ impl<H: FrameHandler> Common<H> {
         Deadline::At(at.max(self.now.next()))
     }
 
-    fn queue_items(&mut self, connection: &mut Connection<H::Session>) -> Admission {
+    fn queue_items(&mut self, connection: &mut OpenConnection<H::Session>) -> Admission {
         let items = self.queue.staged();
         if items == 0 {
             return Admission::Granted;
@@ -254,7 +259,7 @@ impl<H: FrameHandler> Common<H> {
     }
 
     /// No more frames are read until the queue is half empty (D4).
-    fn paused(&mut self, id: ConnectionId, connection: &Connection<H::Session>) -> Result<(), End> {
+    fn paused(&mut self, id: ConnectionId, connection: &OpenConnection<H::Session>) -> Result<(), End> {
         if let Progress::Bootstrapping(bootstrap) = &connection.progress
             && bootstrap.has_run_out(self.now)
         {
@@ -268,7 +273,7 @@ impl<H: FrameHandler> Common<H> {
     pub(super) fn resume(
         &mut self,
         id: ConnectionId,
-        connection: &mut Connection<H::Session>,
+        connection: &mut OpenConnection<H::Session>,
         paused: Timestamp,
     ) {
         let paused_for = self.now.saturating_since(paused);
@@ -280,7 +285,7 @@ impl<H: FrameHandler> Common<H> {
     }
 
     /// Turns Live once nothing is owed any more (B2).
-    fn live_if_done(&mut self, id: ConnectionId, connection: &mut Connection<H::Session>) {
+    fn live_if_done(&mut self, id: ConnectionId, connection: &mut OpenConnection<H::Session>) {
         if !matches!(&connection.progress, Progress::Bootstrapping(bootstrap) if bootstrap.is_done()) {
             return;
         }
