@@ -1,4 +1,4 @@
-//! Everything the machine asks for, and what it reports.
+//! Actions, which the machine asks for, and notices, which it reports.
 
 use alloc::string::String;
 use core::time::Duration;
@@ -6,106 +6,112 @@ use core::time::Duration;
 use crate::failure::{Failure, StopReason};
 use crate::frame::ConnectionId;
 
-/// Something to carry out. Take them with [`Machine::poll_action`](crate::Machine::poll_action), in order, until there are
-/// none.
+/// An action for the embedding loop to carry out.
 ///
-/// Exhaustive, since a loop has to carry out each of them: one that is new must not compile until it does.
+/// Take actions with [`Machine::poll_action`](crate::Machine::poll_action), in order, until it returns `None`.
+///
+/// This enum is exhaustive, since a loop must carry out every action. A new action breaks its build until it does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Dial. Answer with `Connected` or `ConnectFailed`.
+    /// Start an attempt. Report its outcome with [`Connected`](crate::Event::Connected) or
+    /// [`ConnectFailed`](crate::Event::ConnectFailed).
     Connect {
-        /// What the attempt is called.
+        /// Id of the attempt.
         id: ConnectionId,
     },
-    /// Drop the socket, or the attempt, now.
+    /// Drop the socket or the attempt now, without a closing handshake.
     Abort {
-        /// Which connection.
+        /// The connection.
         id: ConnectionId,
     },
-    /// Tell whoever watches.
+    /// Pass a notice to observers.
     Notify(Notice),
 }
 
-/// What the machine reports of itself (T1). The first five are the reference's telemetry events.
+/// A report about the feed for logs, metrics and observers (T1).
+///
+/// The first five are the reference's telemetry events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Notice {
-    /// The connection turned Live. Exactly once per Live connection (T2).
+    /// The connection turned Live. Sent exactly once per Live connection (T2).
     Success {
-        /// Which connection.
+        /// The connection.
         id: ConnectionId,
     },
-    /// The attempt failed before it was Live. Exactly once per failed attempt (T2).
+    /// The attempt failed before it was Live. Sent exactly once per failed attempt (T2).
     Failure {
-        /// Which attempt.
+        /// The attempt.
         id: ConnectionId,
-        /// Why.
+        /// The reason.
         failure: Failure,
     },
-    /// A Live connection ended other than by a timeout. Each ends in exactly one of this and `Timeout` (T2).
+    /// A Live connection ended, and not by a timeout. Each Live connection ends in exactly one `Disconnected` or
+    /// `Timeout` (T2).
     Disconnected {
-        /// Which connection.
+        /// The connection.
         id: ConnectionId,
-        /// Why; `None` if the application ended it: by a shutdown, or because its handler panicked.
+        /// The reason. `None` if the application ended the connection, by a shutdown or by a panic of its code.
         failure: Option<Failure>,
     },
     /// A liveness clock ended a Live connection.
     Timeout {
-        /// Which connection.
+        /// The connection.
         id: ConnectionId,
-        /// Which clock.
+        /// The failure that names the clock.
         failure: Failure,
     },
-    /// 1 when Live, 0 when no longer.
+    /// The feed turned Live, or stopped being Live.
     Status {
         /// Whether the feed is Live.
         live: bool,
     },
     /// A ping was answered.
     Pong {
-        /// On which connection.
+        /// The connection.
         id: ConnectionId,
-        /// From the ping's hand-over to the transport to the pong's arrival here.
+        /// Time from the ping's hand-over to the transport until the pong arrived.
         round_trip: Duration,
     },
-    /// Items were dropped by the overflow policy; announced in-band as well (D4).
+    /// The overflow policy dropped items. A [`Delivery::Dropped`](crate::Delivery::Dropped) announces them in-band as
+    /// well (D4).
     Dropped {
-        /// How many since the last such notice was taken.
+        /// Number of items dropped since the last such notice was taken.
         count: u64,
     },
-    /// Reading is held back: the queue is full (D4).
+    /// Reading is paused, because the queue is full (D4).
     Paused {
-        /// On which connection.
+        /// The connection.
         id: ConnectionId,
     },
-    /// Reading goes on.
+    /// Reading resumed.
     Resumed {
-        /// On which connection.
+        /// The connection.
         id: ConnectionId,
-        /// How long it was held back.
+        /// Length of the pause.
         paused_for: Duration,
     },
-    /// Another attempt follows.
+    /// The feed waits, and then makes another attempt.
     Retry {
-        /// Which retry of this streak, from 1.
+        /// Number of the retry in this streak, starting at 1.
         attempt: u32,
-        /// How long until then.
+        /// Time until the attempt.
         delay: Duration,
     },
-    /// An attempt begins.
+    /// An attempt starts.
     Connecting {
-        /// Which attempt.
+        /// The attempt.
         id: ConnectionId,
     },
-    /// The feed ended for good.
+    /// The feed ended permanently.
     Stopped {
-        /// Why.
+        /// The reason.
         reason: StopReason,
     },
 }
 
 impl Notice {
-    /// The last part of its telemetry name, such as `success`.
+    /// Returns the last part of the notice's telemetry name, such as `success`.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -124,7 +130,7 @@ impl Notice {
         }
     }
 
-    /// Returns the connection or attempt that it is about, if it is about one.
+    /// Returns the connection or attempt that the notice is about, if it is about one.
     #[must_use]
     pub const fn connection(&self) -> Option<ConnectionId> {
         match self {
@@ -140,8 +146,9 @@ impl Notice {
         }
     }
 
-    /// Returns the failure that ended an attempt or a connection, if it reports one. [`Stopped`](Self::Stopped) does not: its
-    /// failure has been reported.
+    /// Returns the failure that ended an attempt or a connection, if the notice reports one.
+    ///
+    /// `None` for [`Stopped`](Self::Stopped): an earlier notice has reported its failure.
     #[must_use]
     pub const fn failure(&self) -> Option<&Failure> {
         match self {
@@ -159,8 +166,9 @@ impl Notice {
         }
     }
 
-    /// Returns the short, stable name of why something ended: [`Failure::kind`], [`StopReason::kind`], or `shutdown` for a
-    /// connection that the application ended.
+    /// Returns a short, stable name for the reason of an end, for metric labels.
+    ///
+    /// This is [`Failure::kind`], [`StopReason::kind`], or `shutdown` for a connection that the application ended.
     #[must_use]
     pub const fn reason(&self) -> Option<&'static str> {
         match self {
@@ -180,8 +188,9 @@ impl Notice {
         }
     }
 
-    /// Returns the time that was measured: a ping's round trip, or how long reading was held back. A delay that is to come is
-    /// none.
+    /// Returns the duration that the notice reports: a ping's round trip, or the length of a pause.
+    ///
+    /// `None` for [`Retry`](Self::Retry), since its delay has not been measured.
     #[must_use]
     pub const fn duration(&self) -> Option<Duration> {
         match self {
@@ -201,7 +210,7 @@ impl Notice {
         }
     }
 
-    /// Its telemetry name, `<telemetry_id>.connection.<name>` (T1).
+    /// Returns the full telemetry name, `<telemetry_id>.connection.<name>` (T1).
     #[must_use]
     pub fn telemetry_name(&self, telemetry_id: &str) -> String {
         alloc::format!("{telemetry_id}.connection.{}", self.name())

@@ -1,4 +1,4 @@
-//! What is owed before a connection is Live (B1-B5).
+//! The bootstrap of a connection: what must be done before it is Live (B1-B5).
 
 use core::time::Duration;
 
@@ -6,19 +6,19 @@ use crate::demand::Reading;
 use crate::outbox::Sequence;
 use crate::time::{Deadline, Timestamp};
 
-/// When a connection may count as Live (B2).
+/// The condition for a connection to be Live (B2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Readiness {
-    /// As soon as the bootstrap frames are flushed to the operating system. The default.
+    /// All bootstrap frames are flushed to the operating system. The default.
     #[default]
     WhenFlushed,
-    /// Only once the handler has called [`Context::ready`](crate::Context::ready) as well, for instance because it has
-    /// seen every acknowledgement.
+    /// In addition, the handler has called [`Context::ready`](crate::Context::ready), for instance because it has seen
+    /// every acknowledgement.
     WhenDeclared,
 }
 
-/// What a bootstrapping connection still owes.
+/// What must still be done before a bootstrapping connection is Live.
 #[derive(Debug)]
 pub(crate) struct Bootstrap {
     owed: Outstanding,
@@ -35,7 +35,7 @@ enum Outstanding {
 }
 
 impl Bootstrap {
-    /// `last_frame` is the last of the bootstrap frames.
+    /// `last_frame` is the place of the last bootstrap frame.
     pub(crate) fn new(readiness: Readiness, last_frame: Sequence, timeout: Duration, now: Timestamp) -> Self {
         let owed = match readiness {
             Readiness::WhenFlushed => Outstanding::Flush,
@@ -44,7 +44,7 @@ impl Bootstrap {
         Self { owed, end: now.saturating_add(timeout), last_frame }
     }
 
-    /// Everything up to `flushed` is with the operating system.
+    /// Notes that all frames up to `flushed` are with the operating system.
     pub(crate) fn flushed(&mut self, flushed: Sequence) {
         if flushed < self.last_frame {
             return;
@@ -55,7 +55,7 @@ impl Bootstrap {
         };
     }
 
-    /// The handler said that it is ready.
+    /// Notes that the handler has declared the connection ready.
     pub(crate) fn declared(&mut self) {
         self.owed = match self.owed {
             Outstanding::FlushAndReady | Outstanding::Flush => Outstanding::Flush,
@@ -67,19 +67,19 @@ impl Bootstrap {
         matches!(self.owed, Outstanding::Nothing)
     }
 
-    /// Whether frames are still on their way out, so that losing the connection means that they could not be sent.
+    /// Returns whether bootstrap frames are not flushed yet: if the connection is lost now, they could not be sent.
     pub(crate) const fn owes_frames(&self) -> bool {
         matches!(self.owed, Outstanding::FlushAndReady | Outstanding::Flush)
     }
 
-    /// Whether something is owed beyond the time for it. A pause must not put off what is due: a loop that was held up reads,
-    /// and may fill the queue, before it looks at the clock.
+    /// Returns whether the timeout has passed. A pause must not extend it: a loop that was delayed may read and fill
+    /// the queue before it looks at the clock.
     pub(crate) fn has_run_out(&self, now: Timestamp) -> bool {
         !self.is_done() && self.end <= now
     }
 
-    /// Reading goes on after a pause. The clock stood still: acknowledgements could not come meanwhile, but pauses must not put
-    /// off the end again and again (B3).
+    /// Extends the timeout by the pause that has just ended, since acknowledgements could not arrive during it. The
+    /// timeout is not restarted: with many short pauses it would never end (B3).
     pub(crate) fn resume(&mut self, paused_for: Duration) {
         self.end = self.end.saturating_add(paused_for);
     }

@@ -1,4 +1,4 @@
-//! What a feed is to do: every option with its unit, default and reason, checked once.
+//! A feed's options, each with unit, default and reason.
 
 mod error;
 
@@ -13,7 +13,9 @@ use crate::demand::{DemandWindow, Overflow, QueueConfig};
 use crate::failure::Failure;
 use crate::retry::{Backoff, Class, Classification, RetryConfig, RetryPolicy};
 
-/// A feed's options, checked. [`Config::default`] is the reference's behavior where the reference is right.
+/// A feed's options, after they have been checked.
+///
+/// The setters of [`ConfigBuilder`] document the defaults, which [`Config::default`] has.
 #[derive(Clone, Debug)]
 pub struct Config {
     pub(crate) connect_timeout: Duration,
@@ -29,7 +31,7 @@ pub struct Config {
     telemetry_id: String,
 }
 
-/// Each is off unless it is set.
+/// The liveness clocks. `None` turns a clock off.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct LivenessConfig {
     pub(crate) idle_timeout: Option<Duration>,
@@ -40,134 +42,134 @@ pub(crate) struct LivenessConfig {
 }
 
 impl LivenessConfig {
-    /// 10 s unless it is set.
+    /// Returns the timeout, 10 s by default.
     pub(crate) fn pong_timeout(&self) -> Duration {
         self.pong_timeout.unwrap_or(Duration::from_secs(10))
     }
 }
 
 impl Config {
-    /// Begins with the defaults.
+    /// Returns a builder with the default options.
     #[must_use]
     pub fn builder() -> ConfigBuilder {
         ConfigBuilder::default()
     }
 
-    /// How long resolver, name lookup, TCP, TLS and upgrade may take together (C3).
+    /// Returns the time limit for the resolver, name lookup, TCP, TLS and the upgrade together (C3).
     #[must_use]
     pub const fn connect_timeout(&self) -> Duration {
         self.connect_timeout
     }
 
-    /// How long a connection may take from the upgrade to Live (B3).
+    /// Returns the time limit from the upgrade to Live (B3).
     #[must_use]
     pub const fn bootstrap_timeout(&self) -> Duration {
         self.bootstrap_timeout
     }
 
-    /// How long a closing handshake may take (C5, S1).
+    /// Returns the time limit for a closing handshake (C5, S1).
     #[must_use]
     pub const fn close_timeout(&self) -> Duration {
         self.close_timeout
     }
 
-    /// How long a connection must be Live for the streak of retries to start anew (R4).
+    /// Returns how long a connection must be Live before the count of retries starts over (R4).
     #[must_use]
     pub const fn stable_after(&self) -> Duration {
         self.stable_after
     }
 
-    /// The most of a server's `Retry-After` that counts (R5).
+    /// Returns the upper bound on a server's `Retry-After` (R5).
     #[must_use]
     pub const fn max_retry_after(&self) -> Duration {
         self.retry.max_retry_after
     }
 
-    /// How long nothing may be heard (L2).
+    /// Returns how long the connection may be silent before it fails (L2).
     #[must_use]
     pub const fn idle_timeout(&self) -> Option<Duration> {
         self.liveness.idle_timeout
     }
 
-    /// How often a ping goes out (L3).
+    /// Returns the interval between pings (L3).
     #[must_use]
     pub const fn ping_interval(&self) -> Option<Duration> {
         self.liveness.ping_interval
     }
 
-    /// How long the answer to a ping may take (L3).
+    /// Returns the time limit for the answer to a ping (L3).
     #[must_use]
     pub fn pong_timeout(&self) -> Duration {
         self.liveness.pong_timeout()
     }
 
-    /// How long there may be no item (L4).
+    /// Returns how long the handler may emit no item before the connection is closed (L4).
     #[must_use]
     pub const fn stale_after(&self) -> Option<Duration> {
         self.liveness.stale_after
     }
 
-    /// How long reading may be paused (L5).
+    /// Returns how long a slow consumer may pause reading before the connection is dropped (L5).
     #[must_use]
     pub const fn max_pause(&self) -> Option<Duration> {
         self.liveness.max_pause
     }
 
-    /// The queue's bound in items (D3).
+    /// Returns the maximum length of the queue, in items (D3).
     #[must_use]
     pub const fn buffer(&self) -> usize {
         self.queue.items
     }
 
-    /// The queue's bound in bytes (D3).
+    /// Returns the maximum size of the queue, in bytes (D3).
     #[must_use]
     pub const fn buffer_bytes(&self) -> usize {
         self.queue.bytes
     }
 
-    /// What happens when the queue is full (D4).
+    /// Returns the policy for a full queue (D4).
     #[must_use]
     pub const fn overflow(&self) -> Overflow {
         self.queue.overflow
     }
 
-    /// How long to wait before each retry, and how many there are (R2, R3).
+    /// Returns the retry policy: delays and the number of retries (R2, R3).
     #[must_use]
     pub const fn retry(&self) -> &RetryPolicy {
         &self.retry.policy
     }
 
-    /// Which failures are fatal (R6).
+    /// Returns the rule for which failures are fatal (R6).
     #[must_use]
     pub const fn classification(&self) -> &Classification {
         &self.retry.classification
     }
 
-    /// The consumer's side of demand, with nothing asked for yet (D5).
+    /// Returns the consumer's side of demand, with nothing requested yet (D5).
     #[must_use]
     pub fn demand_window(&self) -> DemandWindow {
         DemandWindow::new(self.min_demand(), self.max_demand)
     }
 
-    /// The consumer asks for more once what is outstanding falls to this (D5).
+    /// Returns the number of outstanding items at which the consumer requests more (D5).
     #[must_use]
     pub fn min_demand(&self) -> u32 {
         self.min_demand.unwrap_or(self.max_demand / 2)
     }
 
-    /// At most this many items are outstanding between consumer and machine (D5).
+    /// Returns the maximum number of items outstanding between machine and consumer (D5).
     #[must_use]
     pub const fn max_demand(&self) -> u32 {
         self.max_demand
     }
 
-    /// The bound on outgoing frames, for queues in front of the machine (O3).
+    /// Returns the maximum number of outgoing frames, for queues in front of the machine (O3).
     #[must_use]
     pub const fn send_buffer(&self) -> usize {
         self.send_buffer
     }
 
-    /// The first part of telemetry names (T1).
+    /// Returns the first part of telemetry names (T1).
     #[must_use]
     pub fn telemetry_id(&self) -> &str {
         &self.telemetry_id
@@ -180,14 +182,14 @@ impl Default for Config {
     }
 }
 
-/// To change some of the options.
+/// Returns a builder with the options of `config`.
 impl From<Config> for ConfigBuilder {
     fn from(config: Config) -> Self {
         Self(config)
     }
 }
 
-/// Collects options; [`build`](Self::build) checks them.
+/// Builder of a [`Config`]. [`build`](Self::build) checks the options.
 #[derive(Clone, Debug)]
 pub struct ConfigBuilder(Config);
 
@@ -214,7 +216,7 @@ impl Default for ConfigBuilder {
 }
 
 impl ConfigBuilder {
-    /// One deadline over resolver, name lookup, TCP, TLS and upgrade (C3). Default 10 s; the reference's
+    /// Sets one deadline over the resolver, name lookup, TCP, TLS and the upgrade (C3). Default 10 s; the reference's
     /// `await_timeout`.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
@@ -222,136 +224,140 @@ impl ConfigBuilder {
         self
     }
 
-    /// How long a connection may take from the upgrade to Live (B3). Default 10 s.
+    /// Sets the time limit from the upgrade to Live (B3). Default 10 s.
     #[must_use]
     pub fn bootstrap_timeout(mut self, timeout: Duration) -> Self {
         self.0.bootstrap_timeout = timeout;
         self
     }
 
-    /// How long a closing handshake may take before the socket is dropped (C5, S1). Default 1 s.
+    /// Sets the time limit for a closing handshake, after which the socket is dropped (C5, S1). Default 1 s.
     #[must_use]
     pub fn close_timeout(mut self, timeout: Duration) -> Self {
         self.0.close_timeout = timeout;
         self
     }
 
-    /// How long a connection must be Live for the streak of retries to start anew (R4). Default 10 s, so that a server
-    /// that accepts and closes at once is still backed off.
+    /// Sets how long a connection must be Live before the count of retries starts over (R4). Default 10 s, so that a
+    /// server that accepts and closes at once is still backed off.
     #[must_use]
     pub fn stable_after(mut self, span: Duration) -> Self {
         self.0.stable_after = span;
         self
     }
 
-    /// The most that a server's `Retry-After` is heeded (R5). Default 5 min.
+    /// Sets the upper bound on a server's `Retry-After` (R5). Default 5 min.
     #[must_use]
     pub fn max_retry_after(mut self, span: Duration) -> Self {
         self.0.retry.max_retry_after = span;
         self
     }
 
-    /// Nothing heard for this long ends the connection (L1, L2). Default off; the reference's `ws_timeout`.
+    /// Ends the connection after this long without any bytes from the peer (L1, L2). Default off; the reference's
+    /// `ws_timeout`.
     #[must_use]
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.0.liveness.idle_timeout = Some(timeout);
         self
     }
 
-    /// A ping this often (L3). Default off.
+    /// Sends a ping at this interval (L3). Default off. Must be less than [`idle_timeout`](Self::idle_timeout), if that
+    /// is set.
     #[must_use]
     pub fn ping_interval(mut self, interval: Duration) -> Self {
         self.0.liveness.ping_interval = Some(interval);
         self
     }
 
-    /// How long the answer to a ping may take (L3). Default 10 s; needs `ping_interval`.
+    /// Sets the time limit for the answer to a ping (L3). Default 10 s. Needs [`ping_interval`](Self::ping_interval).
     #[must_use]
     pub fn pong_timeout(mut self, timeout: Duration) -> Self {
         self.0.liveness.pong_timeout = Some(timeout);
         self
     }
 
-    /// No item for this long ends the connection, though frames may still come (L4). Default off.
+    /// Closes the connection after this long without an item from the handler, even if frames still arrive (L4).
+    /// Default off.
     #[must_use]
     pub fn stale_after(mut self, span: Duration) -> Self {
         self.0.liveness.stale_after = Some(span);
         self
     }
 
-    /// How long reading may be held back by a slow consumer before the connection is given up (L5). Default off.
+    /// Drops the connection once a slow consumer has paused reading for this long (L5). Default off.
     #[must_use]
     pub fn max_pause(mut self, span: Duration) -> Self {
         self.0.liveness.max_pause = Some(span);
         self
     }
 
-    /// The queue's bound in items (D3). Default 1024.
+    /// Sets the maximum length of the queue, in items (D3). Default 1024.
     #[must_use]
     pub fn buffer(mut self, items: usize) -> Self {
         self.0.queue.items = items;
         self
     }
 
-    /// Maximum size of the queue, in bytes (D3). Each item counts for its weight, and at least for its own size. Default
-    /// 1 MiB.
+    /// Sets the maximum size of the queue, in bytes (D3). Each item counts with its weight, and at least with its own
+    /// size. Default 1 MiB.
     #[must_use]
     pub fn buffer_bytes(mut self, bytes: usize) -> Self {
         self.0.queue.bytes = bytes;
         self
     }
 
-    /// What happens when the queue is full (D4). Default [`Overflow::Pause`].
+    /// Sets the policy for a full queue (D4). Default [`Overflow::Pause`].
     #[must_use]
     pub fn overflow(mut self, overflow: Overflow) -> Self {
         self.0.queue.overflow = overflow;
         self
     }
 
-    /// The bound on outgoing frames that are not flushed yet (O3). Default 256. Bootstrap frames do not count against it.
+    /// Sets the maximum number of outgoing frames that are not flushed yet (O3). Default 256. Bootstrap frames do not
+    /// count.
     #[must_use]
     pub fn send_buffer(mut self, frames: usize) -> Self {
         self.0.send_buffer = frames;
         self
     }
 
-    /// How long to wait before each retry, and how many there are (R2, R3). Default: 5 retries, 10 s apart.
+    /// Sets the delays before retries, and the number of retries (R2, R3). Default: 5 retries, 10 s apart.
     #[must_use]
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.0.retry.policy = policy;
         self
     }
 
-    /// Which failures are fatal (R6). Default [`Classification::Standard`].
+    /// Sets the rule for which failures are fatal (R6). Default [`Classification::Standard`].
     #[must_use]
     pub fn classification(mut self, classification: Classification) -> Self {
         self.0.retry.classification = classification;
         self
     }
 
-    /// Which failures are fatal, by a function (R6).
+    /// Lets a function decide which failures are fatal (R6).
     #[must_use]
     pub fn classify(self, classify: impl Fn(&Failure) -> Class + Send + Sync + 'static) -> Self {
         self.classification(Classification::Custom(Arc::new(classify)))
     }
 
-    /// The consumer asks for more once what is outstanding falls to this (D5). Default half of
-    /// [`max_demand`](Self::max_demand); the reference's `min_demand`, which is 10 there.
+    /// Sets the number of outstanding items at which the consumer requests more (D5). Default half of
+    /// [`max_demand`](Self::max_demand), and must be less than that. The reference's default is 10.
     #[must_use]
     pub fn min_demand(mut self, items: u32) -> Self {
         self.0.min_demand = Some(items);
         self
     }
 
-    /// At most this many items are outstanding (D5). Default 2000; the reference's `max_demand`, which is 100 there. With
-    /// few of them, a fast consumer in another task and the feed spend their time waking each other.
+    /// Sets the maximum number of outstanding items (D5). Default 2000; the reference's default is 100. With a small
+    /// number, a fast consumer in another task and the feed spend their time waking each other.
     #[must_use]
     pub fn max_demand(mut self, items: u32) -> Self {
         self.0.max_demand = items;
         self
     }
 
-    /// The first part of telemetry names (T1). Default `websocket_producer`; the reference's `telemetry_id`. Give each feed
+    /// Sets the first part of telemetry names (T1). Default `websocket_producer`, as in the reference. Give each feed
     /// of a process its own: feeds that share one overwrite each other's gauges.
     #[must_use]
     pub fn telemetry_id(mut self, id: impl Into<String>) -> Self {
@@ -359,10 +365,10 @@ impl ConfigBuilder {
         self
     }
 
-    /// Checks the options.
+    /// Checks the options and returns the configuration.
     ///
     /// # Errors
-    /// For each impossible combination one that names option, value and rule.
+    /// Returns an error if an option, or a combination of two, is not valid. The error names option, value and rule.
     pub fn build(self) -> Result<Config, ConfigError> {
         self.0.check_spans()?;
         self.0.check_retry()?;
@@ -402,7 +408,7 @@ impl Config {
                 });
             }
             Backoff::Exponential { base, .. } => ("retry base", *base),
-            // What a function of the application's own returns is its own affair, zero included.
+            // An application's own function may return any delay, zero included.
             Backoff::Custom { .. } => return Ok(()),
         };
         if delay.is_zero() { Err(ConfigError::Zero { option }) } else { Ok(()) }

@@ -1,4 +1,4 @@
-//! The bounded queue between handler and consumer: credit, watermarks, overflow, and markers of broken continuity (D1-D5).
+//! The bounded queue between handler and consumer: demand, bounds, overflow, and markers of broken continuity (D1-D5).
 
 mod marker;
 
@@ -11,51 +11,51 @@ use crate::time::Timestamp;
 
 use marker::{Interruption, Marker, Opening};
 
-/// What the consumer is given, in order. A consumer that keeps an order book knows exactly between which two items
-/// continuity broke.
+/// An item or a marker for the consumer, in order. Markers show between which two items continuity broke.
 ///
-/// Marks cost no demand. Marks between the same two items fold into one of each kind, so that a feed that flaps while
-/// its consumer sleeps stays bounded: a connection that came and went there without an item leaves no trace in-band
-/// (the notices tell of it). They come in this order: `Interrupted`, `Live`, `Dropped`.
+/// Markers cost no demand. Markers between the same two items are merged into at most one of each kind, in this order:
+/// `Interrupted`, `Live`, `Dropped`. So the queue stays bounded even if a feed reconnects again and again while its
+/// consumer sleeps. A connection that began and ended between two items has no marker; notices report it.
 ///
-/// Exhaustive: a consumer that skipped a marker it does not know would lose continuity without noticing.
+/// This enum is exhaustive: a consumer that skips a marker it does not know loses continuity without noticing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Delivery<T> {
-    /// The connection is Live. Items that its bootstrap emitted have come before this (B5).
+    /// The connection is Live. Items that its bootstrap emitted come before this marker (B5).
     Live {
-        /// Which connection.
+        /// The connection.
         id: ConnectionId,
     },
-    /// An item.
+    /// An item that the handler emitted.
     Item(T),
-    /// The connection is over; whatever was sent until the next one is lost. Also ends a connection that emitted items
-    /// without ever turning Live.
+    /// The connection ended. Messages that the server sends before the next connection are lost.
+    ///
+    /// This marker also ends a connection that emitted items without turning Live.
     Interrupted {
-        /// Which connection.
+        /// The connection.
         id: ConnectionId,
-        /// Why; `None` if the application ended it: by a shutdown, or because its handler panicked.
+        /// The reason. `None` if the application ended the connection, by a shutdown or by a panic of its code.
         failure: Option<Failure>,
     },
     /// The overflow policy dropped items here (D4).
     Dropped {
-        /// How many.
+        /// Number of items dropped.
         count: u64,
     },
 }
 
-/// What happens when the queue is full (D4).
+/// The policy for a full queue (D4).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Overflow {
-    /// Stop reading until it is half empty; TCP pushes back. Nothing is lost. The default.
+    /// Pause reading until the queue is half empty. TCP then slows the server down, and nothing is lost. The default.
     #[default]
     Pause,
     /// Drop the oldest items.
     DropOldest,
     /// Drop the newest items.
     DropNewest,
-    /// End the connection with [`LocalFailure::Overflow`](crate::LocalFailure::Overflow) at the first message that finds the
-    /// queue full; one that finds room may emit any number of items.
+    /// End the connection with [`LocalFailure::Overflow`](crate::LocalFailure::Overflow) when a message finds the queue
+    /// full. A message that finds space may emit any number of items.
     Disconnect,
 }
 
@@ -63,7 +63,7 @@ impl Overflow {
     /// All policies, the default first.
     pub const ALL: &'static [Self] = &[Self::Pause, Self::DropOldest, Self::DropNewest, Self::Disconnect];
 
-    /// Returns whether items are dropped, each of which [`Delivery::Dropped`] announces.
+    /// Returns whether the policy drops items. [`Delivery::Dropped`] announces them.
     #[must_use]
     pub const fn drops(self) -> bool {
         match self {
@@ -80,24 +80,23 @@ pub(crate) struct QueueConfig {
     pub(crate) overflow: Overflow,
 }
 
-/// The verdict on what a frame emits.
+/// Whether the items of one handler call enter the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Admission {
-    /// It is in the queue, or what the policy left of it.
+    /// They are in the queue, except for those that the policy dropped.
     Granted,
-    /// There is no room, and the policy is to end the connection.
+    /// The queue is full, and the policy is to end the connection.
     Overflow,
 }
 
-/// The queue. Items are numbered in order of emission; a marker stands before the item with its number.
+/// The queue. Items are numbered in order of emission. A marker has the number of the item that follows it.
 pub(crate) struct Queue<T> {
     config: QueueConfig,
     items: VecDeque<Weighed<T>>,
-    /// How many of them, the last ones, a handler has emitted in the call that it is in: they have a place and are weighed,
-    /// but are not in the queue yet.
+    /// Number of items at the back that the current handler call has emitted. They are not committed yet.
     staged: usize,
     markers: VecDeque<Marker>,
-    /// The number of the item at the front.
+    /// Number of the item at the front.
     head: u64,
     dropped: u64,
     bytes: u64,
@@ -107,21 +106,21 @@ pub(crate) struct Queue<T> {
 
 struct Weighed<T> {
     item: T,
-    /// In bytes; 4 GiB stands for all that is heavier, so that the queue's sum cannot overflow.
+    /// Weight in bytes, at most 4 GiB, so that the queue's sum cannot overflow.
     weight: u32,
 }
 
-/// Whether frames are read: not between the moment at which the queue is full and the one at which it is half empty (D4).
+/// Whether frames are read. A pause begins when the queue is full, and ends when it is half empty (D4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reading {
     On,
     Paused {
-        /// When that began, for the present connection.
+        /// Start of the pause, or of the current connection if that is later.
         since: Timestamp,
     },
 }
 
-/// Whether something of the present connection has been put in-band, so that its end must be as well.
+/// Whether the current connection has delivered anything in-band, so that its end must be delivered too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Continuity {
     Begun,
@@ -143,13 +142,13 @@ impl<T> Queue<T> {
         }
     }
 
-    /// The consumer wants `count` more items (D1).
+    /// Adds `count` items to the demand (D1).
     pub(crate) fn request(&mut self, count: u64) {
         self.credit = self.credit.saturating_add(count);
     }
 
-    /// What a handler emits waits behind the last item until its call is over: that is where it belongs, and an item is not
-    /// moved once more.
+    /// Appends an item of the current handler call. It is in its final place, and so is not moved again when it is
+    /// committed.
     #[inline(always)]
     pub(crate) fn stage(&mut self, item: T, weight: usize) {
         let weight = u32::try_from(weight).unwrap_or(u32::MAX);
@@ -162,12 +161,12 @@ impl<T> Queue<T> {
         self.staged
     }
 
-    /// What is staged is not to be had any more.
+    /// Discards staged items.
     pub(crate) fn discard_staged(&mut self) {
         self.take_staged();
     }
 
-    /// Takes in what is staged if that leaves the queue below its bounds, so that no policy has a say; how many items it is.
+    /// Commits staged items if the queue stays below its bounds with them, so that no policy applies. Returns how many.
     #[inline(always)]
     pub(crate) fn commit(&mut self) -> Option<usize> {
         if self.staged == 0 {
@@ -180,9 +179,8 @@ impl<T> Queue<T> {
         Some(core::mem::take(&mut self.staged))
     }
 
-    /// Takes in what is staged; where there is no room, the policy sees to each item. Whether the connection may go on is
-    /// asked once for all of them, because it is the consumer that is judged: a snapshot larger than the bound must not end a
-    /// connection whose queue is empty (D3).
+    /// Commits staged items, and applies the policy to each one that does not fit. `Disconnect` is checked once, before
+    /// the first: a snapshot larger than the bound must not end a connection whose queue is empty (D3).
     pub(crate) fn admit(&mut self) -> Admission {
         self.continuity = Continuity::Begun;
         let staged = self.take_staged();
@@ -219,14 +217,14 @@ impl<T> Queue<T> {
         self.items.push_back(item);
     }
 
-    /// A connection turned Live.
+    /// Adds a marker: a connection turned Live.
     pub(crate) fn mark_live(&mut self, id: ConnectionId) {
         let opens = self.continuity == Continuity::Broken;
         self.continuity = Continuity::Begun;
         self.last_marker().live = Some(Opening { id, opens });
     }
 
-    /// A connection is over.
+    /// Adds a marker: a connection ended.
     pub(crate) fn mark_interrupted(&mut self, id: ConnectionId, failure: Option<&Failure>) {
         if self.continuity == Continuity::Broken {
             return;
@@ -238,13 +236,13 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Whether a marker may stand before the next item.
+    /// Returns whether there are markers. One of them may be before the next item.
     #[inline]
     pub(crate) fn has_markers(&self) -> bool {
         !self.markers.is_empty()
     }
 
-    /// The marker that stands before the next item. It is free.
+    /// Returns the marker before the next item. Markers cost no demand.
     pub(crate) fn pop_marker(&mut self) -> Option<Delivery<T>> {
         let marker = self.markers.front_mut().filter(|marker| marker.before == self.head)?;
         let delivery = marker.take();
@@ -254,7 +252,7 @@ impl<T> Queue<T> {
         delivery
     }
 
-    /// The next item and its weight in bytes, for one of what was requested.
+    /// Returns the next item and its weight in bytes. Uses one unit of demand.
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<(T, u32)> {
         let credit = self.credit.checked_sub(1)?;
@@ -263,12 +261,12 @@ impl<T> Queue<T> {
         Some((item, weight))
     }
 
-    /// Whether reading must pause until [`Self::resumes`] (D4).
+    /// Returns whether reading must pause until [`Self::resumes`] (D4).
     pub(crate) fn pauses(&self) -> bool {
         self.config.overflow == Overflow::Pause && self.is_full()
     }
 
-    /// Whether the queue is empty enough for reading to go on after a pause (D4).
+    /// Returns whether reading can resume after a pause (D4).
     pub(crate) fn resumes(&self) -> bool {
         self.items.len() <= self.config.items / 2 && self.bytes <= self.config.bytes as u64 / 2
     }
@@ -285,7 +283,7 @@ impl<T> Queue<T> {
         self.credit
     }
 
-    /// Items dropped since the feed began.
+    /// Returns the number of items dropped since the feed began.
     pub(crate) const fn dropped(&self) -> u64 {
         self.dropped
     }
@@ -302,7 +300,7 @@ impl<T> Queue<T> {
         Some(first)
     }
 
-    /// Makes room for one; the markers that stood around the dropped items become one (D4).
+    /// Makes space for one item. Merges the markers around the dropped items into one (D4).
     fn drop_oldest(&mut self) {
         let mut fold = Marker::before(self.head);
         while self.is_full() && !self.items.is_empty() {
@@ -316,7 +314,7 @@ impl<T> Queue<T> {
         self.markers.push_front(fold);
     }
 
-    /// Takes the marker before the first item, if there is one, into `fold`.
+    /// Merges the marker before the first item, if there is one, into `fold`.
     fn fold_front(&mut self, fold: &mut Marker) {
         if self.markers.front().is_some_and(|marker| marker.before == self.head)
             && let Some(marker) = self.markers.pop_front()
@@ -325,7 +323,7 @@ impl<T> Queue<T> {
         }
     }
 
-    /// The marker behind the last item.
+    /// Returns the marker after the last item.
     fn last_marker(&mut self) -> &mut Marker {
         let tail = self.head + self.items.len() as u64;
         if self.markers.back().is_none_or(|marker| marker.before != tail) {
@@ -335,7 +333,7 @@ impl<T> Queue<T> {
     }
 }
 
-/// Shows the weight alone: what an item holds is the application's own.
+/// Shows only the weight: items may hold secrets of the application.
 impl<T> fmt::Debug for Weighed<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.weight.fmt(f)
@@ -344,7 +342,7 @@ impl<T> fmt::Debug for Weighed<T> {
 
 impl<T> fmt::Debug for Queue<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Nothing is staged between two calls.
+        // No items are staged between two calls.
         let Self { config, items, staged: _, markers, head, bytes, credit, dropped, continuity } = self;
         f.debug_struct("Queue")
             .field("config", config)
@@ -359,7 +357,7 @@ impl<T> fmt::Debug for Queue<T> {
     }
 }
 
-/// The consumer's side of demand: asks for up to `max`, and again once what is outstanding falls to `min` (D5).
+/// The consumer's side of demand: requests up to `max` items, and more once the outstanding ones fall to `min` (D5).
 #[derive(Clone, Copy, Debug)]
 pub struct DemandWindow {
     min: u64,
@@ -368,17 +366,17 @@ pub struct DemandWindow {
 }
 
 impl DemandWindow {
-    /// Nothing asked for yet.
+    /// Returns a window with nothing requested yet.
     pub(crate) fn new(min: u32, max: u32) -> Self {
         Self { min: min.into(), max: max.into(), outstanding: 0 }
     }
 
-    /// One item has been taken.
+    /// Notes that one item has been taken.
     pub fn taken(&mut self) {
         self.outstanding = self.outstanding.saturating_sub(1);
     }
 
-    /// What to ask for now, if it is time to; counts as asked.
+    /// Returns the number of items to request now, if any, and counts them as requested.
     pub fn top_up(&mut self) -> Option<u64> {
         if self.outstanding > self.min {
             return None;

@@ -1,12 +1,12 @@
-//! Shows text that a peer wrote: escaped, bounded, on one line (T3).
+//! Displays text of a peer: escaped, bounded, on one line (T3).
 
 use core::fmt::{self, Write};
 
-/// Text from outside, displayed so that it cannot harm a terminal or forge a line of a log.
+/// Text of a peer, displayed so that it cannot control a terminal or forge a line of a log.
 ///
-/// [`Display`](fmt::Display) writes printable characters as they are, backslashes and quotes included, and escapes those for
-/// which [`is_unsafe`] is true: `\n`, `\t`, `\u{1b}`. The output is a single line. It is for people to read: text that holds
-/// backslashes of its own cannot be recovered from it.
+/// [`Display`](fmt::Display) writes printable characters unchanged, backslashes and quotes included. It escapes
+/// characters for which [`is_unsafe`] returns `true`, as `\n`, `\t` or `\u{1b}`. The output is a single line for people
+/// to read. The original text cannot be recovered from it, since backslashes are not escaped.
 ///
 /// ```
 /// use tidegate_core::escape::Escaped;
@@ -21,19 +21,19 @@ pub struct Escaped<'a> {
 }
 
 impl<'a> Escaped<'a> {
-    /// Shows all of `text`.
+    /// Displays all of `text`.
     #[must_use]
     pub const fn new(text: &'a str) -> Self {
         Self { text, limit: usize::MAX }
     }
 
-    /// Shows at most this many characters, those of escapes included, and then `…` in place of the rest.
+    /// Displays at most this many characters, then `…` in place of the rest. Each character of an escape counts.
     #[must_use]
     pub const fn at_most(self, characters: usize) -> Self {
         Self { limit: characters, ..self }
     }
 
-    /// The text as it was received, neither escaped nor bounded: for programs to read, not for people.
+    /// Returns the original text, neither escaped nor bounded. It is meant for programs; do not show it to people.
     #[must_use]
     pub const fn as_raw(&self) -> &'a str {
         self.text
@@ -57,7 +57,7 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-/// Whether a character acts on a terminal or on the text around it, or hides, where it should only be shown.
+/// Returns whether a character would control a terminal, change the text around it, or be invisible.
 ///
 /// These are the control characters (C0, delete, C1), the line and paragraph separators, and the invisible format characters
 /// that reorder or conceal text (bidirectional controls, zero-width space, byte order mark, tags). The joiners U+200C and

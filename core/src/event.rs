@@ -1,4 +1,4 @@
-//! Everything the outside can tell the machine.
+//! Events: everything that the embedding loop reports to the machine.
 
 use alloc::string::String;
 
@@ -6,80 +6,86 @@ use crate::failure::Failure;
 use crate::frame::{ConnectionId, Frame};
 use crate::time::Timestamp;
 
-/// Something that happened. Hand it to [`Machine::handle`](crate::Machine::handle) with the time.
+/// Something that happened. Pass it to [`Machine::handle`](crate::Machine::handle) with the time.
 ///
-/// An event about a connection names it. One that names any other than the current connection, or that cannot happen
-/// in the current phase, changes nothing and is counted in [`Stats::stale_events`](crate::Stats::stale_events) (C2).
+/// An event about a connection contains its id. If that is not the current connection, or if the event cannot occur in
+/// the current phase, it changes nothing and is counted in [`Stats::stale_events`](crate::Stats::stale_events) (C2).
 ///
-/// Exhaustive, since a loop has to hand in each of them: one that is new calls for a look at the loop.
+/// This enum is exhaustive, since a loop must report every kind of event. A new event calls for a look at the loop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// Begin: dial for the first time. Counts once; later ones change nothing.
+    /// Start the feed with the first attempt. Later ones change nothing.
     Start,
-    /// The upgrade is complete.
+    /// An attempt succeeded: the upgrade is complete.
     Connected {
-        /// Which attempt.
+        /// The attempt.
         id: ConnectionId,
         /// Facts about the connection.
         connected: Connected,
     },
-    /// The attempt failed before the upgrade was complete.
+    /// An attempt failed before the upgrade was complete.
     ConnectFailed {
-        /// Which attempt.
+        /// The attempt.
         id: ConnectionId,
-        /// Why.
+        /// The reason.
         failure: Failure,
     },
-    /// A frame came in. Hand it over only while [`Machine::wants_frames`](crate::Machine::wants_frames) says so: a data
-    /// frame that comes all the same would break the bound of the queue, and ends the connection with
+    /// A frame arrived.
+    ///
+    /// Pass frames only while [`Machine::wants_frames`](crate::Machine::wants_frames) returns `true`. A data frame that
+    /// is passed during a pause would exceed the bound of the queue, and ends the connection with
     /// [`LocalFailure::Overflow`](crate::LocalFailure::Overflow).
     Frame {
-        /// On which connection.
+        /// The connection.
         id: ConnectionId,
         /// The frame.
         frame: Frame,
     },
-    /// Bytes of an unfinished frame arrived: the idle and pong clocks restart from `at` (L1, L3). Needed only before a
-    /// [`Tick`](Self::Tick).
+    /// Bytes of an unfinished frame arrived. The idle and pong clocks restart from `at` (L1, L3).
+    ///
+    /// This event is needed only before a [`Tick`](Self::Tick).
     Heard {
-        /// On which connection.
+        /// The connection.
         id: ConnectionId,
-        /// When the last of them were read; a time in the future counts as now.
+        /// Time at which the last of the bytes were read. A time in the future counts as now.
         at: Timestamp,
     },
-    /// The peer broke the protocol, or a limit. The connection can still be written to: the machine asks for a Close with
-    /// this code (RFC 6455 §7.1.7). Nothing that was read after it may be handed in, until [`Lost`](Self::Lost).
+    /// The peer broke the protocol or exceeded a limit, and the connection can still be written to.
+    ///
+    /// The machine sends a Close with this code (RFC 6455 §7.1.7). Report nothing that was read after this event,
+    /// except [`Lost`](Self::Lost).
     ProtocolError {
-        /// On which connection.
+        /// The connection.
         id: ConnectionId,
-        /// The code to close with (RFC 6455 §7.4.1).
+        /// Code of the Close (RFC 6455 §7.4.1).
         code: u16,
-        /// Which rule it broke.
+        /// The rule that the peer broke.
         detail: String,
     },
-    /// Every frame taken with [`Machine::poll_send`](crate::Machine::poll_send) so far has been written and flushed to the operating system.
+    /// All frames taken with [`Machine::poll_send`](crate::Machine::poll_send) so far have been written and flushed to
+    /// the operating system.
     Flushed {
-        /// On which connection.
+        /// The connection.
         id: ConnectionId,
     },
-    /// The connection is gone: read or write failed, or the stream ended.
+    /// The connection is gone: a read or write failed, or the stream ended.
     Lost {
-        /// Which connection.
+        /// The connection.
         id: ConnectionId,
-        /// Why. After a closing handshake this does not matter.
+        /// The reason. It has no effect after a closing handshake.
         failure: Failure,
     },
-    /// The [`deadline`](crate::Machine::deadline) has come. One that comes early changes nothing (P2).
+    /// The [`deadline`](crate::Machine::deadline) has passed. A `Tick` that arrives early changes nothing (P2).
     Tick,
-    /// Stop, with a closing handshake if there is a connection (S1).
+    /// End the feed, with a closing handshake if there is a connection (S1).
     Shutdown,
-    /// A call of the handler, or of another function of the application, panicked inside
-    /// [`Machine::handle`](crate::Machine::handle). Whoever caught the panic reports it (H5).
+    /// The handler, or another function of the application, panicked inside
+    /// [`Machine::handle`](crate::Machine::handle). The loop that caught the panic reports it (H5).
     HandlerPanicked,
 }
 
 impl Event {
-    /// The connection that this event names.
+    /// Returns the connection that the event is about.
     pub(crate) const fn connection(&self) -> Option<ConnectionId> {
         match self {
             Self::Connected { id, .. }
@@ -94,7 +100,7 @@ impl Event {
     }
 }
 
-/// Facts about a connection whose upgrade is complete. It has no fields yet: make one with [`Default`].
+/// Facts about a new connection. It has no fields yet: create one with [`Default`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Connected {}

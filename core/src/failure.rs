@@ -1,5 +1,5 @@
-//! Why a connection or an attempt ended, and why a feed stopped: one file for each group, with names, texts and what is fatal
-//! by default beside the variants.
+//! Why a connection or an attempt ended, and why a feed stopped. Each group has a file, with names, texts and what is
+//! fatal by default beside the variants.
 
 mod connect;
 mod connection;
@@ -22,29 +22,34 @@ pub use problem::{ProxyProblem, TlsProblem};
 pub use refusal::Refusal;
 pub use stop::StopReason;
 
-/// Most characters shown of each thing that a peer said: a reason, a body, a URL.
+/// Maximum number of characters displayed of each text of a peer: a reason, a body, a URL.
 const SHOWN: usize = 200;
 
-/// Why an attempt failed or a connection ended. Each goes down the same path: classify, then retry or stop (R1).
+/// Why an attempt failed or a connection ended.
 ///
-/// Texts in `detail` come from the operating system and from libraries, or say what a library saw; they never hold
-/// header values, query strings or payloads. [`Display`](fmt::Display) adds the words of the server, a refusal's reason and
-/// body or the reason of a Close, and those of the application's own functions, escaped and at most 200 characters of each (T3).
+/// All failures take one path: classify, then retry or stop (R1).
+///
+/// Texts in `detail` are from the operating system, libraries and tidegate. They never contain header values, query
+/// strings or payloads.
+///
+/// [`Display`](fmt::Display) adds the server's own words (the reason and body of a refusal, the reason of a Close).
+/// These, and errors of the application's resolver or connecting function, are escaped, and displayed up to 200
+/// characters each (T3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Failure {
-    /// No connection was made, or TLS failed on one.
+    /// No connection was made, or TLS failed on an open one.
     Connect(ConnectFailure),
-    /// The connection was made, but did not get as far as Live (B4).
+    /// A connection was made, but did not become Live (B4).
     Bootstrap(BootstrapFailure),
     /// The peer or the network ended the connection.
     Connection(ConnectionFailure),
-    /// This side ended the connection: the handler, or a slow consumer.
+    /// The application ended the connection: its handler, or its slow consumer.
     Local(LocalFailure),
 }
 
 impl Failure {
-    /// Returns a refusal with only a status and a `Retry-After`.
+    /// Returns a refusal with a status and a `Retry-After` only: [`ConnectFailure::Rejected`].
     #[must_use]
     pub fn rejected(status: u16, retry_after: Option<Duration>) -> Self {
         Self::Connect(ConnectFailure::Rejected { status, retry_after, refusal: Box::default() })
@@ -55,7 +60,7 @@ impl Failure {
         Self::Connection(ConnectionFailure::Io { detail: detail.into() })
     }
 
-    /// Returns whether it is fatal by default, so that no retry follows (R6). Each variant that is says so.
+    /// Returns whether the failure is fatal by default, so that no retry follows (R6). The docs of each variant say so.
     #[must_use]
     pub const fn is_fatal(&self) -> bool {
         match self {
@@ -66,13 +71,13 @@ impl Failure {
         }
     }
 
-    /// The `Retry-After` of a 429 or 503: the least delay before the next attempt (R5).
+    /// Returns the `Retry-After` of a 429 or 503, which is a lower bound on the next delay (R5).
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {
         if let Self::Connect(failure) = self { failure.retry_after() } else { None }
     }
 
-    /// A short, stable name in `snake_case`, for logs, metric labels and machine-readable output.
+    /// Returns a short, stable name in `snake_case`, for logs, metric labels and machine-readable output.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
@@ -83,13 +88,14 @@ impl Failure {
         }
     }
 
-    /// Whether a liveness clock ran out: such a connection is reported as `timeout`, any other as `disconnected` (T2).
+    /// Returns whether a liveness clock ended the connection. Such an end is reported as `timeout`, any other as
+    /// `disconnected` (T2).
     #[must_use]
     pub const fn is_timeout(&self) -> bool {
         matches!(self, Self::Connection(failure) if failure.is_timeout())
     }
 
-    /// Returns its `detail`, if it has one, for code that knows more about where the failure was met.
+    /// Returns the failure's `detail`, if it has one, for code that can add to it.
     pub const fn detail_mut(&mut self) -> Option<&mut String> {
         match self {
             Self::Connect(failure) => failure.detail_mut(),
@@ -136,7 +142,7 @@ impl From<LocalFailure> for Failure {
     }
 }
 
-/// Words of a peer behind a separator, if there are any.
+/// Writes text of a peer after a separator, if there is any.
 fn separated(separator: &str, words: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     if words.is_empty() { Ok(()) } else { write!(f, "{separator}{}", shown(words)) }
 }

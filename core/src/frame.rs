@@ -1,4 +1,4 @@
-//! What travels over a connection, as the machine sees it.
+//! Frames, messages and connection ids.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -6,18 +6,18 @@ use core::fmt;
 
 use bytes::Bytes;
 
-/// Names one attempt and the connection it may become. Strictly increasing over the life of a feed (C2).
+/// Id of an attempt and of the connection that it becomes. Ids of a feed are strictly increasing (C2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(u64);
 
 impl ConnectionId {
-    /// The id with this number, for recorded runs and tests.
+    /// Returns the id with this number, for recorded runs and tests.
     #[must_use]
     pub const fn new(number: u64) -> Self {
         Self(number)
     }
 
-    /// Its number; the first attempt of a feed is 1.
+    /// Returns the number of the id. The first attempt of a feed is 1.
     #[must_use]
     pub const fn get(self) -> u64 {
         self.0
@@ -30,10 +30,10 @@ impl fmt::Display for ConnectionId {
     }
 }
 
-/// A data message (RFC 6455 §5.6): what handlers are given, and what applications send.
+/// A data message, received or sent (RFC 6455 §5.6).
 ///
-/// The transport has checked that received text is UTF-8 (RFC 6455 §8.1). Text on its way out is checked when it is
-/// handed to the machine.
+/// The transport has checked that received text is UTF-8 (RFC 6455 §8.1). Outgoing text is checked when it is passed to
+/// the machine.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub enum Message {
     /// UTF-8 text.
@@ -43,7 +43,7 @@ pub enum Message {
 }
 
 impl Message {
-    /// The payload, whatever its kind.
+    /// Returns the payload.
     #[must_use]
     #[inline]
     pub const fn payload(&self) -> &Bytes {
@@ -52,7 +52,7 @@ impl Message {
         }
     }
 
-    /// The payload alone, without a copy.
+    /// Returns the payload, without a copy.
     #[must_use]
     pub fn into_payload(self) -> Bytes {
         match self {
@@ -60,7 +60,7 @@ impl Message {
         }
     }
 
-    /// The text of a text message; `None` for a binary one, or if the bytes are not UTF-8.
+    /// Returns the text of a text message. Returns `None` if the message is binary, or if its bytes are not UTF-8.
     #[must_use]
     pub fn as_text(&self) -> Option<&str> {
         match self {
@@ -69,21 +69,21 @@ impl Message {
         }
     }
 
-    /// The payload's length in bytes.
+    /// Returns the payload's length in bytes.
     #[must_use]
     #[inline]
     pub const fn len(&self) -> usize {
         self.payload().len()
     }
 
-    /// Whether the payload is empty.
+    /// Returns whether the payload is empty.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.payload().is_empty()
     }
 }
 
-/// Shows kind and length only: payloads hold credentials and never reach a log.
+/// Shows only kind and length: payloads may hold credentials, and must not get into logs.
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -117,21 +117,21 @@ impl From<Bytes> for Message {
     }
 }
 
-/// One whole message or control frame, in either direction (RFC 6455 §5.5, §5.6). Fragments have been joined.
+/// A whole message or control frame, received or sent (RFC 6455 §5.5, §5.6). Fragments have been joined.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Frame {
     /// A data message.
     Message(Message),
-    /// A ping; the transport answers it (O2).
+    /// A ping. The transport answers it (O2).
     Ping(Bytes),
     /// A pong.
     Pong(Bytes),
-    /// A Close frame, with code and reason if it had any.
+    /// A Close frame. It may have no body.
     Close(Option<CloseFrame>),
 }
 
 impl Frame {
-    /// The payload's length in bytes; of a Close frame that of its reason.
+    /// Returns the payload's length in bytes. For a Close frame, this is the length of its reason.
     #[must_use]
     #[inline]
     pub const fn len(&self) -> usize {
@@ -143,14 +143,14 @@ impl Frame {
         }
     }
 
-    /// Whether [`len`](Self::len) is 0.
+    /// Returns whether [`len`](Self::len) is 0.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// Shows kind and length only: payloads hold credentials and never reach a log.
+/// Shows only kind and length: payloads may hold credentials, and must not get into logs.
 impl fmt::Debug for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -182,19 +182,19 @@ impl CloseFrame {
     pub const NORMAL: u16 = 1000;
     /// Protocol error (RFC 6455 §7.4.1).
     pub const PROTOCOL_ERROR: u16 = 1002;
-    /// Data that is not what its type says, such as text that is not UTF-8 (RFC 6455 §7.4.1).
+    /// Data that does not match its type, such as text that is not UTF-8 (RFC 6455 §7.4.1).
     pub const INVALID_DATA: u16 = 1007;
     /// A message or frame that is too big to process (RFC 6455 §7.4.1).
     pub const TOO_BIG: u16 = 1009;
 
-    /// A frame with this code and no reason.
+    /// Returns a frame with this code and no reason.
     #[must_use]
     pub const fn new(code: u16) -> Self {
         Self { code, reason: String::new() }
     }
 }
 
-/// Shows the code and the length of the reason: the reason is the peer's own text.
+/// Shows only the code and the length of the reason: the reason is text of the peer.
 impl fmt::Debug for CloseFrame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "CloseFrame({}, reason of {} bytes)", self.code, self.reason.len())

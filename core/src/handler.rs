@@ -1,4 +1,4 @@
-//! What the application does with messages: the handler, and what it may ask for (H1-H5).
+//! The frame handler, which turns messages into items, and what it may ask for (H1-H5).
 
 use alloc::vec::Vec;
 use core::marker::PhantomData;
@@ -10,24 +10,29 @@ use crate::frame::{ConnectionId, Message};
 use crate::outbox::Outbox;
 use crate::time::Timestamp;
 
-/// Turns messages into items. It never performs I/O: everything it wants is data, said through [`Context`] (H4).
+/// Turns messages into items.
+///
+/// A handler performs no I/O. It asks for everything through [`Context`] and [`Upgrade`] (H4).
 pub trait FrameHandler {
-    /// What belongs to one connection. Made anew by [`on_upgrade`](Self::on_upgrade), dropped with the connection (H1).
+    /// State of one connection. [`on_upgrade`](Self::on_upgrade) creates it, and it is dropped with the connection
+    /// (H1).
     type Session;
-    /// What the consumer is given.
+    /// An item for the consumer.
     type Item;
 
-    /// Runs after every upgrade, reconnects included: makes the session, and sends what the connection needs before it
-    /// may count as Live, such as subscriptions (B1).
+    /// Creates the session of a new connection, after every upgrade, reconnects included. Sends what the connection
+    /// needs before it is Live, such as subscriptions (B1).
     ///
     /// # Errors
-    /// A [`Fault`] ends the attempt (B4).
+    /// Returning a [`Fault`] ends the attempt (B4).
     fn on_upgrade(&mut self, upgrade: &mut Upgrade<'_>) -> Result<Self::Session, Fault>;
 
-    /// One call per data message, in order of arrival (H2). Emit none, one or many items.
+    /// Handles one data message. Messages are passed in order of arrival (H2). The handler may emit any number of
+    /// items.
     ///
     /// # Errors
-    /// A [`Fault`] ends the connection, or the feed if it is fatal (H3). What was emitted before it stands.
+    /// Returning a [`Fault`] ends the connection, or the feed if the fault is fatal (H3). Items that were emitted
+    /// before it remain.
     fn on_message(
         &mut self,
         session: &mut Self::Session,
@@ -35,10 +40,11 @@ pub trait FrameHandler {
         cx: &mut Context<'_, Self::Item>,
     ) -> Result<(), Fault>;
 
-    /// Called at the time that was asked for with `wake_at`, or as soon as reading goes on if it is held back then (D3).
+    /// Called at the time that was passed to `wake_at`. During a pause of reading, the call waits until reading resumes
+    /// (D3).
     ///
     /// # Errors
-    /// As [`on_message`](Self::on_message).
+    /// The same as for [`on_message`](Self::on_message).
     fn on_wake(
         &mut self,
         session: &mut Self::Session,
@@ -48,13 +54,15 @@ pub trait FrameHandler {
         Ok(())
     }
 
-    /// When a connection may count as Live (B2).
+    /// Returns the condition for a connection to be Live (B2). Default [`Readiness::WhenFlushed`].
     fn readiness(&self) -> Readiness {
         Readiness::WhenFlushed
     }
 
-    /// What an item weighs against `buffer_bytes`, in bytes (D3); asked once, when it is emitted. By default its own size,
-    /// without what it points to, which is also the least that it counts for.
+    /// Returns the weight of an item, in bytes, which counts against `buffer_bytes` (D3). Called once per item, when it
+    /// is emitted.
+    ///
+    /// The default is the item's own size, without what it points to. An item never counts for less.
     fn weight(item: &Self::Item) -> usize
     where
         Self: Sized,
@@ -63,7 +71,7 @@ pub trait FrameHandler {
         size_of::<Self::Item>()
     }
 
-    /// Sends what `frames` returns after every upgrade, before what the handler itself sends.
+    /// Adds frames to send after every upgrade, before those that the handler itself sends.
     fn with_bootstrap<F, I>(self, frames: F) -> WithBootstrap<Self, F>
     where
         Self: Sized,
@@ -75,22 +83,22 @@ pub trait FrameHandler {
     }
 }
 
-/// What a handler sees and may ask for while it handles a message or a wake-up (H4).
+/// Access to the connection and the feed while a handler handles a message or a wake-up (H4).
 pub struct Context<'a, T> {
     pub(crate) now: Timestamp,
     pub(crate) connection: ConnectionId,
-    /// Where messages go.
+    /// Receives messages to send.
     pub(crate) outbox: &'a mut Outbox,
-    /// How many frames it takes (O3).
+    /// Maximum number of pending frames (O3).
     pub(crate) send_buffer: usize,
-    /// Where items go.
+    /// Receives items.
     pub(crate) queue: &'a mut Queue<T>,
     /// [`FrameHandler::weight`].
     pub(crate) weigh: fn(&T) -> usize,
     pub(crate) requests: &'a mut Option<Requests>,
 }
 
-/// What a handler asks for at most once in a call. The machine carries it out afterwards; nearly every call asks for nothing.
+/// Requests that count once per call. The machine carries them out afterwards. Almost no call makes any.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Requests {
     pub(crate) wake_at: Option<Timestamp>,
@@ -99,22 +107,22 @@ pub(crate) struct Requests {
 }
 
 impl<T> Context<'_, T> {
-    /// The time of the event in hand.
+    /// Returns the time of the current event.
     #[must_use]
     pub const fn now(&self) -> Timestamp {
         self.now
     }
 
-    /// The connection it came on.
+    /// Returns the current connection.
     #[must_use]
     pub const fn connection(&self) -> ConnectionId {
         self.connection
     }
 
-    /// Gives the consumer an item.
+    /// Emits an item for the consumer.
     #[inline(always)]
     pub fn emit(&mut self, item: T) {
-        // Its place in the queue is memory too (D3).
+        // An item's own size is memory too (D3).
         let weight = (self.weigh)(&item).max(size_of::<T>());
         self.queue.stage(item, weight);
     }
@@ -122,7 +130,7 @@ impl<T> Context<'_, T> {
     /// Sends a message on this connection, after those before it.
     ///
     /// # Errors
-    /// If the outgoing queue is full, or text is not UTF-8; the message comes back (O3).
+    /// Returns the message in an error if the outgoing queue is full (O3), or if a text message is not UTF-8.
     pub fn send(&mut self, message: impl Into<Message>) -> Result<(), SendError> {
         let message = message.into();
         if self.outbox.pending() >= self.send_buffer {
@@ -132,18 +140,18 @@ impl<T> Context<'_, T> {
         Ok(())
     }
 
-    /// Asks for a call of [`FrameHandler::on_wake`] at `at`. There is one such time per connection; the latest call
-    /// counts.
+    /// Requests a call of [`FrameHandler::on_wake`] at `at`. Each connection has one such time, which a later call
+    /// replaces. A time in the past means as soon as possible.
     pub fn wake_at(&mut self, at: Timestamp) {
         self.requests().wake_at = Some(at);
     }
 
-    /// Declares the connection ready, if [`Readiness::WhenDeclared`] holds it back (B2).
+    /// Declares the connection ready, for a handler with [`Readiness::WhenDeclared`] (B2).
     pub fn ready(&mut self) {
         self.requests().ready = true;
     }
 
-    /// Asks for a new connection: this one is closed, and the retry policy decides when the next is made.
+    /// Requests a new connection. This one is closed, and the retry policy decides when the next attempt is made.
     pub fn reconnect(&mut self) {
         self.requests().reconnect = true;
     }
@@ -153,7 +161,7 @@ impl<T> Context<'_, T> {
     }
 }
 
-/// What a handler sees and may ask for right after an upgrade (B1).
+/// Access to a new connection right after its upgrade (B1).
 pub struct Upgrade<'a> {
     pub(crate) now: Timestamp,
     pub(crate) connection: ConnectionId,
@@ -162,44 +170,46 @@ pub struct Upgrade<'a> {
 }
 
 impl Upgrade<'_> {
-    /// The time of the upgrade.
+    /// Returns the time of the upgrade.
     #[must_use]
     pub const fn now(&self) -> Timestamp {
         self.now
     }
 
-    /// The new connection.
+    /// Returns the new connection.
     #[must_use]
     pub const fn connection(&self) -> ConnectionId {
         self.connection
     }
 
-    /// Sends a bootstrap frame. They go out in order, and the bound on the outgoing queue does not hold for them.
+    /// Sends a bootstrap frame. Bootstrap frames go out in order, and the bound on the outgoing queue does not apply to
+    /// them.
+    ///
+    /// Text that is not UTF-8 ends the attempt with a fatal fault.
     pub fn send(&mut self, message: impl Into<Message>) {
         self.sends.push(message.into());
     }
 
-    /// Asks for a call of [`FrameHandler::on_wake`] at `at`.
+    /// Requests a call of [`FrameHandler::on_wake`] at `at`. A later call replaces the time.
     pub fn wake_at(&mut self, at: Timestamp) {
         self.requests.get_or_insert_default().wake_at = Some(at);
     }
 }
 
-/// Why a message was not accepted for sending. It comes back, whatever the reason, with
-/// [`into_message`](Self::into_message): nothing is lost (O1, O3).
+/// Why a message was not accepted for sending (O1, O3). [`into_message`](Self::into_message) returns the message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SendError {
     /// The feed is not Live.
     NotLive(Message),
-    /// The outgoing queue is full; try again when some of it has gone out.
+    /// The outgoing queue is full. Try again after some of it has been sent.
     Full(Message),
-    /// Text that is not UTF-8 (RFC 6455 §8.1).
+    /// The message is text, but not UTF-8 (RFC 6455 §8.1).
     NotUtf8(Message),
 }
 
 impl SendError {
-    /// The message that was not accepted.
+    /// Returns the message that was not accepted.
     #[must_use]
     pub fn into_message(self) -> Message {
         match self {
@@ -220,7 +230,7 @@ impl core::fmt::Display for SendError {
 
 impl core::error::Error for SendError {}
 
-/// Text goes out only if it is UTF-8: the peer would fail the connection (RFC 6455 §8.1).
+/// Refuses text that is not UTF-8, for which the peer would fail the connection (RFC 6455 §8.1).
 pub(crate) fn checked(message: Message) -> Result<Message, SendError> {
     match &message {
         Message::Text(text) if core::str::from_utf8(text).is_err() => Err(SendError::NotUtf8(message)),
@@ -228,7 +238,7 @@ pub(crate) fn checked(message: Message) -> Result<Message, SendError> {
     }
 }
 
-/// Every message is an item, as it came.
+/// A handler that emits every message unchanged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PassThrough;
 
@@ -251,25 +261,25 @@ impl FrameHandler for PassThrough {
         Ok(())
     }
 
-    /// The payload's length (D3).
+    /// Returns the payload's length (D3).
     fn weight(item: &Message) -> usize {
         item.len()
     }
 }
 
-/// What a closure makes of one message: the reference's three outcomes.
+/// The result of a [`from_fn`] closure for one message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Step<T> {
-    /// Give the consumer these items.
+    /// Emit these items.
     Emit(Vec<T>),
-    /// Nothing to give; the message still counts as heard.
+    /// Emit nothing. The message still counts as heard.
     Skip,
-    /// Cannot go on.
+    /// End the connection, or the feed if the fault is fatal.
     Fail(Fault),
 }
 
-/// A handler from a closure over some state. Each connection starts with a clone of `initial` (H1).
+/// Creates a handler from a closure and a state. Each connection starts with a clone of `initial` (H1).
 ///
 /// ```
 /// use tidegate_core::{Step, from_fn};
@@ -292,7 +302,7 @@ where
     FromFn { initial, f, item: PhantomData }
 }
 
-/// What [`from_fn`] returns.
+/// Handler returned by [`from_fn`].
 #[derive(Debug)]
 pub struct FromFn<S, T, F> {
     initial: S,
@@ -324,7 +334,7 @@ where
     }
 }
 
-/// What [`FrameHandler::with_bootstrap`] returns.
+/// Handler returned by [`FrameHandler::with_bootstrap`].
 #[derive(Debug)]
 pub struct WithBootstrap<H, F> {
     handler: H,

@@ -1,36 +1,41 @@
-//! The state machine of tidegate: everything a resilient WebSocket feed decides, and nothing else.
+//! The state machine of tidegate: everything that a resilient WebSocket feed decides, and nothing else.
 //!
-//! A [`Machine`] keeps one connection up: it says when to dial, what to send first, when a connection is dead, how long to
-//! wait before the next, when to stop reading because the consumer is slow, and when to give up. It performs no I/O,
-//! reads no clock and knows no runtime: an adapter, or your own loop, tells it what happened and carries out what it
-//! asks for. Most programs want the package `tidegate`, which has such loops; this one is for building another, and for
-//! tests that replay a run to the nanosecond.
+//! A [`Machine`] keeps one connection open. It decides when to dial, what to send first, when a connection is dead, how
+//! long to wait before the next attempt, when to pause reading because the consumer is slow, and when to give up.
+//!
+//! It performs no I/O, reads no clock and knows no runtime. An embedding loop reports what happened, and carries out
+//! what the machine asks for. Most programs want the package `tidegate`, which has such loops. Use this package to
+//! write another loop, or tests that replay a run to the nanosecond.
 //!
 //! # The contract
 //!
-//! You call, in this order and again after everything that happens:
+//! The loop calls, in this order, and again after everything that happens:
 //!
-//! 1. [`Machine::handle`] with one [`Event`] and the time. [`Event::Start`] comes first.
-//! 2. [`Machine::poll_action`] until it gives none, carrying out each [`Action`]; and [`Machine::poll_send`] for as long as the
-//!    connection takes frames.
-//! 3. [`Machine::poll_delivery`] until it gives none. Items come only as far as the consumer has asked for them with
-//!    [`Machine::request`]; markers (`Live`, `Interrupted`, `Dropped`) stand exactly where continuity broke.
-//! 4. Then wait for the first of: [`Machine::deadline`], which calls for [`Event::Tick`]; a frame, but only while
-//!    [`Machine::wants_frames`]; the end of a dial, a flush or a connection; or the application.
+//! 1. [`Machine::handle`] with one [`Event`] and the time. [`Event::Start`] is the first.
+//! 2. [`Machine::poll_action`] until it returns `None`, carrying out each [`Action`]; and [`Machine::poll_send`] as
+//!    long as the connection accepts frames.
+//! 3. [`Machine::poll_delivery`] until it returns `None`. Items are returned only as far as the consumer has requested
+//!    them with [`Machine::request`]. Markers (`Live`, `Interrupted`, `Dropped`) are exactly where continuity broke.
+//! 4. Then it waits for the first of: [`Machine::deadline`], for an [`Event::Tick`]; a frame, but only while
+//!    [`Machine::wants_frames`] returns `true`; the end of an attempt, a flush or a connection; or the application.
 //!
-//! What you owe the machine: time that never runs backwards; every connection's outcome under the [`ConnectionId`] it was
-//! asked for with; [`Event::Flushed`] when all that was taken is with the operating system; answers to pings; and
-//! [`Event::HandlerPanicked`] if you catch a panic in `handle`.
+//! The loop must pass times that never go backwards, and report:
 //!
-//! What you may count on (`docs/design.md` has the rules by name):
+//! - the outcome of every connection, with the [`ConnectionId`] that it was requested with;
+//! - [`Event::Flushed`] when all frames taken so far are with the operating system;
+//! - [`Event::HandlerPanicked`] if it catches a panic of `handle`.
 //!
-//! - At most one connection is dialed or open at a time, and ids only grow. An event about any other connection than the
-//!   current one changes nothing (C1, C2).
-//! - Nothing hangs: every phase but idle, stopped, and a live connection without clocks has a deadline, which after a
-//!   `Tick` lies in the future. While reading is held back only `max_pause` is one (P1, P2, L5).
-//! - Every ending takes the same path: classify, then retry or stop (R1). What a connection accepted for sending is
-//!   never sent on a later one (O1).
-//! - Items come out in order, each once, unless you chose a policy that drops; the queue is bounded (D2, D3).
+//! The transport must answer pings (O2).
+//!
+//! The machine guarantees (`docs/design.md` has the rules by name):
+//!
+//! - At most one connection is dialed or open at a time, and ids strictly increase. An event about another connection
+//!   than the current one changes nothing (C1, C2).
+//! - Nothing hangs. Every phase has a deadline, except idle, stopped, and live without liveness clocks. After a `Tick`
+//!   it lies in the future. While a slow consumer pauses reading, only `max_pause` is a deadline (P1, P2, L5).
+//! - Every end of a connection takes the same path: classify, then retry or stop (R1). A frame accepted on one
+//!   connection is never sent on a later one (O1).
+//! - Items are delivered in order, each exactly once, unless a policy drops them. The queue is bounded (D2, D3).
 //! - The same configuration, seed and events give the same actions and deliveries (P3).
 //!
 //! # The states
@@ -69,7 +74,7 @@
 //! let config = Config::builder().retry(RetryPolicy::fixed(Duration::from_millis(500))).build()?;
 //! let handler = PassThrough.with_bootstrap(|_| Ok(["subscribe"]));
 //! let mut feed = Machine::new(config, handler, 0);
-//! // The notices tell whoever watches; this loop has nobody.
+//! // Notices are for observers; this loop has none.
 //! let asked = |feed: &mut Machine<_>| -> Vec<Action> {
 //!     std::iter::from_fn(|| feed.poll_action()).filter(|action| !matches!(action, Action::Notify(_))).collect()
 //! };
@@ -77,20 +82,20 @@
 //! feed.handle(Event::Start, at(0));
 //! assert_eq!(asked(&mut feed), [Action::Connect { id }]);
 //!
-//! // The upgrade is complete: the subscription goes out, and once it is flushed the feed is live.
+//! // The upgrade is complete. The subscription is sent, and once it is flushed, the feed is live.
 //! feed.handle(Event::Connected { id, connected: Connected::default() }, at(30));
 //! assert_eq!(feed.poll_send(id), Some(Frame::from("subscribe")));
 //! feed.handle(Event::Flushed { id }, at(31));
 //! assert_eq!(feed.phase(), Phase::Live);
 //!
-//! // A message comes in, and goes out when the consumer asks for it.
+//! // A message arrives. It is delivered when the consumer requests it.
 //! feed.handle(Event::Frame { id, frame: Frame::from("tick") }, at(40));
 //! assert_eq!(feed.poll_delivery(at(40)), Some(Delivery::Live { id }));
 //! assert_eq!(feed.poll_delivery(at(40)), None);
 //! feed.request(10);
 //! assert_eq!(feed.poll_delivery(at(41)), Some(Delivery::Item("tick".into())));
 //!
-//! // The connection breaks: the consumer is told, and the next attempt comes when its time has come.
+//! // The connection breaks. The consumer gets a marker, and the next attempt starts after the delay.
 //! let failure = Failure::io("reset by peer");
 //! feed.handle(Event::Lost { id, failure: failure.clone() }, at(100));
 //! assert_eq!(feed.poll_delivery(at(100)), Some(Delivery::Interrupted { id, failure: Some(failure) }));
@@ -100,29 +105,30 @@
 //! # Ok::<(), tidegate_core::ConfigError>(())
 //! ```
 //!
-//! `examples/blocking.rs` is the same as a whole loop, with threads. `tidegate-sim` runs a handler of your own under faults, in
-//! virtual time: `docs/guide/test-your-handler.md` takes ten minutes.
+//! `examples/blocking.rs` is a whole loop, with threads. `tidegate-sim` tests a handler of your own under faults, in
+//! virtual time: see `docs/guide/test-your-handler.md`.
 //!
 //! # To change X, open Y
 //!
-//! One room per concern. The rooms know neither [`Event`] nor [`Action`]; `machine.rs` alone sees them all. `handler.rs` uses
-//! `demand.rs` and `outbox.rs`, `bootstrap.rs` uses `outbox.rs`, and `config.rs` collects the options of all.
+//! There is one module per concern. Only `machine.rs` uses [`Event`] and [`Action`]. The others use one another little:
+//! a handler's context writes to `demand.rs` and `outbox.rs`, `phase.rs` holds the state of `bootstrap.rs` and
+//! `liveness.rs`, which take a pause of `demand.rs` as an argument, and `config.rs` collects the options of all.
 //!
 //! | to change | open | rules |
 //! |---|---|---|
-//! | what the outside can say, or be asked for and told | `event.rs`, `action.rs` | T1 |
-//! | which phases and moves there are, and what each holds | `phase.rs` | P1 |
-//! | which event does what in which phase | `machine.rs`; of all phases `machine/routing.rs`, of an open connection `machine/open.rs` | C1-C5, H2-H4 |
-//! | how attempts, connections and the feed end, and what is told of it | `machine/ending.rs` | R1, R4, S1, T2, H5 |
-//! | why something ended, its names, what is fatal | `failure.rs`; each group `failure/` | B4, R6 |
-//! | how text of a peer is shown | `escape.rs` | T3 |
+//! | events, actions and notices | `event.rs`, `action.rs` | T1 |
+//! | phases, transitions, and the data of each phase | `phase.rs` | P1 |
+//! | which event has which effect in which phase | `machine.rs`; for all phases `machine/routing.rs`, for an open connection `machine/open.rs` | C1-C6, H2-H5 |
+//! | how attempts, connections and the feed end, and how that is reported | `machine/ending.rs` | R1, R4, S1, T2, H5 |
+//! | failures and stop reasons: names, texts, what is fatal | `failure.rs`; each group in `failure/` | B4, R6 |
+//! | how text of a peer is displayed | `escape.rs` | T3 |
 //! | delays, jitter, `Retry-After`, classification | `retry.rs` | R2-R6 |
-//! | idle, ping and stale clocks, pauses | `liveness.rs` | L1-L6 |
-//! | what is owed before a connection is live | `bootstrap.rs` | B2, B3 |
-//! | what handlers see and may ask for; the ready-made ones | `handler.rs` | H1-H4, B1 |
-//! | the queue, its bounds, overflow, markers; what a consumer asks for | `demand.rs` | D1-D5 |
-//! | what goes out, and the bound on it | `outbox.rs` | O1, O3 |
-//! | an option, its default, its check, the words of its error | `config.rs`, `config/error.rs` | |
+//! | idle, ping and stale clocks | `liveness.rs` | L1-L6 |
+//! | when a connection is live | `bootstrap.rs` | B2, B3 |
+//! | what handlers may do; the ready-made handlers | `handler.rs` | H1-H4, B1 |
+//! | the queue, its bounds, overflow, pauses, markers; the consumer's demand | `demand.rs`; markers in `demand/marker.rs` | D1-D5 |
+//! | outgoing frames, and the bound on them | `outbox.rs` | O1, O3 |
+//! | an option, its default, its check, the text of its error | `config.rs`, `config/error.rs` | |
 //! | frames, messages, ids; time and deadlines; figures | `frame.rs`; `time.rs`; `machine.rs` | C2, P2 |
 #![no_std]
 #![forbid(unsafe_code)]

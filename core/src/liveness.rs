@@ -7,10 +7,10 @@ use crate::demand::Reading;
 use crate::failure::{ConnectionFailure, Failure, LocalFailure};
 use crate::time::{Deadline, Timestamp};
 
-/// The verdict when a deadline has come.
+/// The result of a check of the clocks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Health {
-    /// Nothing is due after all.
+    /// Nothing is due.
     Alive,
     /// Send a ping with this payload.
     Ping([u8; 8]),
@@ -18,8 +18,8 @@ pub(crate) enum Health {
     Dead(Failure),
 }
 
-/// The clocks of one connection. They store when something last happened; deadlines follow from that, so a frame
-/// re-arms nothing (L6).
+/// The clocks of one connection. They store when something last happened, and deadlines are computed from that: a frame
+/// resets no timer (L6).
 #[derive(Debug)]
 pub(crate) struct Liveness {
     config: LivenessConfig,
@@ -28,7 +28,7 @@ pub(crate) struct Liveness {
     emission: Emission,
 }
 
-/// Where the ping cycle stands.
+/// State of the ping cycle.
 #[derive(Debug)]
 enum Pings {
     Off,
@@ -36,7 +36,7 @@ enum Pings {
     Awaiting { number: u64, sent: Timestamp, since: Timestamp, every: Duration, timeout: Duration },
 }
 
-/// Since when no item has come; a connection that is not Live yet owes none.
+/// Time of the last item. No item is expected before a connection is Live.
 #[derive(Debug)]
 enum Emission {
     NotYetLive,
@@ -54,12 +54,12 @@ impl Liveness {
         Self { config, last_heard: now, pings, emission: Emission::NotYetLive }
     }
 
-    /// Any inbound frame (L1).
+    /// Notes that a frame arrived (L1).
     pub(crate) fn heard(&mut self, now: Timestamp) {
         self.last_heard = now;
     }
 
-    /// Bytes of a frame that is not whole yet. A pong may wait behind it (L3).
+    /// Notes that bytes of an unfinished frame arrived at `at`. A pong may wait behind that frame (L3).
     pub(crate) fn heard_part(&mut self, at: Timestamp) {
         self.last_heard = self.last_heard.max(at);
         if let Pings::Awaiting { since, .. } = &mut self.pings {
@@ -67,19 +67,19 @@ impl Liveness {
         }
     }
 
-    /// The connection turned Live: from now on it owes items (L4).
+    /// Notes that the connection turned Live. From now on items are expected (L4).
     pub(crate) fn live(&mut self, now: Timestamp) {
         self.emission = Emission::Since(now);
     }
 
-    /// The handler emitted an item.
+    /// Notes that the handler emitted an item.
     pub(crate) fn emitted(&mut self, now: Timestamp) {
         if let Emission::Since(last) = &mut self.emission {
             *last = now;
         }
     }
 
-    /// A pong came in; the round-trip time if it answers the ping that is out (L3).
+    /// Notes that a pong arrived. Returns the round-trip time if it answers the ping in flight (L3).
     pub(crate) fn pong(&mut self, payload: &[u8], now: Timestamp) -> Option<Duration> {
         let Pings::Awaiting { number, sent, every, timeout, .. } = self.pings else { return None };
         if payload != number.to_be_bytes() {
@@ -90,7 +90,7 @@ impl Liveness {
         Some(now.saturating_since(sent))
     }
 
-    /// Reading goes on after a pause: the clocks start from now (L5).
+    /// Restarts the clocks from now, after a pause (L5).
     pub(crate) fn resume(&mut self, now: Timestamp) {
         self.last_heard = now;
         self.emitted(now);
@@ -101,7 +101,7 @@ impl Liveness {
         }
     }
 
-    /// While reading is paused only the end of the pause counts (L5).
+    /// Returns the next deadline. While reading is paused, only the end of the pause counts (L5).
     pub(crate) fn deadline(&self, reading: Reading) -> Deadline {
         match reading {
             Reading::On => self.failure_deadline(reading).min(self.ping_deadline()),
@@ -109,7 +109,7 @@ impl Liveness {
         }
     }
 
-    /// The part of [`Self::deadline`] that is a verdict.
+    /// Returns the next deadline at which the connection fails.
     pub(crate) fn failure_deadline(&self, reading: Reading) -> Deadline {
         match reading {
             Reading::Paused { since } => Deadline::after(since, self.config.max_pause),
@@ -117,7 +117,7 @@ impl Liveness {
         }
     }
 
-    /// Looks at the clocks; what has run out longest ago does not matter, a dead connection is dead.
+    /// Checks the clocks. If several have run out, it does not matter which did first.
     pub(crate) fn tick(&mut self, reading: Reading, now: Timestamp) -> Health {
         if !self.deadline(reading).is_due(now) {
             return Health::Alive;

@@ -1,4 +1,4 @@
-//! The machine: which event does what in which phase. It alone sees all rooms.
+//! The machine: which event has which effect in which phase. Only this module uses all others.
 
 mod ending;
 mod open;
@@ -22,22 +22,22 @@ use crate::phase::{AfterClose, Phase, Slot, Stage, State};
 use crate::retry::Retry;
 use crate::time::{Deadline, Timestamp};
 
-/// A feed's state machine.
+/// The state machine of a feed.
 ///
-/// - Tell it what happened: [`handle`](Self::handle), with the time.
-/// - After that, carry out what it asks for: [`poll_action`](Self::poll_action) until there is none, and
-///   [`poll_send`](Self::poll_send) for as long as the connection takes frames.
-/// - Then pass on what there is for the consumer: [`poll_delivery`](Self::poll_delivery) until there is none.
-/// - Then wait: for the [`deadline`](Self::deadline), for a frame while it [`wants_frames`](Self::wants_frames), or for
-///   the application.
+/// - Report what happened, with the time: [`handle`](Self::handle).
+/// - Then carry out actions with [`poll_action`](Self::poll_action) until it returns `None`, and write frames with
+///   [`poll_send`](Self::poll_send) as long as the connection accepts them.
+/// - Then pass deliveries on to the consumer with [`poll_delivery`](Self::poll_delivery) until it returns `None`.
+/// - Then wait for the [`deadline`](Self::deadline), for a frame while [`wants_frames`](Self::wants_frames) returns
+///   `true`, or for the application.
 ///
-/// Same configuration, seed and events give the same actions and deliveries (P3).
+/// The same configuration, seed and events give the same actions and deliveries (P3).
 pub struct Machine<H: FrameHandler> {
     state: State<H::Session>,
     common: Common<H>,
 }
 
-/// The fields that every state has.
+/// The fields that exist in every state.
 struct Common<H: FrameHandler> {
     config: Config,
     handler: H,
@@ -54,23 +54,23 @@ struct Common<H: FrameHandler> {
 
 /// How a connection ends.
 enum End {
-    /// It is gone.
+    /// The connection is gone.
     Lost(Failure),
-    /// It is of no use any more.
+    /// The socket is dropped.
     Abort(Failure),
-    /// With a closing handshake, begun by us or answered.
+    /// A closing handshake is started or answered.
     Close(Option<CloseFrame>, AfterClose),
 }
 
 impl End {
-    /// A Close of ours, for which the peer is not to blame.
+    /// A normal Close, started by this side.
     fn close(then: AfterClose) -> Self {
         Self::Close(Some(CloseFrame::new(CloseFrame::NORMAL)), then)
     }
 }
 
 impl<H: FrameHandler> Machine<H> {
-    /// An idle feed. `seed` decides the jitter: give each feed of a fleet another.
+    /// Creates an idle feed. The jitter of delays is drawn from `seed`, so give each feed of a fleet a different one.
     #[must_use]
     pub fn new(config: Config, handler: H, seed: u64) -> Self {
         Self {
@@ -91,12 +91,16 @@ impl<H: FrameHandler> Machine<H> {
         }
     }
 
-    /// Takes in one event. Time that runs backwards counts as standing still.
+    /// Handles one event. If `now` is earlier than before, the previous time is used.
+    ///
+    /// # Panics
+    /// Panics if the handler, or another function of the application, panics. Catch the panic and report
+    /// [`Event::HandlerPanicked`] to end the feed in good order (H5).
     #[inline(always)]
     pub fn handle(&mut self, event: Event, now: Timestamp) {
         self.common.now = self.common.now.max(now);
         match event {
-            // By far the most there are: they have a short way of their own.
+            // Data messages are by far the most frequent events, and take a fast path.
             Event::Frame { id, frame: Frame::Message(message) } => self.on_message(id, message),
             other @ (Event::Frame { frame: Frame::Ping(_) | Frame::Pong(_) | Frame::Close(_), .. }
             | Event::Start
@@ -112,7 +116,7 @@ impl<H: FrameHandler> Machine<H> {
         }
     }
 
-    // Always: to call it, and what it calls, takes an eighth of all that the machine does with a message.
+    // Always inlined: the calls would cost an eighth of the machine's instructions per message.
     #[inline(always)]
     fn on_message(&mut self, id: ConnectionId, message: Message) {
         let State::Active(Slot { id: current, stage: Stage::Open(connection) }) = &mut self.state else {
@@ -126,14 +130,16 @@ impl<H: FrameHandler> Machine<H> {
         }
     }
 
-    /// The next thing to carry out.
+    /// Returns the next action to carry out.
     pub fn poll_action(&mut self) -> Option<Action> {
         self.common.actions.pop_front()
     }
 
-    /// The next frame to write on connection `id`. Take one only if it can be written behind those before it, and hand in
-    /// [`Event::Flushed`] once all that were taken are with the operating system. A Close frame is the last, and begins or
-    /// ends the closing handshake: keep reading.
+    /// Returns the next frame to write on connection `id`.
+    ///
+    /// Take a frame only if the connection can accept it. Report [`Event::Flushed`] when all frames taken so far are
+    /// with the operating system. A Close frame is the last frame. Continue to read after it, until the connection
+    /// ends.
     pub fn poll_send(&mut self, id: ConnectionId) -> Option<Frame> {
         if self.wants_to_send(id) { self.common.outbox.take() } else { None }
     }
@@ -144,8 +150,9 @@ impl<H: FrameHandler> Machine<H> {
         !self.common.outbox.is_empty() && self.connection() == Some(id)
     }
 
-    /// The next thing for the consumer, if there is one and demand for it (D1). It takes the time because it may let
-    /// reading go on, and the liveness clocks start from then (L5).
+    /// Returns the next delivery for the consumer. An item is returned only if there is demand for it (D1).
+    ///
+    /// Taking an item may resume reading. The liveness clocks then restart from `now` (L5).
     #[inline]
     pub fn poll_delivery(&mut self, now: Timestamp) -> Option<Delivery<H::Item>> {
         if self.common.queue.has_markers() || self.common.reading != Reading::On {
@@ -154,8 +161,9 @@ impl<H: FrameHandler> Machine<H> {
         self.poll_item().map(|(item, _)| Delivery::Item(item))
     }
 
-    /// The next item and its weight in bytes, as long as no marker is to come and reading is not paused: the part of
-    /// [`poll_delivery`](Self::poll_delivery) that needs no time. For who moves many at once.
+    /// Returns the next item and its weight in bytes. Returns `None` if a marker is queued or reading is paused.
+    ///
+    /// This is the fast path of [`poll_delivery`](Self::poll_delivery), for consumers that move many items at once.
     #[inline]
     pub fn poll_item(&mut self) -> Option<(H::Item, u32)> {
         if self.common.queue.has_markers() || self.common.reading != Reading::On {
@@ -166,7 +174,7 @@ impl<H: FrameHandler> Machine<H> {
         Some(next)
     }
 
-    /// The long way of [`Self::poll_delivery`].
+    /// The slow path of [`Self::poll_delivery`].
     #[inline(never)]
     fn deliver(&mut self, now: Timestamp) -> Option<Delivery<H::Item>> {
         if let Some(marker) = self.common.queue.pop_marker() {
@@ -186,15 +194,16 @@ impl<H: FrameHandler> Machine<H> {
         Some(Delivery::Item(item))
     }
 
-    /// The consumer wants `items` more (D1).
+    /// Adds `items` to the consumer's demand (D1).
     pub fn request(&mut self, items: u64) {
         self.common.queue.request(items);
     }
 
-    /// Sends a message on the present connection, and on no other (O1).
+    /// Sends a message on the current connection, and on no other (O1).
     ///
     /// # Errors
-    /// If the feed is not Live, the outgoing queue is full, or text is not UTF-8; the message comes back.
+    /// Returns the message in an error if the feed is not Live, if the outgoing queue is full, or if a text message is
+    /// not UTF-8.
     pub fn send(&mut self, message: impl Into<Message>) -> Result<(), SendError> {
         let message = message.into();
         if self.phase() != Phase::Live {
@@ -207,44 +216,47 @@ impl<H: FrameHandler> Machine<H> {
         Ok(())
     }
 
-    /// Whether to read from the connection now. While it says no, leave the socket alone: TCP pushes back (D4).
+    /// Returns whether to read from the connection. While this is `false`, do not read the socket, so that TCP slows
+    /// the server down (D4).
     #[must_use]
     pub fn wants_frames(&self) -> bool {
         match self.phase() {
             Phase::Bootstrapping | Phase::Live => self.common.reading == Reading::On,
-            // Only the peer's Close matters any more, and it may stand behind data.
+            // The peer's Close may be behind data.
             Phase::Closing => true,
             Phase::Idle | Phase::Connecting | Phase::Waiting | Phase::Stopped => false,
         }
     }
 
-    /// When to hand in an [`Event::Tick`] if nothing else happens. It may change with every call of a method.
+    /// Returns the time of the next [`Event::Tick`]. Every call of another method may change it.
     #[must_use]
     pub fn deadline(&self) -> Deadline {
         self.state.deadline(self.common.reading)
     }
 
-    /// When the attempt or connection fails if nothing arrives until then: the part of [`deadline`](Self::deadline) that is a
-    /// verdict on the peer. Read what has arrived before you hand in the [`Event::Tick`] (L2): a process that was stopped, or
-    /// whose thread was busy, finds the deadline passed and the socket full.
+    /// Returns when the attempt or connection fails if nothing arrives until then. It is part of
+    /// [`deadline`](Self::deadline).
+    ///
+    /// Read what has arrived before you report the [`Event::Tick`] of this deadline (L2). After a process was stopped,
+    /// or its thread was busy, the deadline has passed although frames have arrived.
     #[must_use]
     pub fn failure_deadline(&self) -> Deadline {
         self.state.failure_deadline(self.common.reading)
     }
 
-    /// Where the feed stands.
+    /// Returns the phase that the feed is in.
     #[must_use]
     pub const fn phase(&self) -> Phase {
         self.state.phase()
     }
 
-    /// The connection or attempt that is current.
+    /// Returns the current attempt or connection.
     #[must_use]
     pub const fn connection(&self) -> Option<ConnectionId> {
         self.state.connection()
     }
 
-    /// Why the feed ended for good, once it has. What is queued can still be taken (S2).
+    /// Returns why the feed ended, or `None` if it has not. Items that are queued can still be taken (S2).
     #[must_use]
     pub const fn stopped(&self) -> Option<&StopReason> {
         match &self.state {
@@ -253,13 +265,13 @@ impl<H: FrameHandler> Machine<H> {
         }
     }
 
-    /// What the items in the queue weigh, in bytes (D3).
+    /// Returns the weight of the items in the queue, in bytes (D3).
     #[must_use]
     pub const fn queued_bytes(&self) -> u64 {
         self.common.queue.bytes()
     }
 
-    /// Figures so far.
+    /// Returns the figures of the feed.
     #[must_use]
     pub fn stats(&self) -> Stats {
         let Common { queue, outbox, retry, stats, .. } = &self.common;
@@ -274,7 +286,7 @@ impl<H: FrameHandler> Machine<H> {
         }
     }
 
-    /// The handler, to look at.
+    /// Returns the handler.
     #[must_use]
     pub const fn handler(&self) -> &H {
         &self.common.handler
@@ -296,12 +308,12 @@ impl<H: FrameHandler> Common<H> {
     }
 }
 
-/// Shows where the machine stands: everything that decides what it does next, but for what is the application's own
-/// (the handler, its session, what items hold). Payloads are shown by their length.
+/// Shows everything that decides what the machine does next, except what belongs to the application: the handler, its
+/// session and the items. Payloads are shown by their length.
 impl<H: FrameHandler> fmt::Debug for Machine<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { state, common } = self;
-        // No handler asks for anything between two calls.
+        // There are no requests between two calls.
         let Common {
             config: _,
             handler: _,
@@ -329,34 +341,35 @@ impl<H: FrameHandler> fmt::Debug for Machine<H> {
     }
 }
 
-/// Figures about a feed, since it began unless said otherwise.
+/// Figures of a feed. Counts are since the feed was created, unless stated otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Attempts made.
+    /// Number of attempts.
     pub attempts: u64,
-    /// Connections that turned Live.
+    /// Number of connections that turned Live.
     pub connections: u64,
-    /// Data messages handed to the handler.
+    /// Number of data messages passed to the handler.
     pub messages: u64,
-    /// Items the handler emitted.
+    /// Number of items that the handler emitted.
     pub items: u64,
-    /// Items the consumer was given.
+    /// Number of items delivered to the consumer.
     pub delivered: u64,
-    /// Items dropped by the overflow policy.
+    /// Number of items that the overflow policy dropped.
     pub dropped: u64,
-    /// Events that named another connection than the current one, or could not happen in its phase (C2).
+    /// Number of events that were about another connection than the current one, or could not occur in the phase (C2).
     pub stale_events: u64,
-    /// Items in the queue now.
+    /// Current number of items in the queue.
     pub queued: u64,
-    /// What they weigh, in bytes.
+    /// Current weight of the items in the queue, in bytes.
     pub queued_bytes: u64,
-    /// Items requested and not yet delivered (D1).
+    /// Current number of items requested and not yet delivered (D1).
     pub demand: u64,
-    /// Frames accepted on this connection and not yet with the operating system, the bootstrap's aside (O3). 0 while closing.
+    /// Current number of frames accepted on this connection and not yet flushed, without the bootstrap's (O3). 0 while
+    /// closing.
     pub sending: u64,
-    /// Retries in the present streak (R4).
+    /// Number of retries in the current streak (R4).
     pub retries: u32,
-    /// The last answered ping's round-trip time.
+    /// Round-trip time of the last answered ping.
     pub round_trip: Option<Duration>,
 }

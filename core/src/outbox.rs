@@ -1,35 +1,36 @@
-//! Outgoing frames: those accepted, in order, the bound on them, and how many have been flushed (O1, O3, B2).
+//! Outgoing frames: those accepted, the bound on them, and how many have been flushed (O1, O3, B2).
 
 use alloc::collections::VecDeque;
 
 use crate::frame::Frame;
 
-/// A place in the order of the frames sent on one connection; the first is 1, and 0 stands before it.
+/// Sequence number of a frame on one connection. The first is 1; 0 means none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Sequence(u64);
 
-/// The frames of one connection that have been accepted and not taken yet, and how many have gone before them.
+/// The frames of one connection that have been accepted and not yet taken, and the number of those before them.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     frames: VecDeque<Frame>,
     taken: Sequence,
     flushed: Sequence,
-    /// Frames up to here do not count against the bound: those of the bootstrap, and all once the connection closes.
+    /// The last frame that does not count against the bound. The bootstrap's frames do not, and none does once closing
+    /// begins.
     exempt: Sequence,
 }
 
 impl Outbox {
-    /// Another connection, or none: what was accepted on this one is never sent (O1).
+    /// Discards everything, since a frame of one connection is never sent on another (O1).
     pub(crate) fn clear(&mut self) {
         *self = Self::default();
     }
 
-    /// Queues a frame behind those before it.
+    /// Appends a frame.
     pub(crate) fn push(&mut self, frame: impl Into<Frame>) {
         self.frames.push_back(frame.into());
     }
 
-    /// The oldest frame.
+    /// Removes the oldest frame and returns it.
     pub(crate) fn take(&mut self) -> Option<Frame> {
         let frame = self.frames.pop_front()?;
         self.taken.0 += 1;
@@ -40,19 +41,19 @@ impl Outbox {
         self.frames.is_empty()
     }
 
-    /// Everything taken so far is with the operating system.
+    /// Notes that all frames taken so far are with the operating system. Returns the last of them.
     pub(crate) fn flush(&mut self) -> Sequence {
         self.flushed = self.taken;
         self.flushed
     }
 
-    /// Exempts the frames accepted so far from the bound. Returns the place of the last.
+    /// Exempts the frames accepted so far from the bound. Returns the last of them.
     pub(crate) fn exempt(&mut self) -> Sequence {
         self.exempt = self.accepted();
         self.exempt
     }
 
-    /// How many frames count against the bound: accepted, not yet flushed, not exempt.
+    /// Returns the number of frames that count against the bound: accepted, not yet flushed, not exempt.
     pub(crate) fn pending(&self) -> usize {
         usize::try_from(self.accepted().0 - self.flushed.0.max(self.exempt.0)).unwrap_or(usize::MAX)
     }

@@ -1,4 +1,4 @@
-//! The phases of a feed, the data that is valid in each, and the moves between them.
+//! The phases of a feed, the data that is valid in each, and the transitions between them.
 
 use core::fmt;
 
@@ -12,19 +12,19 @@ use crate::time::{Deadline, Timestamp};
 /// The phase of a feed, for display, metrics and waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {
-    /// Not started.
+    /// The feed has not started.
     Idle,
-    /// An attempt is under way.
+    /// An attempt is in progress.
     Connecting,
-    /// Connected; what the bootstrap owes is still outstanding.
+    /// A connection is open, but not Live yet: bootstrap frames or the handler's declaration are outstanding.
     Bootstrapping,
-    /// Connected and ready: subscriptions are out, items flow.
+    /// A connection is open and ready: bootstrap frames have been sent.
     Live,
-    /// A closing handshake is under way.
+    /// A closing handshake is in progress.
     Closing,
-    /// No connection; the next attempt is a matter of time.
+    /// There is no connection. The next attempt starts after a delay.
     Waiting,
-    /// Ended. There is no other attempt.
+    /// The feed ended permanently.
     Stopped,
 }
 
@@ -40,7 +40,7 @@ impl Phase {
         Self::Stopped,
     ];
 
-    /// A short, stable name in lower case.
+    /// Returns a short, stable name in lower case.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -61,14 +61,14 @@ impl fmt::Display for Phase {
     }
 }
 
-/// One move from a phase to another, and what causes it.
+/// A transition from one phase to another, and its cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transition {
-    /// The phase it leaves.
+    /// The phase before.
     pub from: Phase,
-    /// The phase it enters.
+    /// The phase after.
     pub to: Phase,
-    /// What causes it, in a few words.
+    /// The cause, in a few words.
     pub cause: &'static str,
 }
 
@@ -76,8 +76,10 @@ const fn moves(from: Phase, to: Phase, cause: &'static str) -> Transition {
     Transition { from, to, cause }
 }
 
-/// Every move there is. A move that is not here panics in builds with debug assertions, and the property suite holds
-/// that each one here happens; the picture in the README is drawn from it.
+/// All transitions.
+///
+/// Any other transition panics in builds with debug assertions. The property suite checks that each one here occurs.
+/// The diagram in the README is drawn from this table.
 pub const TRANSITIONS: &[Transition] = &[
     moves(Phase::Idle, Phase::Connecting, "start"),
     moves(Phase::Idle, Phase::Stopped, "shutdown"),
@@ -98,7 +100,7 @@ pub const TRANSITIONS: &[Transition] = &[
     moves(Phase::Waiting, Phase::Stopped, "shutdown"),
 ];
 
-/// Panics, in builds with debug assertions, if there is no such move.
+/// Panics in builds with debug assertions if there is no such transition.
 pub(crate) fn assert_move(from: Phase, to: Phase) {
     debug_assert!(
         TRANSITIONS.iter().any(|Transition { from: a, to: b, .. }| (*a, *b) == (from, to)),
@@ -106,7 +108,7 @@ pub(crate) fn assert_move(from: Phase, to: Phase) {
     );
 }
 
-/// Where a feed stands: each state holds only the data that is valid in it.
+/// The state of a feed. Each variant holds only the data that is valid in it.
 pub(crate) enum State<S> {
     Idle,
     Active(Slot<S>),
@@ -114,7 +116,7 @@ pub(crate) enum State<S> {
     Stopped { reason: StopReason },
 }
 
-/// An attempt, and the connection that may come of it (C1).
+/// An attempt, or the connection that it became (C1).
 pub(crate) struct Slot<S> {
     pub(crate) id: ConnectionId,
     pub(crate) stage: Stage<S>,
@@ -129,9 +131,9 @@ pub(crate) enum Stage<S> {
 /// What follows a closing handshake.
 #[derive(Clone, Debug)]
 pub(crate) enum AfterClose {
-    /// The retry path: the connection ended for this reason (R1).
+    /// Retry or stop, because of this failure (R1).
     Retry(Failure),
-    /// The end, as the application asked.
+    /// Stop, as the application requested.
     ShutDown,
 }
 
@@ -140,7 +142,7 @@ pub(crate) struct OpenConnection<S> {
     pub(crate) session: S,
     pub(crate) liveness: Liveness,
     pub(crate) progress: Progress,
-    /// When the handler wants to be woken (H4).
+    /// Time at which the handler is to be woken (H4).
     pub(crate) wake: Deadline,
 }
 
@@ -151,7 +153,7 @@ pub(crate) enum Progress {
 }
 
 impl<S> OpenConnection<S> {
-    /// While reading is paused the handler is not woken: it might emit (D3).
+    /// While reading is paused, the handler is not woken, since it may emit (D3).
     fn deadline(&self, reading: Reading) -> Deadline {
         let wake = match reading {
             Reading::On => self.wake,
@@ -193,7 +195,7 @@ impl<S> Stage<S> {
             Self::Open(OpenConnection { liveness, progress, .. }) => {
                 liveness.failure_deadline(reading).min(progress.deadline(reading))
             }
-            // It has failed already.
+            // The connection has failed already.
             Self::Closing { .. } => Deadline::Never,
         }
     }
@@ -209,7 +211,7 @@ impl<S> State<S> {
         }
     }
 
-    /// The attempt or connection that is current (C1, C2).
+    /// Returns the current attempt or connection (C1, C2).
     pub(crate) const fn connection(&self) -> Option<ConnectionId> {
         match self {
             Self::Active(slot) => Some(slot.id),
@@ -217,7 +219,7 @@ impl<S> State<S> {
         }
     }
 
-    /// The part of [`Self::deadline`] at which the attempt or connection fails.
+    /// Returns the next deadline at which the attempt or connection fails.
     pub(crate) fn failure_deadline(&self, reading: Reading) -> Deadline {
         match self {
             Self::Active(slot) => slot.stage.failure_deadline(reading),
@@ -234,7 +236,7 @@ impl<S> State<S> {
     }
 }
 
-/// All but the session, which is the application's own.
+/// Shows all but the session, which belongs to the application.
 impl<S> fmt::Debug for State<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,4 +1,4 @@
-//! What follows a failure: another attempt, and when, or the end (R1-R6).
+//! What follows a failure: another attempt after a delay, or the end of the feed (R1-R6).
 
 use alloc::sync::Arc;
 use core::fmt;
@@ -9,31 +9,31 @@ use fastrand::Rng;
 use crate::failure::{ConnectFailure, Failure};
 use crate::time::Timestamp;
 
-/// Where a streak of failures stands, as in the reference's retry options (R2).
+/// State of a streak of retries, as in the reference's retry options (R2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryState {
-    /// How many retries a streak has; `None` for no limit.
+    /// Maximum number of retries in a streak. `None` means no limit.
     pub max_retries: Option<u32>,
-    /// How many are left. The retry that is being decided has already been taken off.
+    /// Number of retries left, without the one that is being decided. `None` means no limit.
     pub retries_left: Option<u32>,
-    /// How long to wait before the retry.
+    /// Delay before the retry.
     pub delay: Duration,
 }
 
-/// How a delay is spread, so that a fleet does not come back all at once (R3).
+/// Randomization of a delay, so that the feeds of a fleet do not reconnect at the same time (R3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Jitter {
-    /// Wait exactly the delay.
+    /// No randomization: wait exactly the delay.
     None,
-    /// Wait anything from zero to the delay. The default.
+    /// Wait between zero and the delay. The default.
     #[default]
     Full,
-    /// Wait anything from half the delay to the delay.
+    /// Wait between half the delay and the delay.
     Equal,
 }
 
-/// How long to wait before each retry, and how many there are.
+/// A retry policy: the delay before each retry, and the number of retries.
 ///
 /// The default is the reference's: 5 retries, 10 s apart (R2).
 #[derive(Clone)]
@@ -42,47 +42,49 @@ pub struct RetryPolicy {
     pub(crate) max_retries: Option<u32>,
 }
 
-/// Gives the state after a failure, for [`RetryPolicy::custom`].
+/// Function for [`RetryPolicy::custom`], which returns the state after a failure.
 pub type NextState = Arc<dyn Fn(RetryState, &Failure) -> RetryState + Send + Sync>;
 
-/// How long a [`RetryPolicy`] waits before each retry.
+/// The delays of a [`RetryPolicy`].
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum Backoff {
-    /// [`RetryPolicy::fixed`].
+    /// Constant delay, from [`RetryPolicy::fixed`].
     Fixed(Duration),
-    /// [`RetryPolicy::exponential`].
+    /// Growing delay, from [`RetryPolicy::exponential`].
     Exponential {
-        /// Before the first retry.
+        /// Delay before the first retry.
         base: Duration,
-        /// Before any retry.
+        /// Maximum delay.
         cap: Duration,
-        /// How it is spread.
+        /// Randomization of the delay.
         jitter: Jitter,
     },
-    /// [`RetryPolicy::custom`].
+    /// Delay of the application's own function, from [`RetryPolicy::custom`].
     Custom {
-        /// The delay in the first state.
+        /// Delay in the first state.
         initial: Duration,
-        /// Gives the next state.
+        /// Returns the next state.
         next: NextState,
     },
 }
 
 impl RetryPolicy {
-    /// Retries in a streak unless told otherwise: the reference's default.
+    /// Default number of retries in a streak, as in the reference.
     pub const DEFAULT_MAX_RETRIES: u32 = 5;
-    /// The delay unless told otherwise: the reference's default.
+    /// Default delay, as in the reference: 10 s.
     pub const DEFAULT_DELAY: Duration = Duration::from_secs(10);
 
-    /// The same delay before every retry.
+    /// Returns a policy with the same delay before every retry, and 5 retries in a streak. `delay` must not be zero.
     #[must_use]
     pub const fn fixed(delay: Duration) -> Self {
         Self { backoff: Backoff::Fixed(delay), max_retries: Some(Self::DEFAULT_MAX_RETRIES) }
     }
 
-    /// `base` before the first retry, twice as long before each further one, at most `cap`; with [`Jitter::Full`],
-    /// drawn after the cap, so that a fleet stays spread out at the cap (R3).
+    /// Returns a policy with exponential backoff, [`Jitter::Full`], and 5 retries in a streak.
+    ///
+    /// The delay is `base` before the first retry, and doubles up to `cap`. Jitter is applied after the cap, so that a
+    /// fleet stays spread out at the cap (R3). `base` must not be zero, nor above `cap`.
     #[must_use]
     pub const fn exponential(base: Duration, cap: Duration) -> Self {
         Self {
@@ -91,8 +93,11 @@ impl RetryPolicy {
         }
     }
 
-    /// A function of the state so far and the failure gives the next state, as the reference's retry function does.
-    /// `initial` is the delay in the state that it sees first. No jitter is added. Clones of the policy share the function.
+    /// Returns a policy whose delays `next` decides, as the reference's retry function does, with 5 retries in a
+    /// streak.
+    ///
+    /// `next` maps the state so far and the failure to the next state. `initial` is the delay in the first state that
+    /// it sees. No jitter is added. Clones of the policy share the function.
     pub fn custom(
         initial: Duration,
         next: impl Fn(RetryState, &Failure) -> RetryState + Send + Sync + 'static,
@@ -103,33 +108,34 @@ impl RetryPolicy {
         }
     }
 
-    /// At most `retries` retries in a streak: 1 + `retries` attempts.
+    /// Sets the maximum number of retries in a streak, so that it has 1 + `retries` attempts. Default 5.
     #[must_use]
     pub fn max_retries(mut self, retries: u32) -> Self {
         self.max_retries = Some(retries);
         self
     }
 
-    /// Retry for ever.
+    /// Removes the limit on retries.
     #[must_use]
     pub fn unlimited(mut self) -> Self {
         self.max_retries = None;
         self
     }
 
-    /// How long it waits.
+    /// Returns the delays.
     #[must_use]
     pub const fn backoff(&self) -> &Backoff {
         &self.backoff
     }
 
-    /// How many retries a streak has; `None` for no limit.
+    /// Returns the maximum number of retries in a streak, or `None` for no limit.
     #[must_use]
     pub const fn retries(&self) -> Option<u32> {
         self.max_retries
     }
 
-    /// How the delays of [`Self::exponential`] are spread; other policies have none.
+    /// Sets the randomization of an [`exponential`](Self::exponential) policy. It has no effect on other policies.
+    /// Default [`Jitter::Full`].
     #[must_use]
     pub fn jitter(mut self, kind: Jitter) -> Self {
         match &mut self.backoff {
@@ -158,30 +164,30 @@ impl fmt::Debug for RetryPolicy {
     }
 }
 
-/// Whether a failure is worth a retry.
+/// Whether a failure is retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// Try again.
+    /// Make another attempt.
     Retry,
-    /// No retry mends it: stop.
+    /// Stop the feed.
     Fatal,
 }
 
-/// Which failures are fatal (R6).
+/// The rule for which failures are fatal (R6).
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub enum Classification {
-    /// What [`Failure::is_fatal`] says, as the variants' docs do. The default.
+    /// Failures for which [`Failure::is_fatal`] returns `true`. The default.
     #[default]
     Standard,
-    /// Any HTTP status of 400 or above, as in the reference, and all else that is fatal by default.
+    /// Any HTTP status of 400 or above, as in the reference, and all other failures that are fatal by default.
     AnyHttpError,
-    /// A function of the application's own decides. Clones share it.
+    /// Failures for which this function returns [`Class::Fatal`]. Clones share the function.
     Custom(Arc<dyn Fn(&Failure) -> Class + Send + Sync>),
 }
 
 impl Classification {
-    /// Whether `failure` is worth a retry. A function of your own can fall back on [`Standard`](Self::Standard) with it.
+    /// Returns whether `failure` is retried. A custom function can fall back on [`Standard`](Self::Standard) with it.
     pub fn classify(&self, failure: &Failure) -> Class {
         let fatal = match self {
             Self::Standard => failure.is_fatal(),
@@ -205,7 +211,7 @@ impl fmt::Debug for Classification {
     }
 }
 
-/// What the retry path is configured with.
+/// Options of the retry path.
 #[derive(Clone, Debug)]
 pub(crate) struct RetryConfig {
     pub(crate) policy: RetryPolicy,
@@ -221,7 +227,7 @@ pub(crate) enum Decision {
     Fatal,
 }
 
-/// The streak: what a policy has given out since the last stable connection.
+/// The current streak of retries, since the last stable connection.
 #[derive(Debug)]
 pub(crate) struct Retry {
     state: RetryState,
@@ -229,12 +235,12 @@ pub(crate) struct Retry {
 }
 
 impl Retry {
-    /// A new streak: at the start, and after a connection that was Live for long enough (R4).
+    /// Starts a streak: when the feed starts, and after a connection that was Live for long enough (R4).
     pub(crate) fn new(policy: &RetryPolicy) -> Self {
         Self { state: policy.start(), attempt: 0 }
     }
 
-    /// Retries given out in this streak.
+    /// Returns the number of retries in this streak.
     pub(crate) const fn attempt(&self) -> u32 {
         self.attempt
     }
@@ -256,11 +262,11 @@ impl Retry {
         };
         let spent = RetryState { retries_left, ..self.state };
         let wait = config.policy.next(spent, failure, &mut self.state, rng);
-        // What the server asks for, up to a limit (R5).
+        // The server's `Retry-After` is a lower bound, up to a limit (R5).
         let asked = failure.retry_after().unwrap_or_default().min(config.max_retry_after);
         let delay = wait.max(asked);
         self.attempt = self.attempt.saturating_add(1);
-        // A delay of zero still ends after now, so that a Tick never leaves a deadline due (P2).
+        // A delay of zero still ends later than now, so that no deadline is due after a Tick (P2).
         Decision::RetryAt { at: now.saturating_add(delay).max(now.next()), attempt: self.attempt, delay }
     }
 }
@@ -275,7 +281,7 @@ impl RetryPolicy {
         RetryState { max_retries: self.max_retries, retries_left: self.max_retries, delay }
     }
 
-    /// Moves `state` on from `spent` and gives the time to wait.
+    /// Updates `state` from `spent`, and returns the delay.
     fn next(&self, spent: RetryState, failure: &Failure, state: &mut RetryState, rng: &mut Rng) -> Duration {
         match &self.backoff {
             Backoff::Fixed(_) => {
@@ -284,7 +290,7 @@ impl RetryPolicy {
             }
             Backoff::Exponential { cap, jitter, .. } => {
                 *state = RetryState { delay: spent.delay.saturating_mul(2).min(*cap), ..spent };
-                // After the cap, so that a fleet stays spread out at the cap (R3).
+                // After the cap: a fleet stays spread out at the cap (R3).
                 jitter.spread(spent.delay, rng)
             }
             Backoff::Custom { next, .. } => {
@@ -299,7 +305,7 @@ impl Jitter {
     /// All kinds.
     pub const ALL: &'static [Self] = &[Self::None, Self::Full, Self::Equal];
 
-    /// Returns the shortest wait that it makes of `delay`; the longest is `delay` itself.
+    /// Returns the shortest wait for `delay`. The longest is `delay` itself.
     #[must_use]
     pub fn shortest(self, delay: Duration) -> Duration {
         match self {

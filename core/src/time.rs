@@ -1,80 +1,80 @@
-//! Time as the machine sees it: a number that the embedder hands in.
+//! Points in time and deadlines. The embedding loop passes the time in.
 
 use core::time::Duration;
 
-/// A point in time: nanoseconds since an origin that the embedder picks, the same for the life of a feed.
+/// A point in time, in nanoseconds since an origin that the embedding loop chooses once per feed.
 ///
-/// The machine never reads a clock. A plain number can be written down, replayed and fuzzed on any platform;
-/// 64 bits last for 584 years.
+/// The machine never reads a clock. A plain number can be recorded, replayed and fuzzed on any platform. 64 bits last
+/// for 584 years.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(u64);
 
 impl Timestamp {
-    /// The origin itself.
+    /// The origin.
     pub const ZERO: Self = Self(0);
 
-    /// The point `nanos` nanoseconds after the origin.
+    /// Returns the point `nanos` nanoseconds after the origin.
     #[must_use]
     pub const fn from_nanos(nanos: u64) -> Self {
         Self(nanos)
     }
 
-    /// The point `millis` milliseconds after the origin; later than the clock can tell is the last point it can.
+    /// Returns the point `millis` milliseconds after the origin, or the last point if that is later.
     #[must_use]
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis.saturating_mul(1_000_000))
     }
 
-    /// Nanoseconds since the origin.
+    /// Returns the nanoseconds since the origin.
     #[must_use]
     pub const fn as_nanos(self) -> u64 {
         self.0
     }
 
-    /// Whole milliseconds since the origin.
+    /// Returns the whole milliseconds since the origin.
     #[must_use]
     pub const fn as_millis(self) -> u64 {
         self.0 / 1_000_000
     }
 
-    /// The point `by` later; later than the clock can tell is the last point it can.
+    /// Returns the point `by` later, or the last point if that is later.
     #[must_use]
     pub fn saturating_add(self, by: Duration) -> Self {
         Self(self.0.saturating_add(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX)))
     }
 
-    /// How long after `earlier` this point is; zero if it is not after it.
+    /// Returns the duration from `earlier` to this point, or zero if this point is not later.
     #[must_use]
     pub const fn saturating_since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 
-    /// The first point after this one, for deadlines that must lie in the future (P2).
+    /// Returns the next point, for deadlines that must lie in the future (P2).
     pub(crate) const fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }
 }
 
-/// When the machine next wants a [`Tick`](crate::Event::Tick), whatever else happens.
+/// The time of the next [`Tick`](crate::Event::Tick).
 ///
-/// The order is the order in time: [`Never`](Self::Never) sorts last, so that the minimum of several deadlines is
-/// the one to wait for.
+/// Deadlines are ordered by time, and [`Never`](Self::Never) is last. So the minimum of several deadlines is the one to
+/// wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Deadline {
-    /// At this time, or as soon after it as can be.
+    /// At this time, or as soon as possible after it.
     At(Timestamp),
-    /// Nothing is due; wait for other events alone.
+    /// No deadline. Only other events are awaited.
     Never,
 }
 
 impl Deadline {
-    /// `span` after `start`, or never if there is no span.
+    /// Returns the deadline `span` after `start`, or `Never` without a span.
     #[must_use]
     pub fn after(start: Timestamp, span: Option<Duration>) -> Self {
         span.map_or(Self::Never, |span| Self::At(start.saturating_add(span)))
     }
 
-    /// Whether it has come.
+    /// Returns whether the deadline has passed at `now`.
     #[must_use]
     pub fn is_due(self, now: Timestamp) -> bool {
         self <= Self::At(now)

@@ -1,15 +1,15 @@
-//! What is wrong with a configuration.
+//! Errors of a configuration.
 
 use core::fmt;
 use core::time::Duration;
 
-/// An option's value in an error.
+/// The value of an option in a [`ConfigError`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Value {
-    /// A span of time.
+    /// A duration.
     Span(Duration),
-    /// A number of things.
+    /// A number of items or frames.
     Count(u64),
 }
 
@@ -22,45 +22,45 @@ impl fmt::Display for Value {
     }
 }
 
-/// Options that cannot go together: which, their values, and the rule.
+/// An option, or a combination of two, that is not valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// It must be more than zero.
+    /// The option must be more than zero.
     Zero {
-        /// Which option.
+        /// The option.
         option: &'static str,
     },
-    /// It must not be empty.
+    /// The option must not be empty.
     Empty {
-        /// Which option.
+        /// The option.
         option: &'static str,
     },
-    /// It must be below another.
+    /// The option must be below another one.
     NotBelow {
-        /// Which option.
+        /// The option.
         option: &'static str,
-        /// Its value.
+        /// The option's value.
         value: Value,
-        /// The option it must be below.
+        /// The option that is the limit.
         limit: &'static str,
-        /// That one's value.
+        /// The limit's value.
         limit_value: Value,
     },
-    /// It must not be above another.
+    /// The option must not be above another one.
     Above {
-        /// Which option.
+        /// The option.
         option: &'static str,
-        /// Its value.
+        /// The option's value.
         value: Value,
-        /// The option it must not be above.
+        /// The option that is the limit.
         limit: &'static str,
-        /// That one's value.
+        /// The limit's value.
         limit_value: Value,
     },
-    /// It means nothing without another.
+    /// The option has no effect without another one.
     Needs {
-        /// Which option.
+        /// The option.
         option: &'static str,
         /// The option that is missing.
         needs: &'static str,

@@ -1,10 +1,10 @@
-//! What the consumer is told between two items: where continuity broke, and how.
+//! Markers between two items: where continuity broke, and how.
 
 use super::Delivery;
 use crate::failure::Failure;
 use crate::frame::ConnectionId;
 
-/// What happened between two items.
+/// What happened before the item with number `before`.
 #[derive(Debug)]
 pub(super) struct Marker {
     pub(super) before: u64,
@@ -22,7 +22,7 @@ pub(super) struct Interruption {
 #[derive(Debug)]
 pub(super) struct Opening {
     pub(super) id: ConnectionId,
-    /// Whether nothing of the connection has been in-band before.
+    /// Whether this is the first thing delivered in-band from the connection.
     pub(super) opens: bool,
 }
 
@@ -35,8 +35,8 @@ impl Marker {
         self.interrupted.is_none() && self.live.is_none() && self.dropped == 0
     }
 
-    /// A connection that opened and ended here leaves no trace; otherwise the first interruption is the one that broke
-    /// what the consumer has.
+    /// Adds an interruption. A connection that began and ended here leaves no marker. Of several interruptions the
+    /// first counts, since it broke the continuity of the items before.
     pub(super) fn interrupt(&mut self, interruption: Interruption) {
         match self.live.take() {
             Some(Opening { opens: true, .. }) => {}
@@ -56,7 +56,8 @@ impl Marker {
         self.dropped = self.dropped.saturating_add(later.dropped);
     }
 
-    /// `Dropped` comes last: a consumer that starts afresh at `Live` must not take what was dropped after it for whole.
+    /// Returns the next delivery. `Dropped` is last: a consumer that starts over at `Live` must still learn that items
+    /// are missing after it.
     pub(super) fn take<T>(&mut self) -> Option<Delivery<T>> {
         if let Some(Interruption { id, failure }) = self.interrupted.take() {
             return Some(Delivery::Interrupted { id, failure });

@@ -11,54 +11,56 @@ use super::{ProxyProblem, Refusal, SHOWN, TlsProblem, separated, shown};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConnectFailure {
-    /// The application's resolver of URL and headers failed (C4).
+    /// The application's resolver failed (C4).
     Resolve {
         /// The resolver's error.
         detail: String,
     },
-    /// The request cannot be sent as the resolver made it (C4): one of its headers is wrong. Fatal by default.
+    /// The request that the resolver returned cannot be sent, because of one of its headers (C4). Fatal by default.
     Request {
-        /// Which header, and what to do.
+        /// The header, and what to do.
         detail: String,
     },
-    /// The application's own function that connects failed.
+    /// The application's own function for connecting failed.
     Custom {
         /// The application's error.
         detail: String,
     },
-    /// The host's name could not be looked up.
+    /// The lookup of the host's name failed.
     Lookup {
         /// The operating system's error.
         detail: String,
     },
-    /// No TCP connection came about.
+    /// No TCP connection could be made.
     Tcp {
         /// The operating system's error.
         detail: String,
     },
-    /// There was no way through the proxy. Fatal by default if [`ProxyProblem`] says so.
+    /// The proxy could not be reached, or opened no tunnel. Fatal by default for some [`ProxyProblem`]s.
     Proxy {
         /// The kind of problem.
         problem: ProxyProblem,
         /// The error of the proxy, the operating system or a library.
         detail: String,
     },
-    /// TLS failed, at any time: with TLS 1.3 a server may refuse a client's certificate after the connection is open. Fatal by
-    /// default if [`TlsProblem`] says so.
+    /// TLS failed. Fatal by default for some [`TlsProblem`]s.
+    ///
+    /// This may happen after the connection is open: with TLS 1.3, a server may refuse a client's certificate that
+    /// late.
     Tls {
         /// Which check failed.
         problem: TlsProblem,
         /// The error, and what may help.
         detail: String,
     },
-    /// The server answered the upgrade with another status than 101. 501 and 4xx other than 408, 425 and 429 are fatal by
-    /// default.
+    /// The server answered the upgrade with another status than 101. By default 501 is fatal, and 4xx other than 408,
+    /// 425 and 429.
     Rejected {
         /// HTTP status code.
         status: u16,
-        /// `Retry-After`, already turned into a span from now (RFC 9110 §10.2.3).
+        /// The `Retry-After`, as a duration from now (RFC 9110 §10.2.3).
         retry_after: Option<Duration>,
-        /// Reason, body and redirect of the answer.
+        /// The reason and the body of the answer, and the URL that redirects led to.
         refusal: Box<Refusal>,
     },
     /// The server redirected to another origin, which the connector does not allow. Fatal by default.
@@ -68,26 +70,26 @@ pub enum ConnectFailure {
     },
     /// The answer to the upgrade is not valid (RFC 6455 §4.1).
     Upgrade {
-        /// Why it is not valid.
+        /// Why the answer is not valid.
         detail: String,
     },
-    /// No connection within `connect_timeout` (C3).
+    /// No connection was made within `connect_timeout` (C3).
     Timeout,
 }
 
 impl ConnectFailure {
-    /// Returns whether it is fatal by default (R6). Each variant that is says so.
+    /// Returns whether the failure is fatal by default (R6). The docs of each variant say so.
     #[must_use]
     pub const fn is_fatal(&self) -> bool {
         match self {
-            // 408 Request Timeout, 425 Too Early and 429 Too Many Requests ask for another try. 501 Not Implemented is about
-            // what the server is, not about how it is.
+            // 408 Request Timeout, 425 Too Early and 429 Too Many Requests ask for another try. Waiting does not change
+            // 501 Not Implemented.
             Self::Rejected { status, .. } => {
                 matches!(status, 400..=499 | 501) && !matches!(status, 408 | 425 | 429)
             }
             Self::Tls { problem, .. } => problem.is_fatal(),
             Self::Proxy { problem, .. } => problem.is_fatal(),
-            // Settled on this side: the next attempt would send, or be led to, the same.
+            // The next attempt would send the same request, or be redirected to the same place.
             Self::Request { .. } | Self::Redirected { .. } => true,
             Self::Resolve { .. }
             | Self::Custom { .. }
@@ -98,7 +100,7 @@ impl ConnectFailure {
         }
     }
 
-    /// A short, stable name in `snake_case`, for logs and metric labels.
+    /// Returns a short, stable name in `snake_case`, for logs and metric labels.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {

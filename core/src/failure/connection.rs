@@ -1,4 +1,4 @@
-//! Why a connection ended that the peer or the network ended.
+//! Why the peer or the network ended a connection.
 
 use alloc::string::String;
 use core::fmt;
@@ -6,30 +6,31 @@ use core::fmt;
 use super::separated;
 use crate::frame::CloseFrame;
 
-/// Why a connection ended: the peer, or the network. None is fatal by default.
+/// Why the peer or the network ended a connection. None of these is fatal by default.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConnectionFailure {
     /// The peer sent a Close frame.
     Closed(Option<CloseFrame>),
-    /// The connection broke without a closing handshake: reset, or end of stream. During the upgrade too.
+    /// The connection was lost without a closing handshake: it was reset, or the stream ended. This may also happen
+    /// during the upgrade.
     Io {
         /// The operating system's error.
         detail: String,
     },
-    /// The peer broke the WebSocket protocol, or a limit on the size of frames or messages.
+    /// The peer broke the WebSocket protocol, or exceeded the limit on the size of frames or messages.
     Protocol {
-        /// The code that the peer is closed with (RFC 6455 §7.4.1): 1002 for the protocol, 1007 for text that is not
+        /// The code of the Close that is sent (RFC 6455 §7.4.1): 1002 for the protocol, 1007 for text that is not
         /// UTF-8, 1009 for a size over the limit.
         code: u16,
-        /// Which rule it broke.
+        /// The rule that the peer broke.
         detail: String,
     },
-    /// Nothing was heard for `idle_timeout` (L1, L2).
+    /// Nothing arrived for `idle_timeout` (L1, L2).
     IdleTimeout,
     /// A ping was not answered within `pong_timeout` (L3).
     PongTimeout,
-    /// No item came out for `stale_after` (L4).
+    /// The handler emitted no item for `stale_after` (L4).
     Stale,
 }
 
@@ -41,7 +42,7 @@ impl ConnectionFailure {
         }
     }
 
-    /// A short, stable name in `snake_case`, for logs and metric labels.
+    /// Returns a short, stable name in `snake_case`, for logs and metric labels.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! Why this side ended a connection: the handler, or a slow consumer.
+//! Why the application ended a connection.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -6,21 +6,21 @@ use core::fmt;
 
 use super::Failure;
 
-/// Why this side ended a connection.
+/// Why the application ended a connection: its handler, or its slow consumer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LocalFailure {
-    /// The handler rejected a message (H3). Fatal by default if the fault is.
+    /// The handler returned a [`Fault`] on a Live connection (H3). Fatal by default if the fault is fatal.
     Fault(Fault),
     /// The handler asked for a new connection (H4).
     Reconnect,
-    /// The queue was full under [`Overflow::Disconnect`](crate::Overflow::Disconnect), or reading was held back for
-    /// longer than `max_pause` (D4, L5).
+    /// The queue was full under [`Overflow::Disconnect`](crate::Overflow::Disconnect), or reading was paused for longer
+    /// than `max_pause` (D4, L5).
     Overflow,
 }
 
 impl LocalFailure {
-    /// Returns whether it is fatal by default (R6).
+    /// Returns whether the failure is fatal by default (R6).
     #[must_use]
     pub const fn is_fatal(&self) -> bool {
         match self {
@@ -29,7 +29,7 @@ impl LocalFailure {
         }
     }
 
-    /// A short, stable name in `snake_case`, for logs and metric labels.
+    /// Returns a short, stable name in `snake_case`, for logs and metric labels.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
@@ -52,21 +52,21 @@ impl fmt::Display for LocalFailure {
 
 impl core::error::Error for LocalFailure {}
 
-/// Why a connection did not get as far as Live (B4).
+/// Why a connection did not become Live (B4).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BootstrapFailure {
-    /// The handler found fault before the connection was Live: in `on_upgrade`, with what it was told to send, or with a
-    /// message such as a refused subscription. Fatal by default if the fault is.
+    /// The handler returned a [`Fault`] before the connection was Live, or sent text that is not UTF-8 in `on_upgrade`.
+    /// Fatal by default if the fault is fatal.
     Fault(Fault),
-    /// The connection ended while its bootstrap frames were still owed.
+    /// The connection ended before its bootstrap frames were flushed.
     Lost(Box<Failure>),
-    /// Not Live within `bootstrap_timeout` (B3).
+    /// The connection did not become Live within `bootstrap_timeout` (B3).
     Timeout,
 }
 
 impl BootstrapFailure {
-    /// Returns whether it is fatal by default (R6).
+    /// Returns whether the failure is fatal by default (R6).
     #[must_use]
     pub const fn is_fatal(&self) -> bool {
         match self {
@@ -75,7 +75,7 @@ impl BootstrapFailure {
         }
     }
 
-    /// A short, stable name in `snake_case`, for logs and metric labels.
+    /// Returns a short, stable name in `snake_case`, for logs and metric labels.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
@@ -98,14 +98,14 @@ impl fmt::Display for BootstrapFailure {
 
 impl core::error::Error for BootstrapFailure {}
 
-/// What a handler says when it cannot go on (H3). Its message is shown to people: keep secrets out of it.
+/// An error of a handler (H3). Its message is shown to people, so keep secrets out of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     message: String,
     severity: Severity,
 }
 
-/// Whether a new connection may mend a [`Fault`].
+/// Whether a new connection may help after a [`Fault`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
     /// Reconnect.
@@ -115,23 +115,23 @@ pub enum Severity {
 }
 
 impl Fault {
-    /// A fault that a new connection may mend.
+    /// Returns a fault that a new connection may resolve.
     pub fn retryable(message: impl Into<String>) -> Self {
         Self { message: message.into(), severity: Severity::Retryable }
     }
 
-    /// A fault that nothing mends: the feed stops.
+    /// Returns a fault that stops the feed, because no new connection can resolve it.
     pub fn fatal(message: impl Into<String>) -> Self {
         Self { message: message.into(), severity: Severity::Fatal }
     }
 
-    /// What the handler said.
+    /// Returns the handler's message.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// Whether a new connection may mend it.
+    /// Returns whether a new connection may help.
     #[must_use]
     pub const fn severity(&self) -> Severity {
         self.severity

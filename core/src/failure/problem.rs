@@ -1,4 +1,4 @@
-//! What kept TLS or a proxy from working: which of them a retry can mend is decided by it (R6).
+//! Why TLS or a proxy failed, and whether a retry can help (R6).
 
 /// Why TLS failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -6,31 +6,31 @@
 pub enum TlsProblem {
     /// No trusted authority has signed the server's certificate. Fatal by default.
     UnknownIssuer,
-    /// The certificate is for another host, or the server has none for this host. Fatal by default.
+    /// The certificate is for another host, or the server has no certificate for this host. Fatal by default.
     WrongHost,
-    /// The certificate is no longer valid, or not yet.
+    /// The certificate has expired, or is not valid yet.
     Expired,
     /// The certificate is revoked, or its revocation status cannot be determined.
     Revoked,
-    /// A signature does not verify: the authority has another key than the trusted certificate of that name, the server
-    /// does not hold its certificate's key, or an RSA key has fewer than 2048 bits. Fatal by default.
+    /// A signature is wrong: the trusted certificate of that name has another key, the server does not have its
+    /// certificate's key, or an RSA key has fewer than 2048 bits. Fatal by default.
     BadSignature,
-    /// No server can use the certificate, whoever signed it: an authority's own, one that is not for servers, a malformed
-    /// one, one signed with an unsupported algorithm. Fatal by default.
+    /// The certificate cannot be used for a server: it is an authority's own, has another purpose, is malformed, or is
+    /// signed with an unsupported algorithm. Fatal by default.
     BadCertificate,
     /// The server refused the client's certificate, or requires one and received none. Fatal by default.
     ClientCertificate,
-    /// This machine has no certificates of authorities. Fatal by default.
+    /// This machine has no certificates of trusted authorities. Fatal by default.
     NoRoots,
     /// The TLS options or the host cannot be used. Fatal by default.
     Misconfigured,
-    /// The port does not speak TLS, as that of a plain server, whose URL begins with `ws://`. Fatal by default.
+    /// The port does not speak TLS. The URL of a plain server begins with `ws://`. Fatal by default.
     PlainServer,
-    /// The two sides have no version, cipher suite or application protocol in common.
+    /// The client and the server have no version, cipher suite or application protocol in common.
     NoCommonProtocol,
-    /// One side broke the TLS protocol, or the server broke off the handshake.
+    /// One side broke the TLS protocol, or the server ended the handshake.
     Protocol,
-    /// Anything else.
+    /// Another problem.
     Other,
 }
 
@@ -52,7 +52,7 @@ impl TlsProblem {
         Self::Other,
     ];
 
-    /// A short, stable name in `snake_case`.
+    /// Returns a short, stable name in `snake_case`.
     #[must_use]
     pub const fn kind(self) -> &'static str {
         match self {
@@ -72,8 +72,8 @@ impl TlsProblem {
         }
     }
 
-    /// Certificates are renewed and servers restarted without anybody's help. The rest is as it is until a person
-    /// changes a certificate, a key, an option or the URL.
+    /// Not fatal are problems that servers and clocks may resolve by themselves. The others last until a person changes
+    /// a certificate, a key, an option or the URL.
     pub(crate) const fn is_fatal(self) -> bool {
         match self {
             Self::UnknownIssuer
@@ -89,19 +89,19 @@ impl TlsProblem {
     }
 }
 
-/// Why there was no way through a proxy.
+/// Why a proxy could not be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProxyProblem {
-    /// What the environment says of proxies cannot be used. Fatal by default.
+    /// The environment's proxy settings are not valid. Fatal by default.
     Misconfigured,
-    /// The proxy itself could not be reached.
+    /// The proxy could not be reached.
     Unreachable,
-    /// It wants credentials, or others than it was given (HTTP 407; RFC 1929). Fatal by default.
+    /// The proxy requires credentials, or refused those given (HTTP 407; RFC 1929). Fatal by default.
     Credentials,
-    /// Its rules forbid the host (HTTP 4xx; RFC 1928 §6, reply 2). Fatal by default.
+    /// The proxy's rules forbid the host (HTTP 4xx; RFC 1928 §6, reply 2). Fatal by default.
     Forbidden,
-    /// It could not reach the host, or what it answered is not its protocol.
+    /// The proxy could not reach the host, or its answer is not in its protocol.
     Failed,
 }
 
@@ -110,7 +110,7 @@ impl ProxyProblem {
     pub const ALL: &'static [Self] =
         &[Self::Misconfigured, Self::Unreachable, Self::Credentials, Self::Forbidden, Self::Failed];
 
-    /// A short, stable name in `snake_case`.
+    /// Returns a short, stable name in `snake_case`.
     #[must_use]
     pub const fn kind(self) -> &'static str {
         match self {

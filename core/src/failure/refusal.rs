@@ -1,13 +1,14 @@
-//! The words of a server that refuses the upgrade (T3).
+//! The answer of a server that refuses the upgrade (T3).
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
 
 use crate::escape::Escaped;
 
-/// What a server said with a status other than 101, bounded; [`Failure`](crate::Failure) shows the beginning of it.
+/// The text of an answer with a status other than 101, bounded. [`Failure`](crate::Failure) displays the beginning of
+/// it.
 ///
-/// Servers repeat what they were sent: the driver replaces the request's header values and query values by `***`.
+/// Servers may repeat the request, so the driver replaces the request's header values and query values by `***`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Refusal {
     reason: String,
@@ -16,47 +17,48 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// Longest part of a body that is kept, in bytes: 2 KiB. Reason and URL are cut there too.
+    /// Maximum length of the body, the reason and the URL, in bytes: 2 KiB. Longer text is cut.
     pub const MAX_LEN: usize = 2048;
 
-    /// Adds the reason phrase of the status line (RFC 9112 §4).
+    /// Sets the reason phrase of the status line (RFC 9112 §4).
     #[must_use]
     pub fn with_reason(self, reason: &str) -> Self {
         Self { reason: cut(reason), ..self }
     }
 
-    /// Adds the answer's body, as text.
+    /// Sets the answer's body, as text.
     #[must_use]
     pub fn with_body(self, body: &str) -> Self {
         Self { body: cut(body), ..self }
     }
 
-    /// Adds the URL, without its query, that redirects led to.
+    /// Sets the URL that redirects led to, without its query.
     #[must_use]
     pub fn with_redirect(self, url: &str) -> Self {
         Self { redirected_to: Some(cut(url)), ..self }
     }
 
-    /// The reason phrase; empty if the server gave none.
+    /// Returns the reason phrase. It is empty if the server sent none.
     #[must_use]
     pub const fn reason(&self) -> Escaped<'_> {
         Escaped::new(self.reason.as_str())
     }
 
-    /// The beginning of the body, at most [`MAX_LEN`](Self::MAX_LEN) bytes of it; empty if the server sent none, or not in time.
+    /// Returns the beginning of the body, at most [`MAX_LEN`](Self::MAX_LEN) bytes. It is empty if the server sent none
+    /// in time.
     #[must_use]
     pub const fn body(&self) -> Escaped<'_> {
         Escaped::new(self.body.as_str())
     }
 
-    /// The URL that refused, without its query, if redirects led there.
+    /// Returns the URL that refused the upgrade, without its query, if redirects led to it.
     #[must_use]
     pub fn redirected_to(&self) -> Option<Escaped<'_>> {
         self.redirected_to.as_deref().map(Escaped::new)
     }
 }
 
-/// `text` up to the last whole character within the bound.
+/// Returns `text` up to the last whole character within [`Refusal::MAX_LEN`], trimmed.
 fn cut(text: &str) -> String {
     let mut end = text.len().min(Refusal::MAX_LEN);
     while !text.is_char_boundary(end) {

@@ -4,20 +4,20 @@ use core::fmt;
 
 use super::Failure;
 
-/// Why a feed ended for good.
+/// Why a feed ended permanently.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StopReason {
-    /// The application asked for it (S1).
+    /// The application shut the feed down (S1).
     Shutdown,
-    /// As many attempts in a streak as the retry policy allows have failed (R2).
+    /// The retries that the policy allows have been used up (R2).
     RetriesExhausted {
-        /// Why the last one failed.
+        /// The failure of the last attempt or connection.
         last: Failure,
     },
-    /// A failure that is classified as one that no retry mends (R6).
+    /// A failure was classified as fatal (R6).
     Fatal {
-        /// That failure.
+        /// The failure.
         failure: Failure,
     },
     /// The handler, or another function of the application, panicked (H5).
@@ -25,7 +25,7 @@ pub enum StopReason {
 }
 
 impl StopReason {
-    /// A short, stable name in `snake_case`, for logs and machine-readable output.
+    /// Returns a short, stable name in `snake_case`, for logs and machine-readable output.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
@@ -36,7 +36,7 @@ impl StopReason {
         }
     }
 
-    /// The failure that led to it, if one did.
+    /// Returns the failure that ended the feed, if one did.
     #[must_use]
     pub const fn failure(&self) -> Option<&Failure> {
         match self {

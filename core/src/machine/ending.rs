@@ -1,4 +1,4 @@
-//! How attempts and connections end: one path for all of them (R1), and the end of the feed itself.
+//! How attempts, connections and the feed end. All ends of connections take one path (R1).
 
 use crate::action::Notice;
 use crate::failure::{Failure, StopReason};
@@ -9,7 +9,7 @@ use crate::phase::{AfterClose, OpenConnection, Progress, Slot, Stage, State};
 use crate::retry::{Decision, Retry};
 
 impl<H: FrameHandler> Machine<H> {
-    /// The present attempt or connection ends.
+    /// Ends the current attempt or connection.
     pub(super) fn end(&mut self, id: ConnectionId, end: End) {
         match end {
             End::Lost(failure) => {
@@ -28,7 +28,7 @@ impl<H: FrameHandler> Machine<H> {
         }
     }
 
-    /// Starts the closing handshake, or answers the peer's; the socket is gone within `close_timeout` (C5).
+    /// Starts the closing handshake, or answers the peer's. The socket is dropped within `close_timeout` (C5).
     fn close(&mut self, id: ConnectionId, frame: Option<CloseFrame>, then: AfterClose) {
         self.end_streak_if_stable();
         self.report_end(match &then {
@@ -42,7 +42,7 @@ impl<H: FrameHandler> Machine<H> {
         self.enter(State::Active(Slot { id, stage: Stage::Closing { deadline, then } }));
     }
 
-    /// The closing handshake is over, or has had its time.
+    /// Ends the connection after its closing handshake, or after the time limit.
     pub(super) fn closed(&mut self, then: AfterClose) {
         self.common.outbox.clear();
         match then {
@@ -59,7 +59,7 @@ impl<H: FrameHandler> Machine<H> {
         self.enter(State::Stopped { reason });
     }
 
-    /// A function of the application panicked: nothing it owns can be trusted any more (H5).
+    /// Stops the feed: a function of the application panicked, so its values cannot be trusted (H5).
     pub(super) fn handler_panicked(&mut self) {
         self.common.requests = None;
         self.common.queue.discard_staged();
@@ -73,15 +73,15 @@ impl<H: FrameHandler> Machine<H> {
         self.stop(StopReason::HandlerPanicked);
     }
 
-    /// Asks the retry policy. The application's own functions run in here, so it comes before anything is reported: if
-    /// one panics, the end is still to be told, and is told once (H5, T2).
+    /// Asks the retry policy. It may call functions of the application, so it is asked before the end is reported: if
+    /// one panics, the end is still reported once (H5, T2).
     fn decide(&mut self, failure: &Failure) -> Decision {
         self.end_streak_if_stable();
         let Common { config, retry, rng, now, .. } = &mut self.common;
         retry.next(&config.retry, failure, rng, *now)
     }
 
-    /// A connection that was Live for long enough ends the streak (R4).
+    /// Ends the streak if the connection was Live for long enough (R4).
     fn end_streak_if_stable(&mut self) {
         if let State::Active(Slot { stage: Stage::Open(connection), .. }) = &self.state
             && let Progress::Live { since } = connection.progress
@@ -102,8 +102,8 @@ impl<H: FrameHandler> Machine<H> {
         }
     }
 
-    /// Tells consumer and watchers that the present attempt or connection has ended, once (T2). No failure means that
-    /// the application ended it.
+    /// Reports the end of the current attempt or connection to consumer and observers, once (T2). `None` means that the
+    /// application ended it.
     fn report_end(&mut self, failure: Option<&Failure>) {
         let State::Active(Slot { id, stage }) = &self.state else { return };
         let id = *id;
@@ -122,7 +122,7 @@ impl<H: FrameHandler> Machine<H> {
                     failure => Notice::Disconnected { id, failure },
                 });
             }
-            // It was reported when its closing began.
+            // Reported when the closing began.
             Stage::Closing { .. } => {}
         }
     }

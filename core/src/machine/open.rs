@@ -1,4 +1,4 @@
-//! An open connection, bootstrapping or Live: frames, the handler, and what it asks for.
+//! Events of an open connection, bootstrapping or Live: frames, the handler, and what it requests.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -18,7 +18,7 @@ use crate::phase::{AfterClose, OpenConnection, Phase, Progress, assert_move};
 use crate::time::{Deadline, Timestamp};
 
 impl<H: FrameHandler> Common<H> {
-    /// The upgrade is complete: the handler makes its session, and says what must go out first (B1).
+    /// Lets the handler create its session and send bootstrap frames (B1).
     pub(super) fn upgrade(&mut self, id: ConnectionId) -> Result<OpenConnection<H::Session>, End> {
         let (mut sends, mut requests) = (Vec::new(), None);
         let mut upgrade =
@@ -39,7 +39,7 @@ impl<H: FrameHandler> Common<H> {
         })
     }
 
-    /// The first steps after the upgrade.
+    /// Takes the first steps after the upgrade.
     pub(super) fn begin(
         &mut self,
         id: ConnectionId,
@@ -78,8 +78,7 @@ impl<H: FrameHandler> Common<H> {
         Ok(())
     }
 
-    /// The short way: a message that makes items, for which there is room, and nothing else. What else it makes goes the long
-    /// way, by [`Self::carry_out`].
+    /// Fast path: a message whose items fit, and that requests nothing. All else takes [`Self::carry_out`].
     #[inline(always)]
     pub(super) fn on_message(
         &mut self,
@@ -123,7 +122,7 @@ impl<H: FrameHandler> Common<H> {
         method(&mut self.handler, &mut connection.session, &mut cx)
     }
 
-    /// A control frame, or a message that comes although it should not.
+    /// Handles a control frame, or a message that arrived although reading is paused.
     fn on_frame(
         &mut self,
         id: ConnectionId,
@@ -132,7 +131,7 @@ impl<H: FrameHandler> Common<H> {
     ) -> Result<(), End> {
         connection.liveness.heard(self.now);
         match frame {
-            // Reading is paused, or it would have gone the short way (D3).
+            // Reading is paused: otherwise the message would have taken the fast path (D3).
             Frame::Message(_) => Err(End::Abort(Failure::Local(LocalFailure::Overflow))),
             Frame::Ping(_) => Ok(()),
             Frame::Pong(payload) => {
@@ -143,7 +142,7 @@ impl<H: FrameHandler> Common<H> {
                 Ok(())
             }
             Frame::Close(frame) => {
-                // The answer carries the code that was received, without the reason (RFC 6455 §5.5.1).
+                // The answer repeats the code, without the reason (RFC 6455 §5.5.1).
                 let answer = frame.as_ref().map(|frame| CloseFrame::new(frame.code));
                 Err(End::Close(
                     answer,
@@ -153,7 +152,7 @@ impl<H: FrameHandler> Common<H> {
         }
     }
 
-    /// All that was taken is with the operating system.
+    /// Notes that all frames taken are with the operating system.
     fn flushed(&mut self, id: ConnectionId, connection: &mut OpenConnection<H::Session>) {
         let flushed = self.outbox.flush();
         if let Progress::Bootstrapping(bootstrap) = &mut connection.progress {
@@ -169,7 +168,7 @@ impl<H: FrameHandler> Common<H> {
         match connection.liveness.tick(self.reading, self.now) {
             Health::Alive => {}
             Health::Ping(payload) => self.outbox.push(Frame::Ping(Bytes::copy_from_slice(&payload))),
-            // Frames still come: such a peer answers a Close.
+            // Frames still arrive, so the peer can answer a Close.
             Health::Dead(Failure::Connection(ConnectionFailure::Stale)) => {
                 return Err(End::close(AfterClose::Retry(Failure::Connection(ConnectionFailure::Stale))));
             }
@@ -183,7 +182,7 @@ impl<H: FrameHandler> Common<H> {
         Ok(())
     }
 
-    /// Carries out what the handler asked for.
+    /// Carries out what the handler requested.
     #[inline(never)]
     fn carry_out(
         &mut self,
@@ -194,13 +193,13 @@ impl<H: FrameHandler> Common<H> {
         let admission = self.queue_items(connection);
         let pauses = self.reading == Reading::On && self.queue.pauses();
         if pauses {
-            // Whatever becomes of this connection, the queue is full (D4).
+            // The queue is full even if this connection ends (D4).
             self.reading = Reading::Paused { since: self.now };
         }
         let requests = self.requests.take().unwrap_or_default();
         if let Err(fault) = verdict {
             return Err(End::close(AfterClose::Retry(match connection.progress {
-                // A subscription that is refused, say (B4).
+                // For instance, a subscription was refused (B4).
                 Progress::Bootstrapping(_) => Failure::Bootstrap(BootstrapFailure::Fault(fault)),
                 Progress::Live { .. } => Failure::Local(LocalFailure::Fault(fault)),
             })));
@@ -228,7 +227,7 @@ impl<H: FrameHandler> Common<H> {
         }
     }
 
-    /// A time in the past becomes the next instant (P2).
+    /// Replaces a time in the past by the next instant (P2).
     fn wake(&self, at: Timestamp) -> Deadline {
         Deadline::At(at.max(self.now.next()))
     }
@@ -246,7 +245,7 @@ impl<H: FrameHandler> Common<H> {
         admission
     }
 
-    /// One notice for all that is dropped before it is taken: a flood must not become a flood of notices.
+    /// Adds to the last notice if it is of the same kind: a flood of messages must not become a flood of notices.
     fn notify_dropped(&mut self, more: u64) {
         if more == 0 {
             return;
@@ -258,7 +257,7 @@ impl<H: FrameHandler> Common<H> {
         }
     }
 
-    /// No more frames are read until the queue is half empty (D4).
+    /// Reports the start of a pause (D4).
     fn paused(&mut self, id: ConnectionId, connection: &OpenConnection<H::Session>) -> Result<(), End> {
         if let Progress::Bootstrapping(bootstrap) = &connection.progress
             && bootstrap.has_run_out(self.now)
@@ -269,7 +268,7 @@ impl<H: FrameHandler> Common<H> {
         Ok(())
     }
 
-    /// Frames are read again (D4, L5).
+    /// Resumes reading (D4, L5).
     pub(super) fn resume(
         &mut self,
         id: ConnectionId,
@@ -284,7 +283,7 @@ impl<H: FrameHandler> Common<H> {
         self.notify(Notice::Resumed { id, paused_for });
     }
 
-    /// Turns Live once nothing is owed any more (B2).
+    /// Turns Live once the bootstrap is done (B2).
     fn live_if_done(&mut self, id: ConnectionId, connection: &mut OpenConnection<H::Session>) {
         if !matches!(&connection.progress, Progress::Bootstrapping(bootstrap) if bootstrap.is_done()) {
             return;
@@ -300,7 +299,7 @@ impl<H: FrameHandler> Common<H> {
 }
 
 impl Progress {
-    /// A failure that comes while bootstrap frames are still to be sent has kept them from it (B4).
+    /// Returns the failure to report. A failure while bootstrap frames are not flushed is reported as theirs (B4).
     fn failure(&self, failure: Failure) -> Failure {
         match self {
             Self::Bootstrapping(bootstrap) if bootstrap.owes_frames() => {

@@ -1,4 +1,4 @@
-//! Which event does what in which phase (C1-C5).
+//! Which event has which effect in which phase (C1-C5).
 
 use crate::action::{Action, Notice};
 use crate::event::Event;
@@ -127,7 +127,7 @@ impl<H: FrameHandler> Machine<H> {
 }
 
 impl<H: FrameHandler> Common<H> {
-    /// Returns whether the closing handshake is over, or has had its time.
+    /// Returns whether the closing handshake is over, or has run out of time.
     fn on_closing(
         &mut self,
         id: ConnectionId,
