@@ -1,8 +1,8 @@
-//! Drives the state machine with plain threads and channels: no async, no sockets. The server is a script that plays
-//! a refused dial, a feed that falls silent, and a connection that is closed in good order.
+//! Drives the state machine with plain threads and channels: no async, no sockets. The server is a script with a
+//! refused attempt, a feed that falls silent, and a connection that is closed in good order.
 //!
-//! The main loop is all a driver has to be: tell the machine what happened, carry out what it asks for, give the
-//! consumer what there is, wait for the next event or the deadline.
+//! The main loop does all that a driver must do: report what happened, carry out actions, pass deliveries on to the
+//! consumer, and wait for the next event or the deadline.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
@@ -55,8 +55,8 @@ fn main() {
         if let Some(reason) = feed.stopped() {
             return println!("{:>4} ms  stopped   {reason}", clock.now().as_millis());
         }
-        // This consumer takes all there is, so reading is never held back. Where it may be, frames must stay with the
-        // transport for as long as `wants_frames` says no.
+        // This consumer takes everything, so reading is never paused. Where it may be, frames must stay in the
+        // transport while `wants_frames` returns `false`.
         if let Some(event) = wait(&inbox, feed.deadline(), clock) {
             println!("{:>4} ms  world     {event:?}", clock.now().as_millis());
             feed.handle(event, clock.now());
@@ -73,7 +73,7 @@ fn describe(delivery: &Delivery<Message>) -> String {
     }
 }
 
-/// The one place that reads a clock.
+/// The only code that reads a clock.
 #[derive(Clone, Copy)]
 struct Clock(Instant);
 
@@ -83,7 +83,7 @@ impl Clock {
     }
 }
 
-/// The next event; a tick once the deadline has come.
+/// Returns the next event, or a tick once the deadline has passed.
 fn wait(inbox: &Receiver<Event>, deadline: Deadline, clock: Clock) -> Option<Event> {
     let Deadline::At(deadline) = deadline else { return inbox.recv().ok() };
     match inbox.recv_timeout(deadline.saturating_since(clock.now())) {
@@ -93,10 +93,10 @@ fn wait(inbox: &Receiver<Event>, deadline: Deadline, clock: Clock) -> Option<Eve
     }
 }
 
-/// Transport and server in one.
+/// The transport and the server in one.
 struct Server {
     events: Sender<Event>,
-    /// What goes out on the connection that is open; dropping it hangs up.
+    /// Sends frames on the open connection. Dropping it closes the connection.
     line: Option<Sender<Frame>>,
 }
 
@@ -107,7 +107,7 @@ impl Server {
                 let (line, from_client) = channel();
                 self.line = Some(line);
                 let events = self.events.clone();
-                // Sending fails once the feed is over, and then nobody needs it.
+                // Sending fails once the feed has ended, and then the events are not needed.
                 thread::spawn(move || play(id, &events, &from_client));
             }
             Action::Abort { .. } => self.line = None,
@@ -122,7 +122,7 @@ impl Server {
     }
 }
 
-/// The script: one refusal, then a server that falls silent after two messages, then one that behaves.
+/// Plays the script: a refusal, then a server that falls silent after two messages, then one that behaves.
 fn play(id: ConnectionId, events: &Sender<Event>, from_client: &Receiver<Frame>) {
     let say = |event| _ = events.send(event);
     thread::sleep(Duration::from_millis(5));
@@ -142,7 +142,7 @@ fn play(id: ConnectionId, events: &Sender<Event>, from_client: &Receiver<Frame>)
         let frame = Frame::from(format!("message {number} of connection {id}"));
         say(Event::Frame { id, frame });
     }
-    // Silent from here on, until the client hangs up or closes.
+    // Silent from here on, until the client drops or closes the connection.
     while let Ok(frame) = from_client.recv() {
         if let Frame::Close(_) = frame {
             say(Event::Frame { id, frame });

@@ -1,5 +1,5 @@
-//! Draws the state machine from its transition table: for the README as mermaid, and with the argument `text` as the
-//! lines in the crate's documentation. Both are held to be what this prints by `tests/diagram.rs`.
+//! Draws the state machine from its transition table: as mermaid for the README, or with the argument `text` as the
+//! lines in the crate's documentation. `tests/diagram.rs` checks both against this output.
 
 use std::fmt::Write as _;
 
@@ -12,7 +12,7 @@ fn main() {
     }
 }
 
-/// A fenced mermaid block.
+/// Returns a fenced mermaid block.
 pub(crate) fn mermaid() -> String {
     let mut out = String::from("```mermaid\nstateDiagram-v2\n");
     _ = writeln!(out, "    [*] --> {}", Phase::Idle);
@@ -24,7 +24,7 @@ pub(crate) fn mermaid() -> String {
     out
 }
 
-/// One line per move.
+/// Returns one line per transition.
 pub(crate) fn listing() -> String {
     TRANSITIONS.iter().fold(String::new(), |mut out, Transition { from, to, cause }| {
         _ = writeln!(out, "{from} --{cause}--> {to}");

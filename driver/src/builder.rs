@@ -1,4 +1,4 @@
-//! How a feed is put together.
+//! The builder of a feed.
 
 use std::fmt::{self, Display};
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -20,7 +20,7 @@ use crate::resolve::{Attempt, Target, boxed};
 use crate::runtime::{Runtime, Spawn};
 use crate::url::UrlError;
 
-/// Puts a feed together; [`spawn`](Self::spawn) or [`inline`](Self::inline) checks it all and starts.
+/// Builder of a feed. [`spawn`](Self::spawn) and [`inline`](Self::inline) check all options and build it.
 #[must_use]
 pub struct FeedBuilder<R, H = PassThrough> {
     runtime: R,
@@ -33,8 +33,11 @@ pub struct FeedBuilder<R, H = PassThrough> {
 }
 
 impl<R: Runtime> FeedBuilder<R> {
-    /// A feed of `url`, a `ws` or `wss` URL as [`ConnectRequest::new`] takes it, on a runtime of your own. Adapters have a shorter
-    /// way for theirs.
+    /// Returns the builder of a feed of `url` on a runtime of your own. The URL has the form that
+    /// [`ConnectRequest::new`] accepts.
+    ///
+    /// Adapters have shorter functions for their runtimes. An invalid URL is an error of [`spawn`](Self::spawn) and
+    /// [`inline`](Self::inline).
     pub fn new(runtime: R, url: impl AsRef<str>) -> Self {
         Self {
             runtime,
@@ -49,18 +52,21 @@ impl<R: Runtime> FeedBuilder<R> {
 }
 
 impl<R: Runtime, H: FrameHandler> FeedBuilder<R, H> {
-    /// Path and query, apart from the URL, as the reference's `:path` option.
+    /// Replaces the path and query of the URL, as the reference's `:path` option does.
     pub fn path(self, path: &str) -> Self {
         self.change_request(|request| request.with_path(path).map_err(BuildError::Url))
     }
 
-    /// Another `Host` header than the URL's host and port. See [`ConnectRequest::with_host`].
+    /// Sets the `Host` header, in place of the URL's host and port. See [`ConnectRequest::with_host`].
     pub fn host(self, host: &str) -> Self {
         self.change_request(|request| request.with_host(host).map_err(|_| BuildError::Host))
     }
 
-    /// A header of the upgrade; may be given several times. Mark secrets with [`HeaderValue::set_sensitive`] if you log
-    /// requests yourself; tidegate shows no values. Some are refused: see [`ConnectRequest::with_header`].
+    /// Adds a header to the upgrade request. A name may be given more than once. Some headers are refused: see
+    /// [`ConnectRequest::with_header`].
+    ///
+    /// tidegate shows no values of headers. Mark secrets with [`HeaderValue::set_sensitive`] if you log requests
+    /// yourself.
     pub fn header(self, name: &str, value: impl TryInto<HeaderValue>) -> Self {
         self.change_request(|request| {
             let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| BuildError::HeaderName)?;
@@ -70,8 +76,10 @@ impl<R: Runtime, H: FrameHandler> FeedBuilder<R, H> {
         })
     }
 
-    /// Offers a subprotocol (RFC 6455 §1.9), a token; given several times, in the order of preference. A server that chooses
-    /// none of them, or another one, fails the attempt.
+    /// Offers a subprotocol, which is a token (RFC 6455 §1.9).
+    ///
+    /// Call it several times to offer several, in the order of preference. The attempt fails if the server chooses none
+    /// of them, or another one.
     pub fn subprotocol(self, name: &str) -> Self {
         if !is_token(name.as_bytes()) {
             return self.change_request(|_| Err(BuildError::Request(RequestError::Subprotocol)));
@@ -79,15 +87,19 @@ impl<R: Runtime, H: FrameHandler> FeedBuilder<R, H> {
         self.header(SEC_WEBSOCKET_PROTOCOL.as_str(), name)
     }
 
-    /// The `Origin` header (RFC 6454 §7), which some servers want to see although no browser asks.
+    /// Sets the `Origin` header (RFC 6454 §7), which some servers require even of clients that are no browsers.
     pub fn origin(self, origin: &str) -> Self {
         self.header(ORIGIN.as_str(), origin)
     }
 
-    /// Decides URL and headers anew for each attempt, within `connect_timeout` (C4): a token, a signed URL, another
-    /// host. An error is a failure of that attempt; its text is shown, so keep secrets out of it. A request that cannot be
-    /// sent, for a header that is the handshake's own, is
-    /// [`ConnectFailure::Request`](tidegate_core::ConnectFailure::Request), which is fatal by default.
+    /// Sets a resolver, which returns the URL and headers for each attempt, for instance a fresh token, a signed URL or
+    /// another host. `connect_timeout` bounds it (C4).
+    ///
+    /// # Failures
+    /// An error of the resolver is [`ConnectFailure::Resolve`](tidegate_core::ConnectFailure::Resolve), which is
+    /// retried by default. Its text is shown, so keep secrets out of it. A request that cannot be sent, because it has
+    /// a header of the handshake itself, is [`ConnectFailure::Request`](tidegate_core::ConnectFailure::Request), which
+    /// is fatal by default.
     pub fn resolver<F, Fut, E>(mut self, resolver: F) -> Self
     where
         F: FnMut(Attempt) -> Fut + Send + 'static,
@@ -98,18 +110,18 @@ impl<R: Runtime, H: FrameHandler> FeedBuilder<R, H> {
         self
     }
 
-    /// The machine's options.
+    /// Sets the options of the state machine. Default [`Config::default`].
     pub fn config(mut self, config: ConfigBuilder) -> Self {
         self.config = config;
         self
     }
 
-    /// What makes items of messages. Default [`PassThrough`].
+    /// Sets the handler, which turns messages into items. Default [`PassThrough`].
     pub fn handler<G: FrameHandler>(self, handler: G) -> FeedBuilder<R, G> {
         self.map_handler(|_| handler)
     }
 
-    /// What to send after every upgrade, before the connection counts as Live: subscriptions, for instance (B1).
+    /// Sets the frames to send after every upgrade, before the connection is Live, such as subscriptions (B1).
     pub fn on_upgrade<F, I>(self, frames: F) -> FeedBuilder<R, WithBootstrap<H, F>>
     where
         F: FnMut(ConnectionId) -> Result<I, Fault>,
@@ -119,22 +131,26 @@ impl<R: Runtime, H: FrameHandler> FeedBuilder<R, H> {
         self.map_handler(|handler| handler.with_bootstrap(frames))
     }
 
-    /// Sees every notice, in the loop itself: keep it short.
+    /// Calls `watch` with every notice and its time. It runs in the feed's loop, so it must return quickly and must not
+    /// block.
     pub fn on_notice(mut self, watch: impl FnMut(&Notice, Timestamp) + Send + 'static) -> Self {
         self.watch = Some(Box::new(watch));
         self
     }
 
-    /// What jitter is drawn from. Default: another for every feed.
+    /// Sets the seed for the jitter of delays. Default: a random one for each feed.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
     }
 
-    /// Starts the feed in a task of the runtime's: pings are answered while the consumer is busy.
+    /// Builds the feed and runs it in a task of the runtime, which answers pings while the consumer is busy.
     ///
     /// # Errors
-    /// If an option is impossible; the error names it.
+    /// Returns an error that names the option if one is not valid.
+    ///
+    /// # Panics
+    /// Panics if the runtime cannot spawn a task, such as tokio's outside of a tokio runtime.
     pub fn spawn(self) -> Result<Feed<Spawned<H::Item>>, BuildError>
     where
         R: Spawn,
@@ -152,10 +168,10 @@ impl<R: Runtime, H: FrameHandler> FeedBuilder<R, H> {
         Ok(Feed::new(Spawned::new(handover), parts.demand, parts.handle))
     }
 
-    /// Starts the feed in the stream itself: polling it drives the connection.
+    /// Builds the feed without a task: polling it drives the connection. See [`Inline`].
     ///
     /// # Errors
-    /// If an option is impossible; the error names it.
+    /// Returns an error that names the option if one is not valid.
     pub fn inline(self) -> Result<Feed<Inline<R, H>>, BuildError> {
         let parts = self.build()?;
         Ok(Feed::new(Inline::new(parts.engine), parts.demand, parts.handle))
@@ -175,14 +191,14 @@ impl<R: Runtime, H: FrameHandler> FeedBuilder<R, H> {
         Ok(Parts { engine, control, handle, demand, max_demand })
     }
 
-    /// Changes the runtime; an error is told when the feed is started.
+    /// Changes the runtime. An error is returned when the feed is built.
     #[cfg(feature = "net")]
     pub(crate) fn change_runtime(mut self, change: impl FnOnce(&mut R) -> Result<(), BuildError>) -> Self {
         self.request = self.request.and_then(|request| change(&mut self.runtime).map(|()| request));
         self
     }
 
-    /// The first mistake counts.
+    /// Changes the request. Only the first error is kept.
     fn change_request(
         mut self,
         change: impl FnOnce(ConnectRequest) -> Result<ConnectRequest, BuildError>,
@@ -221,24 +237,24 @@ struct Parts<R: Runtime, H: FrameHandler> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// The URL, or the path.
+    /// The URL or the path is not valid.
     Url(UrlError),
-    /// The value of [`host`](FeedBuilder::host).
+    /// The value of [`host`](FeedBuilder::host) is not valid.
     Host,
-    /// A header that has no place in the request.
+    /// The request cannot be sent.
     Request(RequestError),
-    /// A header's name. It is not repeated: it may be a whole header, with its secret.
+    /// A header's name is not valid. The error does not contain it: it may be a whole header, with a secret.
     HeaderName,
-    /// A header's value.
+    /// A header's value is not valid. The error does not contain it.
     HeaderValue {
         /// The header's name.
         name: HeaderName,
     },
-    /// An option of the machine.
+    /// An option of the state machine is not valid.
     Config(ConfigError),
-    /// An option of the network: the proxy, or TLS.
+    /// An option of the network is not valid: the proxy or TLS.
     Network {
-        /// What is wrong with it.
+        /// What is wrong with the option.
         detail: String,
     },
 }

@@ -1,4 +1,4 @@
-//! What the consumer holds: a stream of deliveries, demand included.
+//! The consumer's side: a stream of deliveries, which manages demand.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -15,10 +15,10 @@ use crate::engine::{Consumer, Engine};
 use crate::handover::Handover;
 use crate::runtime::Runtime;
 
-/// One endless stream of deliveries, across every drop, stall and refusal.
+/// An endless stream of deliveries, across every drop, stall and refusal.
 ///
-/// It ends with `None` after a shutdown, and otherwise with one `Err` that says why and then `None` (S3). Dropping it
-/// closes the connection (S4).
+/// After a shutdown, the stream ends with `None`. Otherwise it ends with one `Err` with the reason, then `None` (S3).
+/// Dropping it closes the connection (S4).
 pub struct Feed<S: Source> {
     source: S,
     demand: DemandWindow,
@@ -33,20 +33,21 @@ enum Ending {
 
 impl<S: Source> Unpin for Feed<S> {}
 
-/// Where a stream's deliveries come from: a [`Spawned`] task, or the stream itself ([`Inline`]).
+/// The source of a feed's deliveries: a task ([`Spawned`]) or the stream itself ([`Inline`]).
 pub trait Source: sealed::Sealed {
-    /// What the handler emits.
+    /// The handler's items.
     type Item;
 
-    /// Asks for more items.
+    /// Requests more items.
     #[doc(hidden)]
     fn request(&mut self, items: u64);
 
-    /// Takes what is at hand.
+    /// Returns a delivery that is available without waiting.
     #[doc(hidden)]
     fn take(&mut self) -> Option<Delivery<Self::Item>>;
 
-    /// With nothing at hand: waits for more, or says why there will never be any.
+    /// Waits for a delivery, after [`take`](Self::take) has returned `None`. Returns the reason once the feed has
+    /// ended.
     #[doc(hidden)]
     fn poll_take(&mut self, cx: &mut Context<'_>) -> Poll<Result<Delivery<Self::Item>, StopReason>>;
 }
@@ -60,22 +61,31 @@ impl<S: Source> Feed<S> {
         Self { source, demand, handle, ending: Ending::Open }
     }
 
-    /// A handle to steer the feed from elsewhere.
+    /// Returns a handle, to send and to shut down from elsewhere.
     #[must_use]
     pub fn handle(&self) -> FeedHandle {
         self.handle.clone()
     }
 
-    /// The next delivery. Cancel-safe: dropping the future loses nothing.
+    /// Waits for the next delivery. Returns `None` once the feed has ended.
+    ///
+    /// # Errors
+    /// Returns the reason of the end, once, unless the feed was shut down.
+    ///
+    /// # Cancel safety
+    /// This method is cancel safe: no delivery is lost if the future is dropped.
     pub async fn recv(&mut self) -> Option<Result<Delivery<S::Item>, StopReason>> {
         poll_fn(|cx| self.poll_delivery(cx)).await
     }
 
-    /// Appends up to `max` deliveries to `into`: waits for the first, takes what is at hand besides. Returns how many;
-    /// 0 once the feed has ended, or if `max` is 0. Cancel-safe.
+    /// Waits for a delivery, then appends it and those that are available, up to `max`, to `into`. Returns how many; 0
+    /// once the feed has ended, or if `max` is 0.
     ///
     /// # Errors
-    /// Why the feed ended, once, unless it was shut down.
+    /// Returns the reason of the end, once, unless the feed was shut down.
+    ///
+    /// # Cancel safety
+    /// This method is cancel safe: no delivery is lost if the future is dropped.
     pub async fn recv_many(
         &mut self,
         into: &mut Vec<Delivery<S::Item>>,
@@ -97,7 +107,7 @@ impl<S: Source> Feed<S> {
         Ok(count)
     }
 
-    /// The items alone, without the marks between them.
+    /// Returns a stream of the items, without the markers between them.
     #[must_use]
     pub fn items(self) -> Items<S> {
         Items { feed: self }
@@ -108,7 +118,7 @@ impl<S: Source> Feed<S> {
         match self.source.take() {
             Some(Delivery::Item(item)) => {
                 self.one_taken();
-                // Made where it goes to: a move of what has just been written stalls.
+                // Built in place: moving a freshly written value causes a store-forwarding stall.
                 Poll::Ready(Some(Ok(Delivery::Item(item))))
             }
             Some(
@@ -180,13 +190,13 @@ impl<S: Source> std::fmt::Debug for Feed<S> {
     }
 }
 
-/// The items of a feed, without the marks between them: what [`Feed::items`] returns.
+/// Stream of the items of a feed, without markers. Returned by [`Feed::items`].
 pub struct Items<S: Source> {
     feed: Feed<S>,
 }
 
 impl<S: Source> Items<S> {
-    /// The feed itself, marks and all, from here on.
+    /// Returns the feed, markers included.
     #[must_use]
     pub fn into_feed(self) -> Feed<S> {
         self.feed
@@ -215,10 +225,10 @@ impl<S: Source> std::fmt::Debug for Items<S> {
     }
 }
 
-/// Deliveries from a task of the runtime's: pings are answered while the consumer is busy.
+/// Deliveries from a task of the runtime, which answers pings while the consumer is busy.
 pub struct Spawned<T> {
     handover: Arc<Handover<T>>,
-    /// What has been taken of it together.
+    /// Deliveries that were taken together.
     batch: VecDeque<Delivery<T>>,
 }
 
@@ -253,17 +263,19 @@ impl<T> Drop for Spawned<T> {
     }
 }
 
-/// Deliveries from the stream itself: polling it drives the connection, with no task at all. While it is not polled,
-/// nothing happens: no ping is answered, no deadline is kept, and what a [`FeedHandle`] sends is neither sent nor
-/// refused, so do not await a handle where the stream is not polled meanwhile. Dropping it drops the connection without
-/// a closing handshake; the notices of a shutdown are given all the same (T2).
+/// Deliveries from the stream itself, without a task: polling the stream drives the connection.
+///
+/// Nothing happens while the stream is not polled. No ping is answered, and no deadline is kept. Messages that a
+/// [`FeedHandle`] sends wait, so do not await a handle in code that keeps the stream from being polled.
+///
+/// Dropping the stream drops the connection without a closing handshake. Notices are the same as for a shutdown (T2).
 pub struct Inline<R: Runtime, H: FrameHandler> {
     engine: Engine<R, H>,
     batch: VecDeque<Delivery<H::Item>>,
 }
 
-/// Frames read in one poll at most, and deliveries taken before the connection has its turn again, whatever is queued: a
-/// pong may be due.
+/// Maximum number of frames read in one poll, and of deliveries taken between two polls of the connection: a pong may
+/// be due.
 const INLINE_TURN: usize = 64;
 
 impl<R: Runtime, H: FrameHandler> Inline<R, H> {
@@ -295,7 +307,7 @@ impl<R: Runtime, H: FrameHandler> Source for Inline<R, H> {
     }
 }
 
-/// Deliveries do not stay in the machine's queue while there is room here: marks would fold that should be seen.
+/// Takes deliveries out of the machine's queue while there is space here, since markers would be merged there.
 impl<H: FrameHandler> Consumer<H> for VecDeque<Delivery<H::Item>> {
     const ROUNDS: usize = 1;
     const FRAMES: usize = INLINE_TURN;
@@ -315,7 +327,7 @@ impl<H: FrameHandler> Consumer<H> for VecDeque<Delivery<H::Item>> {
         self.len() > before
     }
 
-    /// Whoever is given something does. To wake it all the same has tokio wake another thread for it.
+    /// A consumer that received something polls again. Do not wake its task: tokio would wake another thread for it.
     fn comes_back(&self) -> bool {
         !self.is_empty()
     }

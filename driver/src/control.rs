@@ -1,4 +1,4 @@
-//! What handles say to the loop, and what the loop publishes for them.
+//! Commands of handles to the loop, and what the loop publishes for handles.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::mem;
@@ -11,13 +11,14 @@ use tidegate_core::{Message, Phase, SendError, Stats};
 use crate::guard::guarded;
 use crate::sync::{AtomicWaker, Mutex, MutexGuard, oneshot};
 
-/// Steers a feed from anywhere: clone it, keep it beside the stream. Dropping handles does not end the feed.
+/// Handle to a feed, to send, to shut down and to observe. It can be cloned and used from any thread. Dropping handles
+/// does not end the feed.
 #[derive(Clone)]
 pub struct FeedHandle {
     control: Arc<Control>,
 }
 
-/// Between handles and the loop.
+/// State shared between handles and the loop.
 pub(crate) struct Control {
     inner: Mutex<Inner>,
     driver: AtomicWaker,
@@ -28,12 +29,12 @@ struct Inner {
     commands: Commands,
     phase: Phase,
     stats: Stats,
-    /// Wakers of tasks that wait for a phase change, by number.
+    /// Wakers of tasks that wait for another phase, by number.
     watchers: BTreeMap<u64, Waker>,
     watchers_so_far: u64,
 }
 
-/// What handles asked for and the loop has not seen yet.
+/// Commands that the loop has not seen yet.
 #[derive(Default)]
 pub(crate) struct Commands {
     pub(crate) sends: VecDeque<SendCommand>,
@@ -50,12 +51,15 @@ impl FeedHandle {
         Self { control }
     }
 
-    /// Sends a message on the present connection, and on no other (O1). Done when the feed has accepted it.
-    ///
-    /// If the future is dropped before it is done, the message may or may not go out.
+    /// Sends a message on the current connection, and on no other (O1). Completes once the feed has accepted the
+    /// message.
     ///
     /// # Errors
-    /// If the feed is not Live, the outgoing queue is full, or text is not UTF-8. The message comes back.
+    /// Returns the message in an error if the feed is not Live, if the outgoing queue is full, or if a text message is
+    /// not UTF-8.
+    ///
+    /// # Cancel safety
+    /// This method is not cancel safe: if the future is dropped early, the message may or may not be sent.
     pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
         let message = message.into();
         let (reply, answer) = oneshot::channel();
@@ -75,7 +79,7 @@ impl FeedHandle {
         answer.await.unwrap_or(Err(SendError::NotLive(message)))
     }
 
-    /// Ends the feed with a closing handshake (S1). What is queued can still be taken from the stream.
+    /// Ends the feed with a closing handshake (S1). Items that are queued can still be taken from the stream.
     pub fn shutdown(&self) {
         self.control.shut_down();
     }
@@ -86,8 +90,8 @@ impl FeedHandle {
         self.control.lock().phase
     }
 
-    /// Waits until the feed is in a phase that `wanted` accepts, or has stopped, and says which it is in. A phase that
-    /// lasts for less than it takes to look may be missed.
+    /// Waits until the feed is in a phase that `wanted` accepts, or has stopped. Returns the phase. A phase that ends
+    /// before the calling task looks may be missed.
     pub async fn wait_for(&self, mut wanted: impl FnMut(Phase) -> bool) -> Phase {
         loop {
             let phase = self.phase();
@@ -98,14 +102,14 @@ impl FeedHandle {
         }
     }
 
-    /// Figures so far.
+    /// Returns the figures that were last published.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.control.lock().stats
     }
 }
 
-/// Ready once the feed is in another phase than `from`.
+/// Future that is ready once the feed is in another phase than `from`.
 struct Change<'a> {
     control: &'a Control,
     from: Phase,
@@ -116,7 +120,7 @@ impl Future for Change<'_> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        // Wakers are cloned and dropped outside of the lock, since they are the application's code.
+        // Wakers are cloned and dropped without the lock, since they are code of others.
         let waker = cx.waker().clone();
         let mut inner = self.control.lock();
         if inner.phase != self.from {
@@ -163,7 +167,7 @@ impl Control {
         })
     }
 
-    /// From now on, whoever has something for the loop wakes this.
+    /// Registers the loop's waker, which commands wake from now on.
     pub(crate) fn register(&self, waker: &Waker) {
         self.driver.register(waker);
     }
@@ -180,12 +184,12 @@ impl Control {
     pub(crate) fn take_commands(&self) -> Commands {
         let mut inner = self.lock();
         let commands = mem::take(&mut inner.commands);
-        // They count until the loop publishes what has become of them (O3).
+        // They count as pending until the loop publishes new figures (O3).
         inner.stats.sending += commands.sends.len() as u64;
         commands
     }
 
-    /// Publishes phase and figures.
+    /// Publishes phase and figures. Wakes watchers if the phase has changed.
     pub(crate) fn publish(&self, phase: Phase, stats: Stats) {
         let mut inner = self.lock();
         inner.stats = stats;
@@ -194,27 +198,28 @@ impl Control {
         }
         inner.phase = phase;
         let watchers = mem::take(&mut inner.watchers);
-        // Handed in while the feed was Live, they must not wait for its next connection (O1), nor for a poll that a stopped feed
-        // may not get.
+        // These were sent while the feed was Live. They must not wait for its next connection (O1), nor for another
+        // poll, which a stopped feed may not get.
         let refused = mem::take(&mut inner.commands.sends);
         drop(inner);
-        // Each dropped reply wakes its sender, so not under the lock.
+        // Dropping a reply wakes its sender, so it is done without the lock.
         drop(refused);
         for watcher in watchers.into_values() {
-            // One that panics does not cost the others their wake-up.
+            // A watcher that panics must not keep the others from being woken.
             let _ = guarded(|| watcher.wake());
         }
     }
 
-    /// The loop is over: nobody will see what was ordered, or what is ordered from now on.
+    /// Notes that the loop has ended: commands are refused from now on.
     pub(crate) fn close(&self, stats: Stats) {
         self.publish(Phase::Stopped, stats);
-        // The handles may outlive the loop by far; its task need not.
+        // Handles may live much longer than the loop, and must not keep its task alive.
         drop(self.driver.take());
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        // No code of the application runs under the lock, wakers included; the values are whole even if it is poisoned.
+        // No code of the application runs under the lock, wakers included. So a poisoned lock still has consistent
+        // values.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

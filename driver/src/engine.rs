@@ -1,4 +1,4 @@
-//! The loop: fixed phases per poll, bounded work, one clock reading, one alarm.
+//! The loop: fixed phases per poll, bounded work, one clock reading, one timer.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ mod poll;
 pub(crate) use poll::Consumer;
 use poll::{Budget, PollState, Running};
 
-/// Drives one machine over one runtime.
+/// Drives one machine on one runtime.
 pub(crate) struct Engine<R: Runtime, H: FrameHandler> {
     machine: Machine<H>,
     runtime: R,
@@ -30,16 +30,16 @@ pub(crate) struct Engine<R: Runtime, H: FrameHandler> {
     target: Target,
     control: Arc<Control>,
     observer: Observer,
-    /// The phase that handles were last told of.
+    /// The phase that was last published to handles.
     published: Phase,
     alarm: R::Alarm,
-    /// When the alarm rings next.
+    /// Time at which the alarm fires next.
     alarm_at: Deadline,
-    /// When the second look ends; never while none is under way.
+    /// End of the second look (L2). `Never` while there is none.
     verdict: Deadline,
 }
 
-// Nothing in it is pinned structurally.
+// No field is pinned structurally.
 impl<R: Runtime, H: FrameHandler> Unpin for Engine<R, H> {}
 
 impl<R: Runtime, H: FrameHandler> Engine<R, H> {
@@ -66,7 +66,8 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
         }
     }
 
-    /// Does what there is to do, then parks. Ready once the feed has stopped; what is queued can still be taken.
+    /// Does all work that is due, then parks. Ready once the feed has stopped. Items that are queued can still be
+    /// taken.
     pub(crate) fn poll<C: Consumer<H>>(
         &mut self,
         cx: &mut Context<'_>,
@@ -77,21 +78,21 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
         let mut poll = PollState { now: self.runtime.now(), budget: full, running: Running::Transport };
         self.links.all_open().for_each(|(_, connection)| connection.readable = true);
         let mut rounds = 1..C::ROUNDS;
-        // Once a poll: whoever sends more has woken the loop for another, and cannot keep it in this one.
+        // Once per poll: handles that send more wake the loop for another poll, and cannot keep it in this one.
         self.commands(poll.now);
-        // Not when it is built: the connect deadline must not run before anybody polls.
+        // In the first poll and not when the feed is built: the connect deadline must not run before the first poll.
         if self.machine.phase() == Phase::Idle {
             self.tell(Event::Start, poll.now);
         }
         loop {
             let mut moved = self.each_link(|engine, id| engine.drive(id, cx, &mut poll));
             moved |= self.time(&poll);
-            // An action carried out counts: a future that was just made has not been polled yet.
+            // Each action counts: it may have created a future that has never been polled.
             moved |= self.actions(poll.now);
-            // After the actions: no notice waits behind a frame.
+            // After the actions, so that no notice waits behind a frame.
             moved |= self.each_link(|engine, id| engine.write(id, cx, poll.now));
-            // Before the hand-over: whoever has been told that the feed is Live may send. And in each round, since no connection
-            // is lost and the next one Live in the same: what waits for the lost one comes back (O1).
+            // Before the hand-over, since a consumer that sees `Live` may send. In every round, so that messages for a
+            // lost connection are refused before the next one is Live: no round does both (O1).
             if self.machine.phase() != self.published {
                 moved |= self.publish(poll.now);
             }
@@ -109,12 +110,12 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
         }
     }
 
-    /// More is wanted.
+    /// Adds to the consumer's demand.
     pub(crate) fn request(&mut self, items: u64) {
         self.machine.request(items);
     }
 
-    /// Tells the machine, in which the handler runs.
+    /// Passes an event to the machine, which runs the handler.
     fn tell(&mut self, event: Event, now: Timestamp) {
         if guarded(|| self.machine.handle(event, now)).is_none() {
             self.panicked(now);
@@ -125,7 +126,7 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
         self.machine.handle(Event::HandlerPanicked, now);
     }
 
-    /// Tells handles and metrics. Returns whether the application's recorder of metrics panicked.
+    /// Publishes phase and figures to handles and metrics. Returns whether the application's metrics recorder panicked.
     fn publish(&mut self, now: Timestamp) -> bool {
         self.published = self.machine.phase();
         let stats = self.machine.stats();
@@ -141,7 +142,7 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
     fn commands(&mut self, now: Timestamp) {
         let commands = self.control.take_commands();
         for command in commands.sends {
-            // A reply nobody waits for is no matter.
+            // The sender may have stopped waiting for the reply.
             let _ = command.reply.send(self.machine.send(command.message));
         }
         if commands.shutdown {
@@ -149,7 +150,7 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
         }
     }
 
-    /// Takes a step for each link. Returns whether anything moved.
+    /// Takes a step for each link. Returns whether anything changed.
     fn each_link(&mut self, mut step: impl FnMut(&mut Self, ConnectionId) -> bool) -> bool {
         let mut moved = false;
         let mut next = self.links.next(None);
@@ -160,7 +161,7 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
         moved
     }
 
-    /// Dials or reads.
+    /// Drives an attempt, or reads from an open connection.
     fn drive(&mut self, id: ConnectionId, cx: &mut Context<'_>, poll: &mut PollState) -> bool {
         let Some(link) = self.links.get(id) else { return false };
         if link.open().is_some() {
@@ -187,7 +188,7 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
         let Some(connection) = self.links.open(id) else { return false };
         match connection.poll_write(id, &mut self.machine, cx) {
             Poll::Ready(Some(Ok(()))) => self.tell(Event::Flushed { id }, now),
-            // What has arrived by now is still to be read; the loss is reported after it.
+            // The loss is reported after what has arrived has been read.
             Poll::Ready(Some(Err(failure))) => connection.fail(failure),
             Poll::Ready(None) | Poll::Pending => return false,
         }
@@ -215,12 +216,13 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
         while connection.readable && !poll.budget.is_spent() && self.machine.wants_frames() {
             let read = connection.poll_read(cx);
             if bootstrapping && matches!(read, Poll::Ready(Some(Ok(_)))) {
-                // To read writes, too (O2). What this may answer has been flushed, and Live comes before it (B2).
+                // Reading may also write (O2). Frames that this one may answer have been flushed, and Live must come
+                // before it (B2).
                 self.write(id, cx, poll.now);
                 connection = self.links.open(id).expect("to write removes none");
             }
             match read {
-                // An arm of its own: the machine's short way needs no look at what kind of frame it is.
+                // An arm of its own, so that the machine's fast path is chosen without another match.
                 Poll::Ready(Some(Ok(Frame::Message(message)))) => {
                     poll.budget.spend(message.len());
                     poll.running = Running::Machine;
@@ -236,11 +238,11 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
                 }
                 Poll::Ready(Some(Err(Failure::Connection(ConnectionFailure::Protocol { code, detail })))) => {
                     self.tell(Event::ProtocolError { id, code, detail }, poll.now);
-                    // The Close goes out before anything more is read: the peer's end of the stream, say.
+                    // The Close is written before anything more is read, such as the end of the stream.
                     return true;
                 }
                 Poll::Ready(Some(Err(failure))) => return self.lost(id, failure, poll.now),
-                // Whether that was due, the machine knows.
+                // The machine knows whether the end was expected.
                 Poll::Ready(None) => {
                     let failure = Failure::io("the connection was closed");
                     return self.lost(id, failure, poll.now);
@@ -295,7 +297,7 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
         moved
     }
 
-    /// Nobody drives the feed any more: a shutdown, without a handshake.
+    /// Ends the feed like a shutdown, but without a closing handshake.
     fn cut_short(&mut self, now: Timestamp) {
         self.tell(Event::Shutdown, now);
         if let Some(id) = self.machine.connection() {
@@ -306,11 +308,10 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
     }
 }
 
-/// Whatever ends the loop, in a task or in a stream: whoever watches is told as by a shutdown (T1, T2), and no handle waits
-/// for it any longer (H5).
+/// However the loop ends, observers are notified as by a shutdown (T1, T2), and no handle waits any longer (H5).
 impl<R: Runtime, H: FrameHandler> Drop for Engine<R, H> {
     fn drop(&mut self) {
-        // Guarded, since it may be a panic of the runtime that ends the loop: a second one would abort the process.
+        // Guarded: if a panic of the runtime ended the loop, a second panic would abort the process.
         if self.machine.stopped().is_none()
             && let Some(now) = guarded(|| self.runtime.now())
         {

@@ -1,4 +1,4 @@
-//! Between the task that drives a feed and its consumer: whole batches, one lock and at most one wake-up for each.
+//! Hand-over from the task that drives a feed to its consumer, in batches: one lock and at most one wake-up for each.
 
 use std::collections::VecDeque;
 use std::iter;
@@ -14,12 +14,14 @@ use crate::engine::{Consumer, Engine};
 use crate::runtime::Runtime;
 use crate::sync::{AtomicWaker, Mutex, MutexGuard};
 
-/// Marks cost no demand; this many beyond the items wait here at most, the others fold in the machine's queue.
+/// Space for markers, beyond that for items, since markers cost no demand. Others wait in the machine's queue, which
+/// merges them.
 const SPARE_MARKS: usize = 16;
-/// Once this much waits here, the rest stays in the machine's queue, which is bounded in bytes (D3).
+/// Maximum weight of the items that wait here, in bytes. Others wait in the machine's queue, which is bounded in bytes
+/// (D3).
 const MAX_BYTES: u64 = 512 * 1024;
 
-/// The place where deliveries change hands.
+/// State shared between the task and the consumer.
 pub(crate) struct Handover<T> {
     inner: Mutex<Inner<T>>,
     consumer: AtomicWaker,
@@ -29,13 +31,13 @@ pub(crate) struct Handover<T> {
 
 struct Inner<T> {
     ready: VecDeque<Delivery<T>>,
-    /// What the items in it weigh, in bytes.
+    /// Weight of the items in `ready`, in bytes.
     weight: u64,
-    /// Requested by the consumer, not yet passed on to the machine.
+    /// Number of items requested by the consumer and not yet passed on to the machine.
     requested: u64,
-    /// After the last exchange something was left in the machine, for more demand or more room to set free.
+    /// Whether the last exchange left something in the machine, for lack of demand or space.
     left_behind: bool,
-    /// The consumer is gone.
+    /// Whether the consumer has been dropped.
     abandoned: bool,
     end: Option<StopReason>,
 }
@@ -58,20 +60,20 @@ impl<T> Handover<T> {
         })
     }
 
-    /// The consumer wants this many items more (D5).
+    /// Adds to the demand (D5).
     pub(crate) fn request(&self, items: u64) {
         let mut inner = self.lock();
         inner.requested = inner.requested.saturating_add(items);
         let left_behind = inner.left_behind;
         drop(inner);
-        // Otherwise it is soon enough when there is something to hand over.
+        // Otherwise the next hand-over passes the demand on.
         if left_behind {
             self.control.wake_driver();
         }
     }
 
-    /// Moves all there is into `batch`, which is empty, but for the first. Ready with a reason once there is nothing and
-    /// never will be.
+    /// Returns the first delivery, and moves all others into `batch`, which is empty. Returns the reason once the feed
+    /// has ended and all has been taken.
     pub(crate) fn poll_take(
         &self,
         cx: &Context<'_>,
@@ -82,7 +84,7 @@ impl<T> Handover<T> {
             return taken;
         }
         self.consumer.register(cx.waker());
-        // What came before the waker was there has woken nobody.
+        // The waker was not woken for what arrived before it was registered.
         self.take(batch)
     }
 
@@ -101,7 +103,7 @@ impl<T> Handover<T> {
         Poll::Ready(Ok(first))
     }
 
-    /// The consumer is gone: nobody will take anything any more (S4).
+    /// Notes that the consumer has been dropped, which shuts the feed down (S4).
     pub(crate) fn abandon(&self) {
         let mut inner = self.lock();
         inner.abandoned = true;
@@ -112,7 +114,7 @@ impl<T> Handover<T> {
         drop(unwanted);
     }
 
-    /// Passes demand on, and deliveries; whether there were any.
+    /// Passes demand and deliveries on. Returns whether there were deliveries.
     fn exchange<H: FrameHandler<Item = T>>(&self, machine: &mut Machine<H>, now: Timestamp) -> bool {
         let mut inner = self.lock();
         if inner.abandoned {
@@ -129,7 +131,7 @@ impl<T> Handover<T> {
                 break true;
             }
             let queued = machine.queued_bytes();
-            // Where there is room no mark stays behind, since marks cost no demand; items may.
+            // No marker is left while there is space, since markers cost no demand. Items may be left.
             let Some(delivery) = machine.poll_delivery(now) else { break machine.stats().queued > 0 };
             inner.weight += queued - machine.queued_bytes();
             inner.ready.push_back(delivery);
@@ -142,7 +144,7 @@ impl<T> Handover<T> {
         moved
     }
 
-    /// Moves items while nothing is to be told between them.
+    /// Moves items up to the next marker.
     fn take_items<H: FrameHandler<Item = T>>(&self, machine: &mut Machine<H>, inner: &mut Inner<T>) {
         let room = self.capacity.saturating_sub(inner.ready.len());
         let items = iter::from_fn(|| {
@@ -164,19 +166,21 @@ impl<T> Handover<T> {
         self.lock().left_behind
     }
 
-    /// The task is over. The first reason stands.
+    /// Notes that the task has ended. The first reason counts.
     fn finish(&self, reason: StopReason) {
         self.lock().end.get_or_insert(reason);
         self.consumer.wake();
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner<T>> {
-        // No code of the application runs under the lock, wakers included; the values are whole even if it is poisoned.
+        // No code of the application runs under the lock, wakers included. So a poisoned lock still has consistent
+        // values.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The background task: drives a feed until it has stopped and all is taken, or nobody is there to take it.
+/// The task of a spawned feed. It ends once the feed has stopped and all items have been handed over, or the consumer
+/// is gone.
 pub(crate) struct Task<R: Runtime, H: FrameHandler> {
     engine: Engine<R, H>,
     exchange: Exchange<H::Item>,
@@ -193,9 +197,9 @@ impl<R: Runtime, H: FrameHandler> Task<R, H> {
 }
 
 impl<H: FrameHandler> Consumer<H> for Exchange<H::Item> {
-    /// A task that yields may go on in another thread, which has to be woken for it.
+    /// A task that yields may continue on another thread, which must be woken for it.
     const ROUNDS: usize = 4;
-    /// After each the consumer is woken, and perhaps a thread.
+    /// Each hand-over wakes the consumer, and perhaps a thread for it.
     const FRAMES: usize = 1000;
     const BYTES: usize = 256 * 1024;
 
@@ -219,7 +223,8 @@ impl<R: Runtime, H: FrameHandler> Future for Task<R, H> {
                 Poll::Ready(())
             }
             Ok(Poll::Ready(_) | Poll::Pending) => Poll::Pending,
-            // Neither the machine nor the loop has caught it: it is the runtime's, or of a value that is dropped.
+            // The loop has caught panics of the application's functions. This one is of the runtime, or of a value's
+            // `drop`.
             Err(panic) => {
                 exchange.handover.finish(StopReason::HandlerPanicked);
                 resume_unwind(panic)
@@ -228,7 +233,7 @@ impl<R: Runtime, H: FrameHandler> Future for Task<R, H> {
     }
 }
 
-/// Whatever ends the task ends the consumer's stream: nothing hangs (H5).
+/// However the task ends, the consumer's stream ends too (H5).
 impl<T> Drop for Exchange<T> {
     fn drop(&mut self) {
         self.handover.finish(StopReason::Shutdown);

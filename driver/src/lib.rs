@@ -1,20 +1,22 @@
-//! The one loop that carries out what [`tidegate_core`] decides, for every runtime.
+//! The loop that carries out what [`tidegate_core`] decides, for every runtime.
 //!
-//! Use it through an adapter such as `tidegate-tokio`, or implement [`Runtime`] for a runtime of your own and begin
-//! with [`FeedBuilder::new`]. A runtime that has sockets needs less: the feature `net` has the rest.
+//! Use it through an adapter such as `tidegate-tokio`. For a runtime of your own, implement [`Runtime`] and start with
+//! [`FeedBuilder::new`]. For a runtime with sockets, implement less: the feature `net` has the rest.
 //!
 //! | to change | open |
 //! |---|---|
 //! | what a runtime must offer | `runtime.rs` |
-//! | URLs and headers, what may be shown of them | `request.rs`, `url.rs` |
-//! | which words of a peer are secrets of ours | `secrets.rs` |
-//! | what is looked up before each attempt | `resolve.rs` |
-//! | the order of work in one poll, and how much of it | `engine.rs`, `engine/` |
-//! | dialing, writing, flushing, reading | `link.rs` |
+//! | URLs and headers, and what may be shown of them | `request.rs`, `url.rs` |
+//! | how secrets of ours are hidden in text of a peer | `secrets.rs` |
+//! | how a resolver gives URL and headers for an attempt | `resolve.rs` |
+//! | the order of work in one poll, and its bounds | `engine.rs`, `engine/poll.rs` |
+//! | deadlines and the timer | `engine/due.rs` |
+//! | how panics of the application's functions are caught | `guard.rs` |
+//! | dialing, reading, writing and flushing | `link.rs` |
 //! | the hand-over between task and consumer | `handover.rs` |
-//! | what consumers call | `consumer.rs` |
-//! | what handles call | `control.rs` |
-//! | what threads share, and loom's types in its place | `sync.rs` |
+//! | the API of consumers, inline feeds | `consumer.rs` |
+//! | the API of handles, and what the loop publishes for them | `control.rs` |
+//! | types that threads share, and loom's in their place | `sync.rs` |
 //! | logs and metrics | `observe.rs` |
 //! | options of the builder | `builder.rs` |
 //! | what adapters share: addresses, proxies, TLS, upgrade, framing | `net.rs` (feature `net`) |

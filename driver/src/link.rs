@@ -1,4 +1,4 @@
-//! One attempt, and the connection that it becomes: dialing, writing, flushing, reading.
+//! Attempts and connections: dialing, reading, writing and flushing.
 
 use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Unbounded};
@@ -11,7 +11,7 @@ use crate::resolve::Resolving;
 use crate::runtime::{Runtime, Transport};
 use crate::secrets::Secrets;
 
-/// Attempts and connections by their ids. One at most, today (C1).
+/// Attempts and connections by id. Currently at most one (C1).
 pub(crate) struct Links<T>(BTreeMap<ConnectionId, Link<T>>);
 
 impl<T: Transport> Links<T> {
@@ -19,12 +19,12 @@ impl<T: Transport> Links<T> {
         Self(BTreeMap::new())
     }
 
-    /// Begins an attempt.
+    /// Starts an attempt.
     pub(crate) fn begin(&mut self, id: ConnectionId, request: Resolving) {
         self.0.insert(id, Link::Resolving(request));
     }
 
-    /// Drops an attempt or connection, now.
+    /// Drops an attempt or connection.
     pub(crate) fn remove(&mut self, id: ConnectionId) {
         self.0.remove(&id);
     }
@@ -33,7 +33,7 @@ impl<T: Transport> Links<T> {
         self.0.clear();
     }
 
-    /// The first link; after one, the next.
+    /// Returns the id of the first link, or of the one after `after`.
     pub(crate) fn next(&self, after: Option<ConnectionId>) -> Option<ConnectionId> {
         let from = after.map_or(Unbounded, Excluded);
         self.0.range((from, Unbounded)).next().map(|(id, _)| *id)
@@ -43,18 +43,18 @@ impl<T: Transport> Links<T> {
         self.0.get_mut(&id)
     }
 
-    /// The connection of that name, if it is open.
+    /// Returns the connection with this id, if it is open.
     pub(crate) fn open(&mut self, id: ConnectionId) -> Option<&mut Connection<T>> {
         self.0.get_mut(&id).and_then(Link::open)
     }
 
-    /// All connections that are open.
+    /// Returns all open connections.
     pub(crate) fn all_open(&mut self) -> impl Iterator<Item = (ConnectionId, &mut Connection<T>)> {
         self.0.iter_mut().filter_map(|(id, link)| Some((*id, link.open()?)))
     }
 }
 
-/// One attempt, or the connection that it became.
+/// An attempt, or the connection that it became.
 pub(crate) enum Link<T> {
     Resolving(Resolving),
     Connecting { secrets: Secrets, transport: Connecting<T> },
@@ -64,7 +64,7 @@ pub(crate) enum Link<T> {
 type Connecting<T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send>>;
 
 impl<T: Transport> Link<T> {
-    /// Drives an attempt. Ready when it is open, or has failed.
+    /// Drives an attempt. Ready once the connection is open, or the attempt has failed.
     pub(crate) fn poll_dial<R>(
         &mut self,
         id: ConnectionId,
@@ -100,23 +100,23 @@ pub(crate) struct Connection<T> {
     transport: T,
     written: Written,
     secrets: Secrets,
-    /// Bytes that the transport had read at the last look.
+    /// Number of bytes that the transport had received at the last check.
     bytes_read: u64,
-    /// When bytes of an unfinished frame last arrived.
+    /// Time at which bytes of an unfinished frame last arrived.
     heard: Timestamp,
-    /// Whether the transport may have more to read: it has not said otherwise in this poll.
+    /// Whether the transport may have more to read. Set at the start of each poll.
     pub(crate) readable: bool,
 }
 
-/// Frames read at most from a connection that cannot be written to any more: about what buffers on the way hold, and
-/// an end to it should the peer never fall silent.
+/// Maximum number of frames read from a connection that can no longer be written to. Buffers on the way hold about this
+/// much, and the peer may never fall silent.
 const FRAMES_AFTER_FAILURE: usize = 4096;
 
-/// Whether all that was written is with the operating system.
+/// Whether all frames written are with the operating system.
 enum Written {
     Flushed,
     Unflushed,
-    /// Nothing can be written any more.
+    /// Writing has failed.
     Failed {
         failure: Failure,
         frames_left: usize,
@@ -135,25 +135,25 @@ impl<T: Transport> Connection<T> {
         }
     }
 
-    /// A control frame was read.
+    /// Handles a control frame that was read.
     #[cold]
     pub(crate) fn control(&mut self, frame: &mut Frame) {
         match (frame, &self.written) {
-            // The reason is shown, and may repeat what the request held (T3).
+            // The reason is shown to people, and may repeat the request's secrets (T3).
             (Frame::Close(Some(close)), _) => close.reason = self.secrets.hidden_in(&close.reason),
-            // Its answer waits in the transport for the next read, which may be long in coming (O2).
+            // The answer waits in the transport for the next read, which may be much later (O2).
             (Frame::Ping(_), Written::Flushed) => self.written = Written::Unflushed,
             (Frame::Message(_) | Frame::Ping(_) | Frame::Pong(_) | Frame::Close(None), _) => {}
         }
     }
 
-    /// Writing has failed. Frames that had arrived before, such as a Close that says why, can still be read.
+    /// Notes that writing has failed. Frames that have arrived, such as a Close with the reason, can still be read.
     pub(crate) fn fail(&mut self, failure: Failure) {
         self.written = Written::Failed { failure, frames_left: FRAMES_AFTER_FAILURE };
         self.readable = true;
     }
 
-    /// Why nothing can be written any more, once that is so.
+    /// Returns why writing has failed, if it has.
     pub(crate) const fn failed(&self) -> Option<&Failure> {
         match &self.written {
             Written::Failed { failure, .. } => Some(failure),
@@ -161,12 +161,13 @@ impl<T: Transport> Connection<T> {
         }
     }
 
-    /// All bytes so far belong to frames that were read, or came with them. Called once for many frames (L6).
+    /// Notes that all bytes so far belong to frames that were read, or arrived with them. Called once for many frames
+    /// (L6).
     pub(crate) fn frames_read(&mut self) {
         self.bytes_read = self.transport.bytes_read();
     }
 
-    /// No whole frame has arrived by `now`: bytes that have are part of a longer one.
+    /// Notes that no whole frame has arrived: new bytes are part of an unfinished one.
     pub(crate) fn read_partial(&mut self, now: Timestamp) {
         let bytes = self.transport.bytes_read();
         if bytes != self.bytes_read {
@@ -175,13 +176,13 @@ impl<T: Transport> Connection<T> {
         self.bytes_read = bytes;
     }
 
-    /// When bytes of a frame that was not whole were last read.
+    /// Returns when bytes of an unfinished frame last arrived.
     pub(crate) const fn heard(&self) -> Timestamp {
         self.heard
     }
 
-    /// Writes what `machine` has for this connection, and flushes it. Ready when all of it is with the operating system; `None` if
-    /// there was nothing to do.
+    /// Writes the machine's frames for this connection, and flushes them. Ready once all are with the operating system.
+    /// Returns `None` if there was nothing to write.
     pub(crate) fn poll_write<H: FrameHandler>(
         &mut self,
         id: ConnectionId,
@@ -214,7 +215,7 @@ impl<T: Transport> Connection<T> {
         Poll::Ready(Ok(()))
     }
 
-    /// The next frame, as the transport gives it.
+    /// Returns the next frame.
     #[inline]
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Failure>>> {
         if let Written::Failed { .. } = self.written {
@@ -223,7 +224,8 @@ impl<T: Transport> Connection<T> {
         Pin::new(&mut self.transport).poll_next(cx)
     }
 
-    /// After a failed write: the frames that have arrived, then that failure. The engine decides when nothing more arrives.
+    /// Returns the frames that have arrived before a failed write, then its failure. The engine decides when to stop
+    /// waiting for more.
     #[cold]
     fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, Failure>>> {
         let read = ready!(Pin::new(&mut self.transport).poll_next(cx));

@@ -1,5 +1,5 @@
-//! Notices for people and machines: `tracing` events, `metrics` if wanted, and the application's own observer (T3). Figures
-//! of [`Stats`](tidegate_core::Stats) go to `metrics` as well.
+//! Passes notices to `tracing`, to `metrics` by feature, and to the application's observer (T3). Passes the figures of
+//! [`Stats`](tidegate_core::Stats) to `metrics`.
 
 use tidegate_core::{ConnectionId, Notice, Stats, Timestamp};
 
@@ -31,7 +31,7 @@ impl Observer {
         }
     }
 
-    /// Publishes the figures of the feed, as metrics if they are wanted.
+    /// Publishes the feed's figures as metrics, if the feature is on.
     pub(crate) fn figures(&mut self, stats: Stats) {
         #[cfg(feature = "metrics")]
         self.recording.publish(&self.telemetry_id, stats);
@@ -39,7 +39,7 @@ impl Observer {
         let _ = stats;
     }
 
-    /// A function of the application panicked: neither its observer nor its recorder of figures is called again.
+    /// Stops calling the application's observer and metrics recorder, after one of them panicked.
     pub(crate) fn mute(&mut self) {
         self.watch = None;
         #[cfg(feature = "metrics")]
@@ -49,7 +49,7 @@ impl Observer {
     }
 }
 
-/// A failure's text holds no header value, query or payload of ours (T3): core, driver and adapters see to it.
+/// Core, driver and adapters keep header values, queries and payloads out of a failure's text (T3).
 #[expect(
     clippy::wildcard_enum_match_arm,
     reason = "a notice without a text or field of its own needs no arm"
@@ -105,7 +105,7 @@ fn measure(feed: &str, notice: &Notice) {
 /// Whether figures are recorded.
 #[cfg(feature = "metrics")]
 enum Recording {
-    /// Registered with the first figures, since the application's recorder may be set up after the feed is built.
+    /// Registered with the first figures, since the application may install its recorder after the feed is built.
     NotYet,
     On(Box<Figures>),
     Off,
@@ -123,7 +123,7 @@ impl Recording {
     }
 }
 
-/// Figures of a feed as metrics, `<telemetry_id>.feed.<name>`: those that notices do not give.
+/// The figures that no notice gives, as metrics `<telemetry_id>.feed.<name>`.
 #[cfg(feature = "metrics")]
 struct Figures {
     counters: [(metrics::Counter, Figure); 4],
@@ -175,11 +175,11 @@ impl Figures {
     }
 }
 
-/// A gauge must not keep what a feed that is gone had (T2).
+/// A gauge must not keep the value of a feed that is gone (T2).
 #[cfg(feature = "metrics")]
 impl Drop for Figures {
     fn drop(&mut self) {
-        // It may be a panic of the recorder that drops them: a second one would abort the process.
+        // Guarded: if a panic of the recorder drops them, a second panic would abort the process.
         let _ = crate::guard::guarded(|| self.gauges.iter().for_each(|(gauge, _)| gauge.set(0.0)));
     }
 }

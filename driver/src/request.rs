@@ -1,4 +1,4 @@
-//! Where to connect, and with which headers: parsed once, valid from then on.
+//! The URL and the headers of an attempt, checked when they are set.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,7 +13,7 @@ use tidegate_core::{ConnectFailure, Failure};
 
 use crate::url::{self, Scheme, UrlError};
 
-/// Headers that the handshake itself sends, that only a server sends, and that would announce a body.
+/// Headers that the handshake sets, that only a server sends, or that announce a body.
 const RESERVED: [HeaderName; 9] = [
     HOST,
     CONNECTION,
@@ -26,34 +26,36 @@ const RESERVED: [HeaderName; 9] = [
     TRANSFER_ENCODING,
 ];
 
-/// One attempt's target: a `ws` or `wss` URL with a host, and the headers of the upgrade.
+/// The target of an attempt: a `ws` or `wss` URL, and the headers of the upgrade.
 #[derive(Clone)]
 pub struct ConnectRequest {
     scheme: Scheme,
     uri: Uri,
     host: String,
-    /// What `Host` says in place of the URL's authority.
+    /// The `Host` header, if it differs from the URL's authority.
     host_header: Option<String>,
     headers: HeaderMap,
 }
 
 impl ConnectRequest {
-    /// Parses `url`. Characters beyond ASCII are allowed: the host is encoded by IDNA (UTS 46), path and query are
-    /// percent-encoded. Text that is percent-encoded already stays unchanged. A fragment is removed.
+    /// Parses `url`.
+    ///
+    /// Characters beyond ASCII are encoded: the host by IDNA (UTS 46), path and query in percent-encoding. Text that is
+    /// already percent-encoded stays unchanged. A fragment is removed.
     ///
     /// # Errors
-    /// If it is not a URL, has another scheme than `ws` or `wss`, no host, or user information (RFC 3986 §3.2.1:
-    /// credentials go into a header).
+    /// Returns an error if `url` is not a valid URL, has another scheme than `ws` or `wss`, has no host, or has user
+    /// information (RFC 3986 §3.2.1). Send credentials in a header.
     pub fn new(url: impl AsRef<str>) -> Result<Self, UrlError> {
         let (scheme, uri) = url::parse(url.as_ref())?;
         let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
         Ok(Self { scheme, uri, host, host_header: None, headers: HeaderMap::new() })
     }
 
-    /// Replaces path and query, as the reference's `:path` option does. They are encoded as those of the URL.
+    /// Replaces the path and query, as the reference's `:path` option does. They are encoded like those of the URL.
     ///
     /// # Errors
-    /// If `path` does not start with `/`, or holds a character that has no place there.
+    /// Returns an error if `path` does not start with `/`, or has a character that is not allowed there.
     pub fn with_path(mut self, path: &str) -> Result<Self, UrlError> {
         let mut parts = self.uri.into_parts();
         parts.path_and_query = Some(url::parse_path(path)?);
@@ -61,11 +63,12 @@ impl ConnectRequest {
         Ok(self)
     }
 
-    /// Sends another `Host` header than the URL's host and port, for a server that is reached by another name. TLS still asks
-    /// for a certificate of the URL's host, and a redirect to another origin has that origin's `Host`.
+    /// Sets the `Host` header, for a server that is reached by another name than the URL's.
+    ///
+    /// TLS still requires a certificate for the URL's host. A redirect to another origin uses that origin's `Host`.
     ///
     /// # Errors
-    /// If `host` is not a host name or address, with or without a port.
+    /// Returns an error if `host` is not a host name or address, with an optional port.
     pub fn with_host(mut self, host: &str) -> Result<Self, UrlError> {
         let (host, port) = url::parse_authority(host, 0)?;
         self.host_header = Some(host + port);
@@ -74,8 +77,10 @@ impl ConnectRequest {
 
     /// Adds a header. A name may be given more than once.
     ///
-    /// Sending the request fails with a [`RequestError`] if it has one of these: the headers of the handshake itself (`Host`, `Connection`, `Upgrade` and all `Sec-WebSocket-` but `Sec-WebSocket-Protocol`),
-    /// `Content-Length`, `Transfer-Encoding`; or a `Sec-WebSocket-Protocol` that is not a list of tokens, each of them once
+    /// # Failures
+    /// These headers fail the request when it is sent, with a [`RequestError`]: those of the handshake itself (`Host`,
+    /// `Connection`, `Upgrade`, and all that start with `Sec-WebSocket-` but `Sec-WebSocket-Protocol`),
+    /// `Content-Length` and `Transfer-Encoding`; and a `Sec-WebSocket-Protocol` that is not a list of different tokens
     /// (RFC 6455 §4.1).
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
@@ -83,7 +88,7 @@ impl ConnectRequest {
         self
     }
 
-    /// Whether it can be sent.
+    /// Checks whether the request can be sent.
     pub(crate) fn check(&self) -> Result<(), RequestError> {
         if let Some(name) = RESERVED.iter().find(|name| self.headers.contains_key(*name)) {
             return Err(RequestError::Reserved { name: name.clone() });
@@ -98,56 +103,56 @@ impl ConnectRequest {
         Ok(())
     }
 
-    /// What is offered in `Sec-WebSocket-Protocol`, in the order of preference.
+    /// Returns the subprotocols offered in `Sec-WebSocket-Protocol`, in the order of preference.
     pub(crate) fn subprotocols(&self) -> impl Iterator<Item = &[u8]> {
         let values = self.headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter();
         values.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)
     }
 
-    /// Plain or TLS.
+    /// Returns the URL's scheme.
     #[must_use]
     pub const fn scheme(&self) -> Scheme {
         self.scheme
     }
 
-    /// The whole URL. It may hold secrets in its query: show [`Self::redacted`] instead.
+    /// Returns the whole URL. Its query may contain secrets, so show [`Self::redacted`] instead.
     #[must_use]
     pub const fn uri(&self) -> &Uri {
         &self.uri
     }
 
-    /// Host name or address, an IPv6 address without its brackets.
+    /// Returns the host name or address, an IPv6 address without its brackets.
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The port, the scheme's own if the URL has none.
+    /// Returns the port, or the scheme's default port if the URL has none.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.uri.port_u16().unwrap_or(self.scheme.default_port())
     }
 
-    /// What the `Host` header says: the URL's host and port, or what [`with_host`](Self::with_host) was given.
+    /// Returns the `Host` header: the URL's host and port, or the value of [`with_host`](Self::with_host).
     #[must_use]
     pub fn host_header(&self) -> &str {
         let url = || self.uri.authority().map_or("", |authority| authority.as_str());
         self.host_header.as_deref().unwrap_or_else(url)
     }
 
-    /// A request for another URL of the same origin, which takes all that was set along.
+    /// Returns this request with the headers of `other`, for a redirect within one origin.
     #[cfg(feature = "net")]
     pub(crate) fn with_headers_of(self, other: &Self) -> Self {
         Self { host_header: other.host_header.clone(), headers: other.headers.clone(), ..self }
     }
 
-    /// The headers to send with the upgrade.
+    /// Returns the headers of the upgrade.
     #[must_use]
     pub const fn headers(&self) -> &HeaderMap {
         &self.headers
     }
 
-    /// The same as they are sent: subprotocols are offered in one header, since not every server reads several.
+    /// Returns the headers as they are sent: with all subprotocols in one header, since some servers read only one.
     #[cfg(feature = "net")]
     pub(crate) fn sent_headers(&self) -> HeaderMap {
         let mut headers = self.headers.clone();
@@ -160,7 +165,7 @@ impl ConnectRequest {
         headers
     }
 
-    /// Scheme, host, port and path: what may be shown of it (T3).
+    /// Returns scheme, host, port and path, which may be shown (T3).
     #[must_use]
     pub fn redacted(&self) -> String {
         let authority = self.uri.authority().map_or("", |authority| authority.as_str());
@@ -168,7 +173,7 @@ impl ConnectRequest {
     }
 }
 
-/// Shows scheme, host, port, path, and the names of the headers; values and the query may be secrets.
+/// Shows scheme, host, port, path, and the names of the headers. Their values and the query may be secrets.
 impl fmt::Debug for ConnectRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ConnectRequest")
@@ -186,19 +191,19 @@ impl FromStr for ConnectRequest {
     }
 }
 
-/// RFC 9110 §5.6.2.
+/// Returns whether `text` is a token (RFC 9110 §5.6.2).
 pub(crate) fn is_token(text: &[u8]) -> bool {
     let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
     !text.is_empty() && text.iter().all(is_token)
 }
 
-/// Why a request cannot be sent. It names no value, which may be a secret.
+/// Why a request cannot be sent. It contains no header value, which may be a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RequestError {
-    /// It has a header that the handshake sets, or that has no place in it.
+    /// The request has a header that the handshake sets or does not allow.
     Reserved {
-        /// That header.
+        /// The header.
         name: HeaderName,
     },
     /// A subprotocol is not a token, or is offered twice (RFC 6455 §4.1).

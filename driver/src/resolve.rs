@@ -1,4 +1,4 @@
-//! Where each attempt goes: always the same, or what the application's resolver says (C4).
+//! The target of each attempt: fixed, or returned by the application's resolver (C4).
 
 use std::fmt::Display;
 use std::pin::Pin;
@@ -8,13 +8,13 @@ use tidegate_core::{ConnectFailure, ConnectionId, Failure};
 use crate::request::{ConnectRequest, RequestError};
 use crate::secrets::Secrets;
 
-/// One attempt, as a resolver sees it.
+/// The argument of a resolver: one attempt.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Attempt {
-    /// What the attempt is called.
+    /// Id of the attempt.
     pub id: ConnectionId,
-    /// What the builder was given: add a header to it, or put another in its place.
+    /// The builder's request. Return it with another header, or return another one.
     pub request: ConnectRequest,
 }
 
@@ -41,7 +41,7 @@ impl Target {
     }
 }
 
-/// Makes any resolver of the application's into one whose errors are failures of the attempt.
+/// Boxes the application's resolver. Its errors become failures of the attempt.
 pub(crate) fn boxed<F, Fut, E>(mut resolver: F) -> Resolver
 where
     F: FnMut(Attempt) -> Fut + Send + 'static,
@@ -49,7 +49,7 @@ where
     E: Display,
 {
     Box::new(move |attempt| {
-        // The resolver's error may repeat what it was given (T3).
+        // The resolver's error may contain secrets of the request (T3).
         let secrets = Secrets::of(&attempt.request);
         let resolving = resolver(attempt);
         Box::pin(async move {

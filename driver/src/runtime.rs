@@ -1,4 +1,4 @@
-//! What the loop needs of a runtime: a clock, an alarm, a way to connect, and a transport.
+//! The interface of a runtime: a clock, an alarm, a way to connect, and a transport.
 
 use std::task::{Context, Poll};
 
@@ -8,58 +8,58 @@ use tidegate_core::{Failure, Frame, Timestamp};
 
 use crate::request::ConnectRequest;
 
-/// Carries a feed: clock, timer and sockets. Implement it to run feeds on a runtime of your own.
+/// A runtime for feeds: clock, timer and connections. Implement it to run feeds on a runtime of your own.
 pub trait Runtime: Send + Unpin + 'static {
-    /// The one timer of a feed.
+    /// The timer of a feed.
     type Alarm: Alarm;
-    /// One open WebSocket connection.
+    /// An open WebSocket connection.
     type Transport: Transport;
 
-    /// The time now, since an origin that stays the same for the life of this value. Must not go backwards.
+    /// Returns the current time, since an origin that stays the same for the life of this value. Must not go backwards.
     fn now(&self) -> Timestamp;
 
-    /// A new timer, not set.
+    /// Returns a new alarm, which is not set.
     fn alarm(&self) -> Self::Alarm;
 
-    /// Looks up the name, connects, does TLS and the HTTP upgrade. The loop bounds the whole of it by
-    /// `connect_timeout` (C3) and drops the future when that is over.
+    /// Connects: name lookup, TCP, TLS and the HTTP upgrade. The loop drops the future after `connect_timeout` (C3).
     fn connect(
         &self,
         request: ConnectRequest,
     ) -> impl Future<Output = Result<Self::Transport, Failure>> + Send + 'static;
 }
 
-/// A runtime that can also run a task in the background.
+/// A runtime that can also run tasks in the background.
 pub trait Spawn: Runtime {
-    /// Runs `task` to its end, detached.
+    /// Runs `task` to completion in the background.
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static);
 }
 
 /// A timer that can be moved.
 pub trait Alarm: Send + Unpin {
-    /// Rings at `at`, or at once if that has passed, instead of when it was set to before.
+    /// Sets the alarm to fire at `at`, or at once if that has passed. Replaces the time that was set before.
     fn set(&mut self, at: Timestamp);
 
-    /// Ready once it has rung; it then stays silent until it is set again. Not polled while not set.
+    /// Returns ready once the alarm has fired. It is polled only while it is set: after it has fired, it must be set
+    /// again.
     fn poll_ring(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 }
 
-/// One open WebSocket connection, frame by frame.
+/// An open WebSocket connection, as a stream and a sink of frames. An implementation must obey these rules:
 ///
-/// - Pings are answered by the transport itself; the answer may wait for the next read, write or flush (O2).
-/// - A received Close frame comes out of the stream, the transport answers it, and the stream then ends (`None`) when
-///   the peer has closed the connection.
-/// - A sent [`Frame::Close`] starts the closing handshake, or flushes the answer if the peer has started it; reading
-///   goes on. No frame is sent after it.
-/// - A stream that breaks off without a closing handshake ends in an error.
-/// - A peer that breaks the protocol is [`ConnectionFailure::Protocol`](tidegate_core::ConnectionFailure::Protocol). No frame
-///   comes out of the stream after it, but the sink still takes a [`Frame::Close`], and the stream does not end before the peer
+/// - The transport answers pings. An answer may wait for the next read, write or flush (O2).
+/// - The stream returns a received Close frame, and the transport answers it. The stream ends (`None`) once the peer
 ///   has closed the connection.
-/// - Reading never depends on writing: an error of the sink comes out of the sink alone, and the stream is read to its end.
+/// - A [`Frame::Close`] that is sent starts the closing handshake, or flushes the answer if the peer has started it.
+///   Reading continues. No frame is sent after it.
+/// - A connection that is lost without a closing handshake ends the stream with an error.
+/// - A peer that breaks the protocol is the error
+///   [`ConnectionFailure::Protocol`](tidegate_core::ConnectionFailure::Protocol). The stream returns no frame after it,
+///   and ends once the peer has closed the connection. The sink still accepts a [`Frame::Close`].
+/// - Reading never depends on writing. Only the sink returns its errors, and the stream is read to its end.
 pub trait Transport:
     Stream<Item = Result<Frame, Failure>> + Sink<Frame, Error = Failure> + Send + Unpin
 {
-    /// Bytes received from the network so far, parts of frames included: a peer in the middle of a long frame is not silent
-    /// (L1). Returns 0 if the transport cannot tell; then only frames count.
+    /// Returns the number of bytes received from the network so far, parts of frames included: a peer in the middle of
+    /// a long frame is not silent (L1). Returns 0 if the transport does not know; then only whole frames count.
     fn bytes_read(&self) -> u64;
 }

@@ -1,4 +1,4 @@
-//! Which words of a peer are secrets of ours: servers repeat what they were sent (T3).
+//! Hides the request's secrets in text of a peer, since servers repeat what they were sent (T3).
 
 use std::fmt;
 
@@ -10,17 +10,16 @@ use percent_encoding::percent_decode_str;
 
 use crate::request::ConnectRequest;
 
-/// What stands in the place of a secret.
+/// Replaces a secret.
 const HIDDEN: &str = "***";
 
-/// Shortest value that is hidden, in bytes. Shorter ones are in any text, which would become unreadable without protecting
-/// anything: what is so short can be guessed.
+/// Minimum length of a value that is hidden, in bytes. Shorter values can be guessed, and any text contains them.
 const SHORTEST: usize = 4;
 
-/// Shortest beginning of a longer value that is hidden, in bytes: peers cut what they repeat.
+/// Minimum length of the beginning of a longer value that is hidden, in bytes. Peers cut what they repeat.
 const BEGINNING: usize = 12;
 
-/// The values of a request's headers and of its query.
+/// The values of a request's headers and query.
 #[derive(Clone, Default)]
 pub(crate) struct Secrets(Vec<String>);
 
@@ -31,7 +30,7 @@ impl Secrets {
         secrets
     }
 
-    /// Hides those of this request too.
+    /// Adds the values of another request.
     pub(crate) fn add(&mut self, request: &ConnectRequest) {
         for (name, value) in request.headers() {
             self.header(name, value);
@@ -40,7 +39,7 @@ impl Secrets {
             // A pair without a name may be a token.
             let value = pair.split_once('=').map_or(pair, |(_, value)| value);
             self.value(value);
-            // As forms have it, a plus sign may be a space.
+            // In forms, a plus sign is a space.
             for value in [value, &value.replace('+', " ")] {
                 self.value(&percent_decode_str(value).decode_utf8_lossy());
             }
@@ -73,7 +72,8 @@ impl Secrets {
         }
     }
 
-    /// The text, with `***` in place of each secret or of its beginning; the longest counts.
+    /// Returns the text with `***` in place of each secret or of its beginning. Of several that match, the longest is
+    /// replaced.
     pub(crate) fn hidden_in(&self, text: &str) -> String {
         let mut shown = String::with_capacity(text.len());
         let mut rest = text;
@@ -93,20 +93,20 @@ impl Secrets {
     }
 }
 
-/// How many bytes at the start of `text` to hide: `secret`, or a word that begins like it.
+/// Returns how many bytes at the start of `text` to hide: those of `secret`, or of a word that begins like it.
 fn shared(secret: &str, text: &str) -> Option<usize> {
     let same = secret.chars().zip(text.chars()).take_while(|(ours, theirs)| ours == theirs);
     let len = same.map(|(character, _)| character.len_utf8()).sum();
     if len == secret.len() {
         return Some(len);
     }
-    // The rest may be the secret's too, written in another way.
+    // The rest of the word may be the rest of the secret, in another encoding.
     let rest = &text[len..];
     let ends = |character: char| character.is_whitespace() || "\"'<,;".contains(character);
     (len >= BEGINNING).then(|| len + rest.find(ends).unwrap_or(rest.len()))
 }
 
-/// Shows how many there are.
+/// Shows only their number.
 impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Secrets({})", self.0.len())

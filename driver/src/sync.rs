@@ -1,4 +1,4 @@
-//! What threads share is made of these: for the suite in `tests/loom`, of loom's types instead.
+//! Types for state that threads share. For the suite in `tests/loom`, they are loom's.
 
 #[cfg(not(all(loom, feature = "loom")))]
 pub(crate) use {
@@ -13,7 +13,7 @@ pub(crate) use {
     waker::AtomicWaker,
 };
 
-/// `atomic_waker`'s interface over loom's type.
+/// The interface of `atomic_waker` over loom's type.
 #[cfg(all(loom, feature = "loom"))]
 mod waker {
     use std::task::Waker;
@@ -39,7 +39,7 @@ mod waker {
     }
 }
 
-/// The part of `futures_channel::oneshot` that the driver uses. loom has to know of every step that depends on another.
+/// The part of `futures_channel::oneshot` that the driver uses. loom must see every operation that another depends on.
 #[cfg(all(loom, feature = "loom"))]
 pub(crate) mod oneshot {
     use std::mem;
@@ -55,7 +55,7 @@ pub(crate) mod oneshot {
         Canceled,
     }
 
-    /// The sender was dropped.
+    /// Error of a receiver whose sender was dropped.
     pub(crate) struct Canceled;
 
     pub(crate) struct Sender<T>(Arc<Mutex<State<T>>>);

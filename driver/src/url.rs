@@ -1,4 +1,4 @@
-//! From text to the URI that goes out, which is ASCII (RFC 3986 §2, RFC 9112 §3.2).
+//! Parses URLs, and encodes them as they are sent, in ASCII (RFC 3986 §2, RFC 9112 §3.2).
 
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -9,17 +9,17 @@ use idna::AsciiDenyList;
 use percent_encoding::{CONTROLS, utf8_percent_encode};
 use tidegate_core::escape::{Escaped, is_unsafe};
 
-/// Whether a connection is plain or under TLS (RFC 6455 §3).
+/// The scheme of a URL, plain or over TLS (RFC 6455 §3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
-    /// `ws`, TCP, port 80 by default.
+    /// `ws`: plain TCP, port 80 by default.
     Ws,
-    /// `wss`, TLS, port 443 by default.
+    /// `wss`: TLS, port 443 by default.
     Wss,
 }
 
 impl Scheme {
-    /// As it stands in a URL.
+    /// Returns the scheme as in a URL.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -28,7 +28,7 @@ impl Scheme {
         }
     }
 
-    /// The port a URL without one means.
+    /// Returns the default port.
     #[must_use]
     pub const fn default_port(self) -> u16 {
         match self {
@@ -38,8 +38,8 @@ impl Scheme {
     }
 }
 
-/// Parses a URL, and encodes what is not ASCII: the host by IDNA (UTS 46), path and query in percent. What is encoded already
-/// stays byte for byte.
+/// Parses a URL, and encodes what is not ASCII: the host by IDNA (UTS 46), path and query in percent-encoding. What is
+/// already encoded stays byte for byte.
 pub(crate) fn parse(text: &str) -> Result<(Scheme, Uri), UrlError> {
     if text.is_empty() {
         return Err(UrlError::Empty);
@@ -47,31 +47,31 @@ pub(crate) fn parse(text: &str) -> Result<(Scheme, Uri), UrlError> {
     refuse(text, 0, |character| character == ' ' || is_unsafe(character))?;
     let (scheme, rest) = text.split_once("://").ok_or(UrlError::NoScheme)?;
     let scheme = match scheme {
-        // In any case of letters (RFC 3986 §3.1).
+        // The case of letters does not matter (RFC 3986 §3.1).
         _ if scheme.eq_ignore_ascii_case("ws") => Scheme::Ws,
         _ if scheme.eq_ignore_ascii_case("wss") => Scheme::Wss,
         other if is_scheme(other) => return Err(UrlError::Scheme { found: other.to_owned() }),
-        // The `://` of something else, such as a URL in the query.
+        // The `://` belongs to something else, such as a URL in the query.
         _ => return Err(UrlError::NoScheme),
     };
     let (authority, tail) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     let at = text.len() - rest.len();
     let (host, port) = parse_authority(authority, at)?;
     let tail = encode(tail, at + authority.len())?;
-    // `ws://host?query` asks for `/?query`.
+    // `ws://host?query` means `ws://host/?query`.
     let slash = if tail.starts_with('/') { "" } else { "/" };
-    // All but its length has been checked.
+    // Everything has been checked but the length.
     let uri = Uri::try_from(format!("{}://{host}{port}{slash}{tail}", scheme.as_str()));
     uri.map(|uri| (scheme, uri)).map_err(|_| UrlError::TooLong)
 }
 
-/// RFC 3986 §3.1.
+/// Returns whether `text` is a scheme (RFC 3986 §3.1).
 fn is_scheme(text: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_alphabetic())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
 }
 
-/// Parses a path with its query, as [`parse`] does those of a URL.
+/// Parses a path with its query, like those of a URL in [`parse`].
 pub(crate) fn parse_path(text: &str) -> Result<PathAndQuery, UrlError> {
     if !text.starts_with('/') {
         return Err(UrlError::Path);
@@ -79,8 +79,8 @@ pub(crate) fn parse_path(text: &str) -> Result<PathAndQuery, UrlError> {
     PathAndQuery::try_from(encode(text, 0)?).map_err(|_| UrlError::TooLong)
 }
 
-/// Parses `host` or `host:port`, as [`parse`] does; `at` is where it begins. Returns the host in ASCII, an IPv6 address in its
-/// brackets, and the port with its colon, or nothing.
+/// Parses `host` or `host:port`, as [`parse`] does. `at` is its offset in the URL. Returns the host in ASCII, an IPv6
+/// address with its brackets, and the port with its colon, or an empty string.
 pub(crate) fn parse_authority(text: &str, at: usize) -> Result<(String, &str), UrlError> {
     if text.contains('@') {
         return Err(UrlError::UserInfo);
@@ -105,7 +105,7 @@ pub(crate) fn parse_authority(text: &str, at: usize) -> Result<(String, &str), U
     };
     match port.strip_prefix(':') {
         None => Ok((host, port)),
-        // Not `parse` alone: it takes "+80".
+        // `parse` alone would accept "+80".
         Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => match digits.parse() {
             Ok(1_u16..) => Ok((host, port)),
             Ok(0) | Err(_) => Err(UrlError::Port),
@@ -114,7 +114,7 @@ pub(crate) fn parse_authority(text: &str, at: usize) -> Result<(String, &str), U
     }
 }
 
-/// Path and query in ASCII; `at` is where they begin.
+/// Returns path and query in ASCII. `at` is their offset in the URL.
 fn encode(text: &str, at: usize) -> Result<String, UrlError> {
     let text = text.split_once('#').map_or(text, |(text, _)| text);
     let query = text.find('?').unwrap_or(text.len());
@@ -124,12 +124,13 @@ fn encode(text: &str, at: usize) -> Result<String, UrlError> {
     Ok(utf8_percent_encode(text, CONTROLS).to_string())
 }
 
-/// Whether `http` takes the character where it stands in `sample`. It need not know those that are encoded for it.
+/// Returns whether the character is allowed at the end of `sample`. Characters beyond ASCII are, since they are
+/// encoded.
 fn is_taken(sample: &str, character: char) -> bool {
     !is_unsafe(character) && (!character.is_ascii() || PathAndQuery::try_from(sample).is_ok())
 }
 
-/// An error that names the first character that `is_refused`.
+/// Returns an error that names the first character for which `is_refused` returns `true`.
 fn refuse(text: &str, at: usize, is_refused: impl Fn(char) -> bool) -> Result<(), UrlError> {
     match text.char_indices().find(|&(_, character)| is_refused(character)) {
         Some((offset, found)) => Err(UrlError::Character { found, offset: at + offset }),
@@ -137,37 +138,37 @@ fn refuse(text: &str, at: usize, is_refused: impl Fn(char) -> bool) -> Result<()
     }
 }
 
-/// Why a URL cannot be connected to. It never repeats the URL, which may hold secrets.
+/// Why a URL is not valid. It does not contain the URL, which may have secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum UrlError {
     /// The text is empty.
     Empty,
-    /// It holds a character that a URL cannot hold there, such as the line feed at the end of a file.
+    /// The text has a character that is not allowed there, such as the line feed at the end of a file.
     Character {
         /// The character.
         found: char,
         /// Its offset in the text, in bytes.
         offset: usize,
     },
-    /// It has no scheme.
+    /// The URL has no scheme.
     NoScheme,
-    /// Its scheme is neither `ws` nor `wss`.
+    /// The scheme is neither `ws` nor `wss`.
     Scheme {
-        /// The one it has.
+        /// The scheme.
         found: String,
     },
-    /// It has no host.
+    /// The URL has no host.
     NoHost,
-    /// Its host is neither a name, an internationalized one included (UTS 46), nor an address.
+    /// The host is neither a name, internationalized or not (UTS 46), nor an address.
     Host,
-    /// It has a user name or password before the host.
+    /// The URL has a user name or password before the host.
     UserInfo,
-    /// Its port is not between 1 and 65535.
+    /// The port is not between 1 and 65535.
     Port,
-    /// The path given apart does not start with `/`.
+    /// The path that was set separately does not start with `/`.
     Path,
-    /// It is longer than 65,534 bytes.
+    /// The URL is longer than 65,534 bytes.
     TooLong,
 }
 

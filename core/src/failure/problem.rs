@@ -97,9 +97,10 @@ pub enum ProxyProblem {
     Misconfigured,
     /// The proxy could not be reached.
     Unreachable,
-    /// The proxy requires credentials, or refused those given (HTTP 407; RFC 1929). Fatal by default.
+    /// The proxy requires credentials, or refused those given (HTTP 401 or 407; RFC 1929). Fatal by default.
     Credentials,
-    /// The proxy's rules forbid the host (HTTP 4xx; RFC 1928 §6, reply 2). Fatal by default.
+    /// The proxy's rules forbid the host (any other HTTP 4xx but 408, 425 and 429; RFC 1928 §6, reply 2). Fatal by
+    /// default.
     Forbidden,
     /// The proxy could not reach the host, or its answer is not in its protocol.
     Failed,

@@ -1,4 +1,4 @@
-//! Deadlines, the alarm for the next one, and the second look before a verdict (L2).
+//! Deadlines, the timer for the next one, and the second look before a verdict (L2).
 
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -9,15 +9,16 @@ use super::Engine;
 use super::poll::PollState;
 use crate::runtime::{Alarm, Runtime};
 
-/// How long the runtime has to look at the socket before a verdict. One poll of its loop is enough; a runtime's timer may
-/// take a millisecond more.
+/// Time for the runtime to check the socket before a verdict. One poll of its loop is enough. Its timer may be a
+/// millisecond late.
 const SECOND_LOOK: Duration = Duration::from_millis(1);
 
-/// How long reading may go on after it: what had arrived may be much, and is read first. A flood has no end.
+/// Time limit for reading after the second look. A long backlog may have arrived, and is read first; a flood never
+/// ends.
 const BACKLOG: Duration = Duration::from_secs(1);
 
 impl<R: Runtime, H: FrameHandler> Engine<R, H> {
-    /// Acts on what is due.
+    /// Acts on deadlines that have passed. Returns whether anything changed.
     pub(super) fn time(&mut self, poll: &PollState) -> bool {
         let now = poll.now;
         if !self.machine.deadline().is_due(now) && self.broken().is_none() {
@@ -27,12 +28,12 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
         self.judge(poll)
     }
 
-    /// No verdict without a second look (L2): a runtime may have answered from what it knew of the socket before the process
-    /// was stopped, or before the thread was kept busy.
+    /// Acts on a verdict only after a second look (L2). The runtime may have answered from an old state of the socket,
+    /// from before the process was stopped or the thread was busy.
     #[cold]
     fn judge(&mut self, poll: &PollState) -> bool {
         let now = poll.now;
-        // Bytes that are no whole frame yet count too (L1).
+        // Bytes of an unfinished frame count too (L1).
         let heard: Vec<_> = self.links.all_open().map(|(id, connection)| (id, connection.heard())).collect();
         heard.into_iter().for_each(|(id, at)| self.tell(Event::Heard { id, at }, now));
         let due = self.machine.deadline().is_due(now);
@@ -46,17 +47,17 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
         }
         match broken {
             Some((id, failure)) if is_verdict => return self.lost(id, failure, now),
-            // The end of a closing handshake waits for nothing.
+            // The end of a closing handshake needs no second look.
             Some(_) | None if due => self.tell(Event::Tick, now),
             Some(_) | None => {}
         }
         due
     }
 
-    /// Whether the second look is over. The first call starts it.
+    /// Returns whether the second look is over. The first call starts it.
     fn has_looked(&mut self, poll: &PollState) -> bool {
         let Deadline::At(end) = self.verdict else {
-            // The poll may have begun long ago.
+            // The clock is read again, since the poll may have begun long ago.
             self.verdict = Deadline::At(self.runtime.now().saturating_add(SECOND_LOOK));
             return false;
         };
@@ -66,7 +67,8 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
         poll.now >= end
     }
 
-    /// The connection that cannot be written to any more, and why. While reading is held back, what has arrived must wait.
+    /// Returns the connection that can no longer be written to, and why. `None` while reading is paused, since what has
+    /// arrived must be read first.
     fn broken(&mut self) -> Option<(ConnectionId, Failure)> {
         if !self.machine.wants_frames() {
             return None;
@@ -74,7 +76,7 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
         self.links.all_open().find_map(|(id, connection)| Some((id, connection.failed()?.clone())))
     }
 
-    /// Moves the alarm if it must ring earlier than it would, or has rung; and registers with it.
+    /// Sets the alarm if it must fire earlier or has fired, and registers the waker with it.
     pub(super) fn park(
         &mut self,
         cx: &mut Context<'_>,
@@ -99,7 +101,7 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
         }
         if self.alarm_at != Deadline::Never && self.alarm.poll_ring(cx).is_ready() {
             self.alarm_at = Deadline::Never;
-            // The clock decides whether something is due, not the alarm: look again.
+            // The clock decides whether a deadline has passed, not the alarm. Poll again.
             cx.waker().wake_by_ref();
         }
         Poll::Pending

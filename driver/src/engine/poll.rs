@@ -1,21 +1,21 @@
-//! What one poll of the loop may do, and who takes what comes of it.
+//! The bounds of one poll of the loop, and the receiver of its deliveries.
 
 use tidegate_core::{FrameHandler, Machine, Timestamp};
 
-/// Who takes deliveries from the machine.
+/// Receives deliveries from the machine.
 pub(crate) trait Consumer<H: FrameHandler> {
-    /// How often frames are read and handed over in one poll at most, so that others get their turn.
+    /// Maximum number of times in one poll that frames are read and handed over, so that other tasks get their turn.
     const ROUNDS: usize;
-    /// Frames read at most before they are handed over.
+    /// Maximum number of frames read before they are handed over.
     const FRAMES: usize;
-    /// No further frame is read before the hand-over once this much has been, in bytes: what lies in a queue before anybody
-    /// looks at it falls out of the processor's caches, and the allocator must find new memory for what comes next.
+    /// Number of bytes after which no further frame is read before the hand-over. Items that wait longer fall out of
+    /// the processor's caches, and the allocator must find new memory for the next ones.
     const BYTES: usize;
 
-    /// Passes on demand and deliveries; whether anything moved.
+    /// Passes on demand and deliveries. Returns whether anything moved.
     fn hand_over(&mut self, machine: &mut Machine<H>, now: Timestamp) -> bool;
 
-    /// Whether it polls again without being woken.
+    /// Returns whether the consumer polls again without being woken.
     fn comes_back(&self) -> bool;
 }
 
@@ -23,21 +23,21 @@ pub(crate) trait Consumer<H: FrameHandler> {
 pub(crate) struct PollState {
     pub(crate) now: Timestamp,
     pub(crate) budget: Budget,
-    /// Whose code runs while frames are read. One guard against panics is for all of them, since one for each costs a third of
-    /// what the machine does.
+    /// The code that runs while frames are read. One guard against panics surrounds all frames: one for each would cost
+    /// a third of the machine's work.
     pub(crate) running: Running,
 }
 
-/// Where a panic would come from.
+/// The source of a panic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Running {
-    /// The transport: it is propagated.
+    /// The transport. The panic is propagated.
     Transport,
-    /// The machine, and so the handler: the feed ends (H5).
+    /// The machine, and so the handler. The feed ends (H5).
     Machine,
 }
 
-/// What may still be read before it is handed over.
+/// What may still be read before the hand-over.
 #[derive(Clone, Copy)]
 pub(crate) struct Budget {
     pub(crate) frames: usize,
