@@ -1,4 +1,4 @@
-//! Somebody else's runtime: one thread, one task, the system's `poll`. `cargo run --example custom_runtime -- ws://…`
+//! A runtime of your own: one thread, one task, the system's `poll`. `cargo run --example custom_runtime -- ws://…`
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
@@ -10,10 +10,10 @@ use tidegate::driver::net::{Interest, Net, Reactor, SocketRuntime, StdStream};
 use tidegate::{Connector, FeedBuilder};
 
 type Cause = Result<Instant, (Arc<TcpStream>, PollFlags)>;
-/// Who waits for what, a time or a socket. Whatever happens wakes them all.
+/// Wakers that wait for a time or a socket. Any event wakes all of them.
 static WAITING: Mutex<Vec<(Waker, Cause)>> = Mutex::new(Vec::new());
 
-/// Wakes the task: as if something had waited for this very moment.
+/// Wakes the task, as if its timer had fired.
 struct Now;
 
 impl Wake for Now {

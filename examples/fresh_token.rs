@@ -1,4 +1,4 @@
-//! Asks for a new token before each attempt, so that one that has expired is no reason to stop.
+//! Requests a new token before each attempt, so that an expired token does not stop the feed.
 //!
 //! Start a server with `cargo run -r -p tidegate-cli -- serve --faults-every 2s`, then
 //! `cargo run --example fresh_token -- ws://127.0.0.1:9001/feed`. That server asks for no token.
@@ -10,7 +10,7 @@ use http::HeaderValue;
 use http::header::AUTHORIZATION;
 use tidegate::{Attempt, Config, ConnectRequest, Delivery, RetryPolicy};
 
-/// Stands for a request to whoever gives out tokens.
+/// Stands for a request to a token service.
 async fn new_token(number: u64) -> Result<HeaderValue, Box<dyn Error>> {
     tokio::time::sleep(Duration::from_millis(50)).await;
     if number % 4 == 3 {
@@ -21,7 +21,8 @@ async fn new_token(number: u64) -> Result<HeaderValue, Box<dyn Error>> {
     Ok(token)
 }
 
-/// An error here is a failure of this attempt, and the next asks again. Its text is shown: no secrets in it.
+/// An error fails this attempt, and the next one calls this function again. Its text is shown, so keep secrets out of
+/// it.
 async fn resolve(attempt: Attempt) -> Result<ConnectRequest, Box<dyn Error>> {
     let token = new_token(attempt.id.get()).await?;
     Ok(attempt.request.with_header(AUTHORIZATION, token))

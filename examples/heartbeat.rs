@@ -1,9 +1,9 @@
-//! A heartbeat of the application's own, as many exchanges want one besides the protocol's pings: the handler sends it,
-//! and gives the connection up if two in a row bring no answer.
+//! A heartbeat of the application's own, as many exchanges require. The handler sends it at intervals, and reconnects
+//! if two in a row get no answer.
 //!
 //! Start a server with `cargo run -r -p tidegate-cli -- serve`, then
-//! `cargo run --example heartbeat -- ws://127.0.0.1:9001/feed '{"op":"ping"}'`. That server knows no such request, and says
-//! so: an answer all the same.
+//! `cargo run --example heartbeat -- ws://127.0.0.1:9001/feed '{"op":"ping"}'`. That server does not know the request,
+//! and says so, which is an answer too.
 
 use std::error::Error;
 use std::time::Duration;
@@ -16,7 +16,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 struct Heartbeat(String);
 
 impl FrameHandler for Heartbeat {
-    /// Heartbeats since the last message of the server's.
+    /// Number of heartbeats since the last message of the server.
     type Session = u32;
     type Item = Message;
 
@@ -46,7 +46,7 @@ impl FrameHandler for Heartbeat {
         Ok(())
     }
 
-    /// An item weighs as much as its payload.
+    /// The payload's length.
     fn weight(item: &Message) -> usize {
         item.len()
     }

@@ -1,4 +1,4 @@
-//! A feed without a task: polling the stream drives the connection. The first ten messages, then a goodbye.
+//! A feed without a task: polling the stream drives the connection. Prints ten messages, then closes the connection.
 //!
 //! Start a server with `cargo run -r -p tidegate-cli -- serve`, then
 //! `cargo run --example inline -- ws://127.0.0.1:9001/feed '{"op":"subscribe","channel":"trades"}'`.
@@ -24,7 +24,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         println!("{}", message?.as_text().unwrap_or("(binary)"));
     }
     handle.shutdown();
-    // Dropping the stream here would do, but then the server would see no Close: it takes polls to send one.
+    // Dropping the stream here would work too, but the server would see no Close: sending one takes polls.
     while let Some(late) = items.next().await {
         late?;
     }

@@ -1,4 +1,5 @@
-//! Keeps a table of last prices that is never silently wrong: stale while trades may be missing, and begun afresh after.
+//! Keeps a table of last prices, and marks it as stale while trades may be missing. Each new connection starts a new
+//! table.
 //!
 //! Start a server with `cargo run -r -p tidegate-cli -- serve --faults-every 2s`, then
 //! `cargo run --example order_book -- ws://127.0.0.1:9001/feed`.
@@ -10,14 +11,14 @@ use std::time::Duration;
 use serde_json::Value;
 use tidegate::{Config, Context, Delivery, Fault, FrameHandler, Message, Readiness, RetryPolicy, Upgrade};
 
-/// What the consumer gets: a symbol and its last price.
+/// An item: a symbol and its last price.
 struct Trade(String, f64);
 
-/// Speaks the server's protocol.
+/// The handler, which knows the server's protocol.
 struct Trades;
 
 impl FrameHandler for Trades {
-    /// The number that the next trade must have. Made anew for each connection, so there is nothing to reset.
+    /// The number of the next trade. It is created for each connection, so there is nothing to reset.
     type Session = Option<u64>;
     type Item = Trade;
 
@@ -51,7 +52,7 @@ impl FrameHandler for Trades {
         Ok(())
     }
 
-    /// The server may refuse, so a subscription that was merely sent is not enough.
+    /// Live only once the server has accepted the subscription.
     fn readiness(&self) -> Readiness {
         Readiness::WhenDeclared
     }

@@ -1,7 +1,7 @@
-//! Decides itself which failures are fatal, and how long to wait after the others.
+//! Functions of the application decide which failures are fatal, and how long to wait after the others.
 //!
-//! Run `cargo run --example own_policy -- ws://127.0.0.1:9001/feed` with nothing there, then start and stop a server with
-//! `cargo run -r -p tidegate-cli -- serve`. With `/nowhere` for the path that server answers 404.
+//! Run `cargo run --example own_policy -- ws://127.0.0.1:9001/feed` without a server, then start and stop one with
+//! `cargo run -r -p tidegate-cli -- serve`. For the path `/nowhere`, that server answers 404.
 
 use std::error::Error;
 use std::time::Duration;
@@ -10,16 +10,16 @@ use tidegate::{
     Class, Config, ConnectFailure, ConnectionFailure, Delivery, Failure, RetryPolicy, RetryState,
 };
 
-/// Half a second longer each time; after a restart that the server has announced, at once.
+/// Waits half a second longer each time, and not at all after a restart that the server has announced.
 fn wait(state: RetryState, failure: &Failure) -> RetryState {
-    /// RFC 6455's registry: service restart.
+    /// Service restart, in the registry of close codes (RFC 6455 §11.7).
     const RESTART: u16 = 1012;
     let announced = matches!(failure, Failure::Connection(ConnectionFailure::Closed(Some(frame))) if frame.code == RESTART);
     let delay = if announced { Duration::ZERO } else { state.delay + Duration::from_millis(500) };
     RetryState { delay, ..state }
 }
 
-/// This service answers 403 while it is being maintained, and closes with 4001 when a key is wrong.
+/// This service answers 403 during maintenance, and closes with 4001 when a key is wrong.
 fn class(failure: &Failure) -> Class {
     let refused = matches!(failure, Failure::Connect(ConnectFailure::Rejected { status: 400..=499, .. }));
     let maintained = matches!(failure, Failure::Connect(ConnectFailure::Rejected { status: 403, .. }));

@@ -1,4 +1,4 @@
-//! Follows a feed and prints what comes, across every drop.
+//! Follows a feed and prints its messages, across every drop.
 //!
 //! Start a server with `cargo run -r -p tidegate-cli -- serve --faults-every 2s`, then
 //! `cargo run --example tail -- ws://127.0.0.1:9001/feed '{"op":"subscribe","channel":"trades"}'`.
@@ -25,7 +25,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .spawn()?;
     let handle = feed.handle();
     tokio::spawn(async move {
-        // The feed ends with a closing handshake, and the loop below with the stream.
+        // The feed ends with a closing handshake, which ends the loop below.
         if tokio::signal::ctrl_c().await.is_ok() {
             handle.shutdown();
         }

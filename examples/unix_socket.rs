@@ -1,4 +1,4 @@
-//! Follows a feed over a Unix socket: the application opens the stream, tidegate does the upgrade and the framing.
+//! Follows a feed over a Unix socket. The application opens the stream, and tidegate does the upgrade and the framing.
 //!
 //! Start a server with `cargo run -r -p tidegate-cli -- serve`, and a socket that leads to it with
 //! `socat UNIX-LISTEN:/tmp/feed.sock,fork TCP:127.0.0.1:9001`, then

@@ -1,4 +1,4 @@
-//! Follows a feed over connections of async-tungstenite, which the application opens over a Unix socket, on smol.
+//! Follows a feed over connections of async-tungstenite, which the application opens over a Unix socket. Runs on smol.
 //!
 //! Start a server with `cargo run -r -p tidegate-cli -- serve`, and a socket that leads to it with
 //! `socat UNIX-LISTEN:/tmp/feed.sock,fork TCP:127.0.0.1:9001`, then

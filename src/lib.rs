@@ -1,8 +1,8 @@
 //! Resilient WebSocket feeds: one URL in, one endless, demand-aware stream of items out, across every drop, stall,
 //! refused handshake and half-open socket in between.
 //!
-//! All decisions are made by a pure state machine, [`core`]; one loop, [`driver`], carries them out; a thin adapter per
-//! runtime has the sockets: `tokio`, `smol`, `async_std`, each with the same names in it.
+//! A pure state machine, [`core`], makes all decisions, and one loop, [`driver`], carries them out. Each runtime has a
+//! thin adapter with the sockets: `tokio`, `smol` and `async_std`. All adapters have the same names.
 //!
 #![cfg_attr(feature = "tokio", doc = "```no_run")]
 #![cfg_attr(not(feature = "tokio"), doc = "```ignore")]
@@ -32,14 +32,14 @@
 //!
 //! # Features
 //! - `tokio` (default), `smol`: the adapters.
-//! - `async-std`: the adapter for async-std, which is discontinued upstream: for applications that still are on it.
-//! - `ring` (default), `aws-lc-rs`: which cryptography TLS uses; with both, `ring`.
-//! - `metrics`: counters, gauges and histograms through the `metrics` facade: `<telemetry_id>.connection.<name>` for each
-//!   [`Notice`], and `<telemetry_id>.feed.<name>` for figures of [`Stats`]: the counters `messages`, `items`, `delivered` and
-//!   `stale_events`, and the gauges `queued`, `queued_bytes`, `demand`, `sending` and `retries`. Install the recorder before a
-//!   feed is first polled.
-//! - `tungstenite`: feeds over WebSockets that the application opens with tungstenite; see `FeedBuilder::over_tungstenite`.
-//!   tungstenite 0.30 is then part of the public API, as `driver::net::tungstenite`.
+//! - `async-std`: the adapter for async-std, which is discontinued upstream. It is for applications that still use it.
+//! - `ring` (default), `aws-lc-rs`: the cryptography of TLS. With both, `ring` is used.
+//! - `metrics`: counters, gauges and histograms through the `metrics` facade. Each [`Notice`] is
+//!   `<telemetry_id>.connection.<name>`. Figures of [`Stats`] are `<telemetry_id>.feed.<name>`: the counters
+//!   `messages`, `items`, `delivered` and `stale_events`, and the gauges `queued`, `queued_bytes`, `demand`, `sending`
+//!   and `retries`. Install the recorder before a feed is first polled.
+//! - `tungstenite`: feeds over WebSockets that the application opens with tungstenite. See
+//!   `FeedBuilder::over_tungstenite`. tungstenite 0.30 is then part of the public API, as `driver::net::tungstenite`.
 #![forbid(unsafe_code)]
 
 pub use tidegate_core as core;

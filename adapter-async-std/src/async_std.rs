@@ -10,10 +10,10 @@ pub use tidegate_driver::net::names::*;
 use crate::{AsyncIoNet, Spawner};
 pub use crate::{WebSocket, connect_once};
 
-/// Runs feeds on async-std.
+/// The runtime for feeds on async-std.
 pub type SocketRuntime = tidegate_driver::net::SocketRuntime<AsyncIoNet<AsyncStd>>;
 
-/// Runs spawned feeds on async-std's global executor.
+/// Spawns feeds on async-std's global executor.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AsyncStd;
 
@@ -39,13 +39,13 @@ pub fn feed(url: impl AsRef<str>) -> FeedBuilder<SocketRuntime> {
     FeedBuilder::new(SocketRuntime::default(), url)
 }
 
-/// Returns the builder of a feed of `url` through a [`Connector`] of your own: TLS, limits, buffers, proxy.
+/// Returns the builder of a feed of `url` through `connector`, with its options for TLS, limits, buffers and proxy.
 pub fn feed_with(connector: Connector, url: impl AsRef<str>) -> FeedBuilder<SocketRuntime> {
     FeedBuilder::new(SocketRuntime::new(connector), url)
 }
 
-/// Returns the builder of a feed of `url` over streams that `open` opens for each attempt, such as a Unix socket. See
-/// [`FeedBuilder::over`].
+/// Returns the builder of a feed of `url` over streams that `open` opens for each attempt and each redirect, such as
+/// Unix sockets. See [`FeedBuilder::over`].
 ///
 /// ```no_run
 /// use async_std::os::unix::net::UnixStream;

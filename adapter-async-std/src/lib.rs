@@ -1,8 +1,8 @@
 //! `tidegate` on smol and async-std: sockets and timers of async-io, TLS through rustls, and WebSocket connections.
 //!
-//! Each runtime has a module, `smol` and `async_std`, with the same names as `tidegate-tokio`. They differ only in where the
-//! task of a spawned feed runs. async-std is discontinued (RUSTSEC-2025-0052), and kept working here for applications that
-//! still use it. Use smol for new ones.
+//! Each runtime has a module, `smol` and `async_std`, with the same names as `tidegate-tokio`. They differ only in
+//! where the task of a spawned feed runs. async-std is discontinued (RUSTSEC-2025-0052). Its module is for applications
+//! that still use it; use smol for new ones.
 //!
 //! ```no_run
 //! # #[cfg(feature = "smol")]
@@ -16,13 +16,13 @@
 //! ```
 //!
 //! # Logs
-//! tidegate itself shows no header value, query or payload. tungstenite, through the `log` crate, prints messages at `trace` and
-//! reasons for closing at `debug`: where such lines are kept, filter them out (`tungstenite=off`).
+//! tidegate shows no header value, query or payload. tungstenite logs through the `log` crate: messages at `trace`, and
+//! reasons for closing at `debug`. Filter them out (`tungstenite=off`) where such logs are kept.
 //!
 //! # Features
 //! - `smol` (default), `async-std`: the runtimes.
-//! - `ring` (default), `aws-lc-rs`: which cryptography TLS uses; with both, `ring`.
-//! - `metrics`: see `tidegate_driver`.
+//! - `ring` (default), `aws-lc-rs`: the cryptography of TLS. With both, `ring` is used.
+//! - `metrics`: counters, gauges and histograms through the `metrics` facade.
 
 mod net;
 

@@ -1,4 +1,4 @@
-//! async-io's sockets and timers, which smol and async-std have in common.
+//! async-io's sockets and timers, for smol and async-std.
 
 use std::io;
 use std::net::TcpStream;
@@ -9,16 +9,16 @@ use tidegate_driver::ConnectRequest;
 use tidegate_driver::core::Failure;
 use tidegate_driver::net::{Connector, Net, SpawnNet};
 
-/// One open WebSocket connection on a socket of async-io's; see [`tidegate_driver::net::WebSocket`].
+/// An open WebSocket connection on a socket of async-io. See [`tidegate_driver::net::WebSocket`].
 pub type WebSocket = tidegate_driver::net::WebSocket<Async<TcpStream>>;
 
-/// async-io, as far as a [`SocketRuntime`](tidegate_driver::net::SocketRuntime) needs it. Spawned feeds run on `S`.
+/// async-io as the [`Net`] of a [`SocketRuntime`](tidegate_driver::net::SocketRuntime). Spawned feeds run on `S`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AsyncIoNet<S>(pub(crate) S);
 
 /// An executor for the tasks of spawned feeds.
 pub trait Spawner: Clone + Default + Send + Unpin + 'static {
-    /// Runs `task` to its end, detached.
+    /// Runs `task` to completion in the background.
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static);
 }
 
@@ -50,11 +50,12 @@ impl<S: Spawner> SpawnNet for AsyncIoNet<S> {
     }
 }
 
-/// Makes one connection, without recovery: when it ends, it has ended.
+/// Makes one connection, without recovery: it is not made again after it ends.
 ///
 /// # Errors
-/// Why there is no connection; [`ConnectFailure::Timeout`](tidegate_driver::core::ConnectFailure::Timeout) if it took longer
-/// than `timeout`, which bounds name lookup, TCP, proxy, TLS and the upgrade together (C3).
+/// Returns the reason if there is no connection,
+/// [`ConnectFailure::Timeout`](tidegate_driver::core::ConnectFailure::Timeout) after `timeout`. The timeout bounds name
+/// lookup, TCP, proxy, TLS and the upgrade together (C3).
 pub async fn connect_once(
     request: ConnectRequest,
     connector: &Connector,

@@ -12,10 +12,10 @@ pub use tidegate_driver::net::names::*;
 use crate::{AsyncIoNet, Spawner};
 pub use crate::{WebSocket, connect_once};
 
-/// Runs feeds on smol.
+/// The runtime for feeds on smol.
 pub type SocketRuntime = tidegate_driver::net::SocketRuntime<AsyncIoNet<Smol>>;
 
-/// Runs spawned feeds on smol's global executor, or on one of the application's own.
+/// Spawns feeds on smol's global executor, or on one of the application's own.
 #[derive(Clone, Debug, Default)]
 pub struct Smol(
     // Weak, since the executor owns the tasks, and they own this.
@@ -35,10 +35,12 @@ impl Spawner for Smol {
     }
 }
 
-/// Returns a runtime that spawns feeds on `executor`, in place of smol's global one. They end when it is dropped.
+/// Returns a runtime that spawns feeds on `executor`, in place of smol's global one. The feeds end when the executor is
+/// dropped.
 ///
-/// Stop the feeds before you drop an executor that has threads: an `async_executor::Executor` that is dropped while another
-/// thread wakes one of its tasks can lose that task without dropping it, and the consumer of its feed then waits forever.
+/// Stop the feeds before you drop an executor that has threads. If an `async_executor::Executor` is dropped while
+/// another thread wakes one of its tasks, it can lose the task without dropping it. The consumer of that feed then
+/// waits forever.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -67,13 +69,13 @@ pub fn feed(url: impl AsRef<str>) -> FeedBuilder<SocketRuntime> {
     FeedBuilder::new(SocketRuntime::default(), url)
 }
 
-/// Returns the builder of a feed of `url` through a [`Connector`] of your own: TLS, limits, buffers, proxy.
+/// Returns the builder of a feed of `url` through `connector`, with its options for TLS, limits, buffers and proxy.
 pub fn feed_with(connector: Connector, url: impl AsRef<str>) -> FeedBuilder<SocketRuntime> {
     FeedBuilder::new(SocketRuntime::new(connector), url)
 }
 
-/// Returns the builder of a feed of `url` over streams that `open` opens for each attempt, such as a Unix socket. See
-/// [`FeedBuilder::over`].
+/// Returns the builder of a feed of `url` over streams that `open` opens for each attempt and each redirect, such as
+/// Unix sockets. See [`FeedBuilder::over`].
 ///
 /// ```no_run
 /// use smol::net::unix::UnixStream;

@@ -1,7 +1,7 @@
 //! `tidegate` on tokio: its clock, timers and sockets, TLS through rustls, and WebSocket connections.
 //!
-//! [`SocketRuntime`] is the runtime that feeds run on, and [`Connector`] says how connections are made. A single connection,
-//! without a feed around it:
+//! [`SocketRuntime`] is the runtime for feeds, and [`Connector`] has the options for making connections. This example
+//! makes a single connection, without a feed around it:
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -24,12 +24,12 @@
 //! ```
 //!
 //! # Logs
-//! tidegate itself shows no header value, query or payload. tungstenite, through the `log` crate, prints messages at `trace` and
-//! reasons for closing at `debug`: where such lines are kept, filter them out (`tungstenite=off`).
+//! tidegate shows no header value, query or payload. tungstenite logs through the `log` crate: messages at `trace`, and
+//! reasons for closing at `debug`. Filter them out (`tungstenite=off`) where such logs are kept.
 //!
 //! # Features
-//! - `ring` (default), `aws-lc-rs`: which cryptography TLS uses; with both, `ring`.
-//! - `metrics`: see `tidegate_driver`.
+//! - `ring` (default), `aws-lc-rs`: the cryptography of TLS. With both, `ring` is used.
+//! - `metrics`: counters, gauges and histograms through the `metrics` facade.
 
 mod net;
 mod tokio;

@@ -11,10 +11,10 @@ use tokio::net::TcpStream;
 use tokio::time::Sleep;
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 
-/// One open WebSocket connection on a socket of tokio's; see [`tidegate_driver::net::WebSocket`].
+/// An open WebSocket connection on a socket of tokio. See [`tidegate_driver::net::WebSocket`].
 pub type WebSocket = tidegate_driver::net::WebSocket<Compat<TcpStream>>;
 
-/// tokio, as far as a [`SocketRuntime`](crate::SocketRuntime) needs it. Its clock can be paused in tests.
+/// tokio as the [`Net`] of a [`SocketRuntime`](crate::SocketRuntime). Its clock can be paused in tests.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TokioNet;
 
@@ -44,7 +44,7 @@ impl Net for TokioNet {
             Ok(done) => done,
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => resume_unwind(panic),
-                // The runtime is shutting down, and this task with it.
+                // The runtime is shutting down, and so is this task.
                 Err(_) => std::future::pending().await,
             },
         }
@@ -57,14 +57,15 @@ impl SpawnNet for TokioNet {
     }
 }
 
-/// Makes one connection, without recovery: when it ends, it has ended.
+/// Makes one connection, without recovery: it is not made again after it ends.
 ///
 /// # Errors
-/// Why there is no connection; [`ConnectFailure::Timeout`](tidegate_driver::core::ConnectFailure::Timeout) if it took longer
-/// than `timeout`, which bounds name lookup, TCP, proxy, TLS and the upgrade together (C3).
+/// Returns the reason if there is no connection,
+/// [`ConnectFailure::Timeout`](tidegate_driver::core::ConnectFailure::Timeout) after `timeout`. The timeout bounds name
+/// lookup, TCP, proxy, TLS and the upgrade together (C3).
 ///
 /// # Panics
-/// Outside of a tokio runtime whose I/O and time are enabled.
+/// Panics if it is polled outside of a tokio runtime with I/O and time enabled.
 pub async fn connect_once(
     request: ConnectRequest,
     connector: &Connector,

@@ -9,12 +9,13 @@ use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 
 use crate::{ConnectRequest, Connector, Over, TokioNet};
 
-/// Runs feeds on tokio.
+/// The runtime for feeds on tokio.
 ///
-/// Time is tokio's own, so that it can be paused in tests. A timer fires up to a millisecond late.
+/// Time is tokio's, so that it can be paused in tests. A timer fires up to a millisecond late.
 ///
 /// # Panics
-/// A feed panics outside of a tokio runtime whose I/O and time are enabled.
+/// [`FeedBuilder::spawn`] panics outside of a tokio runtime. A feed panics if it is polled outside of a tokio runtime
+/// with I/O and time enabled.
 ///
 /// # Examples
 /// ```
@@ -25,6 +26,11 @@ use crate::{ConnectRequest, Connector, Over, TokioNet};
 pub type SocketRuntime = tidegate_driver::net::SocketRuntime<TokioNet>;
 
 /// Returns the builder of a feed of `url`, a `ws` or `wss` URL, with the default [`Connector`].
+///
+/// # Panics
+/// Spawning or polling the feed panics outside of a tokio runtime. See [`SocketRuntime`].
+///
+/// # Examples
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -39,13 +45,23 @@ pub fn feed(url: impl AsRef<str>) -> FeedBuilder<SocketRuntime> {
     FeedBuilder::new(SocketRuntime::default(), url)
 }
 
-/// Returns the builder of a feed of `url` through a [`Connector`] of your own: TLS, limits, buffers, proxy.
+/// Returns the builder of a feed of `url` through `connector`, with its options for TLS, limits, buffers and proxy.
+///
+/// # Panics
+/// Spawning or polling the feed panics outside of a tokio runtime. See [`SocketRuntime`].
 pub fn feed_with(connector: Connector, url: impl AsRef<str>) -> FeedBuilder<SocketRuntime> {
     FeedBuilder::new(SocketRuntime::new(connector), url)
 }
 
-/// Returns the builder of a feed of `url` over streams that `open` opens for each attempt, such as a Unix socket. See
-/// [`FeedBuilder::over`]; the streams implement tokio's traits instead of those of `futures-io`.
+/// Returns the builder of a feed of `url` over streams that `open` opens for each attempt and each redirect, such as
+/// Unix sockets.
+///
+/// See [`FeedBuilder::over`]. The streams implement tokio's traits instead of those of `futures-io`.
+///
+/// # Panics
+/// Spawning or polling the feed panics outside of a tokio runtime. See [`SocketRuntime`].
+///
+/// # Examples
 ///
 /// ```no_run
 /// use tokio::net::UnixStream;

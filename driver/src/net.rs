@@ -1,20 +1,21 @@
-//! The common part of the adapters for real runtimes: everything from a URL to frames, over any sockets.
+//! The common part of the adapters: everything from a URL to frames, over any sockets.
 //!
-//! An adapter implements [`Net`]: sockets, a clock, timers, threads that may block. This module has the rest: the race
-//! between the addresses of a host, proxies, TLS through rustls, the HTTP upgrade with its redirects, and WebSocket framing.
-//! Unfragmented messages are read here; tungstenite reads all other frames, and writes.
+//! An adapter implements [`Net`]: sockets, a clock, timers, threads that may block. This module has everything else:
+//! connecting to the addresses of a host, proxies, TLS through rustls, the HTTP upgrade with its redirects, and
+//! WebSocket framing. Unfragmented messages and control frames are read here; tungstenite reads all other frames, and
+//! writes.
 //!
 //! | to change | open |
 //! |---|---|
-//! | what an adapter must implement, the standard library's sockets as streams | `net/platform.rs` |
-//! | the runtime made of that, and the builder's options for it | `net/runtime.rs` |
+//! | the interface of an adapter; the standard library's sockets as streams | `net/platform.rs` |
+//! | the runtime over that interface, and the builder's options for it | `net/runtime.rs` |
 //! | options of connections | `net/connect/connector.rs`, `net/limits.rs`, `net/tls/options.rs` |
-//! | the order of steps, and redirects | `net/connect/dial.rs`, `net/connect/redirect.rs` |
-//! | the addresses of a host, and which is used | `net/connect/hosts.rs`, `net/connect/eyeballs.rs` |
+//! | the order of steps in an attempt, and redirects | `net/connect/dial.rs`, `net/connect/redirect.rs` |
+//! | the addresses of a host, and the race between them | `net/connect/hosts.rs`, `net/connect/eyeballs.rs` |
 //! | options of TCP | `net/connect/tcp.rs` |
-//! | proxies, and those of the environment | `net/connect/proxy.rs` |
-//! | TLS's configuration, and why TLS failed | `net/tls/config.rs`, `net/tls/failure.rs` |
-//! | the HTTP upgrade, and what a refusal says | `net/http/handshake.rs`, `head.rs`, `answer.rs` and `body.rs` beside it |
+//! | proxies, and those of the environment | `net/connect/proxy.rs`, `net/connect/proxy/` |
+//! | the configuration of TLS, and why TLS failed | `net/tls/config.rs`, `net/tls/failure.rs`, `net/tls/failure/certificate.rs` |
+//! | the HTTP upgrade, and what a refusal says | `net/http/handshake.rs`, and `head.rs`, `answer.rs`, `body.rs`, `retry_after.rs` beside it |
 //! | connections that the application opens | `net/over.rs`, `net/over/tungstenite.rs` |
 //! | frames | `net/transport.rs`, `net/message.rs`; how they are read: `net/buffer.rs`, `net/header.rs`, `net/blocking.rs`, `net/memory.rs`, `net/shared.rs` |
 //! | bytes below the frames | `net/socket.rs` |

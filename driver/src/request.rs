@@ -78,10 +78,12 @@ impl ConnectRequest {
     /// Adds a header. A name may be given more than once.
     ///
     /// # Failures
-    /// These headers fail the request when it is sent, with a [`RequestError`]: those of the handshake itself (`Host`,
-    /// `Connection`, `Upgrade`, and all that start with `Sec-WebSocket-` but `Sec-WebSocket-Protocol`),
-    /// `Content-Length` and `Transfer-Encoding`; and a `Sec-WebSocket-Protocol` that is not a list of different tokens
-    /// (RFC 6455 §4.1).
+    /// These headers fail the request when it is sent, with a [`RequestError`]:
+    ///
+    /// - those of the handshake itself: `Host`, `Connection`, `Upgrade`, and `Sec-WebSocket-Key`, `-Version`, `-Accept`
+    ///   and `-Extensions`;
+    /// - those of a body: `Content-Length` and `Transfer-Encoding`;
+    /// - a `Sec-WebSocket-Protocol` that is not a list of different tokens (RFC 6455 §4.1).
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.append(name, value);

@@ -1,7 +1,7 @@
 //! Errors of an open connection, as the machine's [`Failure`].
 //!
-//! Variant by variant: some errors of tungstenite quote header values, URLs or bytes of the peer, which must not get into a
-//! detail (T3).
+//! Errors of tungstenite are matched variant by variant: some quote header values, URLs or bytes of the peer, which
+//! must not get into a detail (T3).
 
 use std::io;
 
@@ -12,14 +12,14 @@ use tungstenite::error::{CapacityError, ProtocolError};
 use super::tls;
 use crate::secrets::Secrets;
 
-/// Why the application could not connect. Its error may repeat what the request held (T3).
+/// Returns why the application could not connect. Its error may contain secrets of the request (T3).
 pub(crate) fn of_application(error: &io::Error, secrets: &Secrets) -> Failure {
     tls::failure::in_io(error).unwrap_or_else(|| {
         Failure::Connect(ConnectFailure::Custom { detail: secrets.hidden_in(&error.to_string()) })
     })
 }
 
-/// Why an open connection failed.
+/// Returns why an open connection failed.
 pub(crate) fn of_connection(error: Error) -> Failure {
     let (code, detail) = match error {
         Error::Io(error) => return of_io(&error),
@@ -48,7 +48,7 @@ pub(crate) fn of_connection(error: Error) -> Failure {
     Failure::Connection(ConnectionFailure::Protocol { code, detail })
 }
 
-/// Why a frame could not be sent. What the peer has done is said by reading.
+/// Returns why a frame could not be sent. It does not blame the peer, since reading reports what the peer did.
 pub(crate) fn of_write(error: Error) -> Failure {
     let failure = of_connection(error);
     if let Failure::Connection(ConnectionFailure::Protocol { detail, .. }) = &failure {
@@ -57,12 +57,12 @@ pub(crate) fn of_write(error: Error) -> Failure {
     failure
 }
 
-/// The connection ended without a Close frame.
+/// Returns the failure of a connection that ended without a Close frame.
 pub(crate) fn without_close() -> Failure {
     Failure::io("the peer closed the connection without a closing handshake")
 }
 
-/// The text is not quoted (T3).
+/// Returns the failure for text that is not UTF-8. The text is not quoted (T3).
 pub(crate) fn not_utf8() -> Failure {
     Failure::Connection(ConnectionFailure::Protocol {
         code: CloseFrame::INVALID_DATA,
@@ -70,7 +70,7 @@ pub(crate) fn not_utf8() -> Failure {
     })
 }
 
-/// Why a read or write failed.
+/// Returns why a read or write failed.
 pub(crate) fn of_io(error: &io::Error) -> Failure {
     // TCP ended below TLS, without TLS's own close_notify.
     if error.kind() == io::ErrorKind::UnexpectedEof {
@@ -99,7 +99,7 @@ mod tests {
         }
     }
 
-    /// Its own text is mostly Debug output.
+    /// rustls's own text is mostly Debug output.
     #[test]
     fn an_error_of_tls_is_called_that_on_an_open_connection_too() {
         let error = io::Error::new(io::ErrorKind::InvalidData, futures_rustls::rustls::Error::DecryptError);

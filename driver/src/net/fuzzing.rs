@@ -26,16 +26,16 @@ pub enum Outcome<S> {
     Redirect(ConnectRequest),
 }
 
-/// Returns a connection after its upgrade: `stream` contains only frames.
+/// Returns a connection after its upgrade. `stream` contains only frames.
 pub fn open<S: AsyncRead + AsyncWrite + Unpin>(connector: &Connector, stream: S) -> WebSocket<S> {
     let socket = Prefixed::new(Bytes::new(), Socket::Plain(Prefixed::new(Bytes::new(), stream)));
     WebSocket::new(socket, connector.framing(), None, Secrets::default())
 }
 
-/// Makes one request of an attempt over a TCP connection: the tunnel if there is a proxy, then the upgrade.
+/// Makes one request of an attempt over a TCP connection: opens the tunnel if there is a proxy, then does the upgrade.
 ///
 /// # Errors
-/// As with an attempt.
+/// Returns the same errors as an attempt.
 pub async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
     connector: &Connector,
     request: &ConnectRequest,
@@ -55,7 +55,7 @@ pub async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-/// Looks up no name: every host is at the loopback address.
+/// Returns the destination, without a lookup: every host has the loopback address.
 fn destination(proxy: &Proxy, request: &ConnectRequest) -> Destination {
     if proxy.wants_address() {
         Destination::Address(SocketAddr::from((Ipv4Addr::LOCALHOST, request.port())))

@@ -1,12 +1,12 @@
-//! How much a peer may make this side remember.
+//! Limits on what a peer may make this side hold in memory.
 
 use std::fmt;
 
-/// The largest limit that can be set, in bytes: 2 GiB less one. "No limit" is not on offer: a frame's declared length
-/// is reserved before its first byte is seen, so that one header could claim all memory there is.
+/// Maximum of a limit, in bytes: 2 GiB less one. There is always a limit: memory for a frame is reserved before its
+/// first byte arrives, so without one a single header could claim all memory.
 const LARGEST: usize = i32::MAX as usize;
 
-/// Limits on what one connection may receive. A peer that goes past one ends the connection
+/// Limits on what one connection may receive. A peer that exceeds one ends the connection
 /// (`ConnectionFailure::Protocol`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -15,19 +15,20 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The largest payload of one frame, in bytes; 16 MiB by default. Checked before memory is reserved for it.
+    /// Sets the maximum payload of one frame, in bytes. Default 16 MiB. It is checked before memory is reserved for the
+    /// frame.
     ///
     /// # Errors
-    /// If it is zero or more than 2 GiB.
+    /// Returns an error if `bytes` is zero, or 2 GiB or more.
     pub fn max_frame_size(self, bytes: usize) -> Result<Self, LimitError> {
         Ok(Self { frame: LimitError::check("max_frame_size", bytes, 1, LARGEST)?, ..self })
     }
 
-    /// The largest message, all of its frames together, in bytes; 64 MiB by default. A message of one frame is held to
-    /// both limits.
+    /// Sets the maximum size of a message, all its frames together, in bytes. Default 64 MiB. Both limits apply to a
+    /// message of one frame.
     ///
     /// # Errors
-    /// If it is zero or more than 2 GiB.
+    /// Returns an error if `bytes` is zero, or 2 GiB or more.
     pub fn max_message_size(self, bytes: usize) -> Result<Self, LimitError> {
         Ok(Self { message: LimitError::check("max_message_size", bytes, 1, LARGEST)?, ..self })
     }
@@ -39,7 +40,7 @@ impl Default for Limits {
     }
 }
 
-/// A size that was refused.
+/// Error of a size that is not valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LimitError {
     option: &'static str,
@@ -49,7 +50,7 @@ pub struct LimitError {
 }
 
 impl LimitError {
-    /// Lets `given` through if it lies between the two bounds, both included.
+    /// Returns `given` if it is within the two bounds, both included.
     pub(crate) fn check(
         option: &'static str,
         given: usize,
@@ -59,7 +60,7 @@ impl LimitError {
         if (least..=most).contains(&given) { Ok(given) } else { Err(Self { option, given, least, most }) }
     }
 
-    /// The name of the option.
+    /// Returns the name of the option.
     #[must_use]
     pub const fn option(&self) -> &'static str {
         self.option

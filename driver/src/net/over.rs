@@ -1,4 +1,4 @@
-//! Connections over what the application opens.
+//! Connections over streams that the application opens.
 
 use std::fmt;
 use std::io;
@@ -23,9 +23,9 @@ use crate::secrets::Secrets;
 #[cfg(feature = "tungstenite")]
 pub(crate) mod tungstenite;
 
-/// A runtime whose connections the application opens. Clock, timer and tasks are those of `R`.
+/// A runtime whose connections the application opens. Clock, timer and tasks are those of `R`. Returned by
+/// [`FeedBuilder::over`].
 ///
-/// Made by [`FeedBuilder::over`].
 pub struct Over<R, T> {
     runtime: R,
     connect: Arc<Connect<R, T>>,
@@ -96,21 +96,23 @@ where
 }
 
 impl<R: Networked, H: FrameHandler> FeedBuilder<R, H> {
-    /// Connects over streams that `open` returns, such as a Unix socket or an SSH tunnel. The upgrade, its redirects and
-    /// the framing are tidegate's.
+    /// Connects over streams that `open` returns, such as Unix sockets or SSH tunnels. tidegate does the upgrade, its
+    /// redirects and the framing.
     ///
-    /// `open` is called for each attempt and each redirect. It is given the request, which it need not look at, and returns a
-    /// new stream of bytes to the server. `connect_timeout` bounds it together with what follows (C3).
+    /// `open` is called with the request, for each attempt and each redirect, and returns a new stream of bytes to the
+    /// server. `connect_timeout` bounds it together with what follows (C3).
     ///
-    /// TLS follows the URL: with `wss`, tidegate speaks TLS over the stream and checks the certificate of the URL's host. Give a
-    /// `ws` URL for a stream that is secured already. Of the [`Connector`] the TLS options, the limits, the size of the read
-    /// buffer and the rule for redirects apply. Addresses, proxies and options of TCP do not.
+    /// The URL decides about TLS. With `wss`, tidegate speaks TLS over the stream, and checks the certificate for the
+    /// URL's host. Use a `ws` URL for a stream that is already secured.
     ///
-    /// The streams implement the traits of `futures-io`. For tokio's traits see `feed_over` of the tokio adapter.
+    /// Of the [`Connector`], the TLS options, the limits, the size of the read buffer and the rule for redirects apply.
+    /// Addresses, proxies and options of TCP do not.
     ///
-    /// # Errors
-    /// An error of `open` is [`ConnectFailure::Custom`](tidegate_core::ConnectFailure::Custom), which is retried by default.
-    /// Its text is shown, so keep secrets out of it. An error of rustls in it is
+    /// The streams implement the traits of `futures-io`. For tokio's traits, see `feed_over` of the tokio adapter.
+    ///
+    /// # Failures
+    /// An error of `open` is [`ConnectFailure::Custom`](tidegate_core::ConnectFailure::Custom), which is retried by
+    /// default. Its text is shown, so keep secrets out of it. If it contains an error of rustls, it is
     /// [`ConnectFailure::Tls`](tidegate_core::ConnectFailure::Tls).
     ///
     /// # Examples
@@ -151,7 +153,7 @@ impl<R: Networked, H: FrameHandler> FeedBuilder<R, H> {
     }
 }
 
-/// Calls the application's function, which only one attempt at a time does (C1).
+/// Calls the application's function. Only one attempt at a time does (C1).
 fn call<F: FnMut(ConnectRequest) -> Fut, Fut>(connect: &Mutex<F>, request: ConnectRequest) -> Fut {
     let mut connect = connect.lock().expect("a panic in it has ended the feed");
     connect(request)

@@ -1,5 +1,5 @@
-//! The interface of a runtime to the network: sockets, a clock, timers, threads that may block; and sockets of the standard
-//! library for runtimes that only know when a socket is ready.
+//! The interface of a runtime to the network: sockets, a clock, timers, threads that may block. Also sockets of the
+//! standard library, for runtimes that only know when a socket is ready.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -21,8 +21,11 @@ pub trait Net: Send + Unpin + 'static {
     /// A timer. It is ready once its time has passed, and its output is discarded.
     type Timer: Future + Send + 'static;
 
-    /// Takes over `socket`, which is non-blocking and being connected. Waits until it can be written to, then checks whether
+    /// Takes over `socket`, which is non-blocking and connecting. Waits until it can be written to, then checks whether
     /// connecting has failed (`take_error`).
+    ///
+    /// # Errors
+    /// Returns the reason if connecting failed.
     fn connected(socket: TcpStream) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 
     /// Returns the current time. The default is the system's monotonic clock.
@@ -33,7 +36,7 @@ pub trait Net: Send + Unpin + 'static {
     /// Returns a timer that is ready `after` this call, on the clock of [`now`](Self::now). `after` may be centuries.
     fn timer(after: Duration) -> Self::Timer;
 
-    /// Runs `work` where blocking is allowed: the system's name lookup, reading files.
+    /// Runs `work` where blocking is allowed. It looks up names or reads files.
     fn unblock<T: Send + 'static>(
         work: impl FnOnce() -> T + Send + 'static,
     ) -> impl Future<Output = T> + Send;
@@ -41,11 +44,11 @@ pub trait Net: Send + Unpin + 'static {
 
 /// A [`Net`] of a runtime that can also run tasks in the background.
 pub trait SpawnNet: Net {
-    /// Runs `task` to its end, detached.
+    /// Runs `task` to completion in the background.
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static);
 }
 
-/// The direction in which a socket is awaited.
+/// The operation for which a socket must be ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interest {
     /// The socket can be read from, or has ended or failed.
@@ -54,9 +57,9 @@ pub enum Interest {
     Writable,
 }
 
-/// A runtime that knows when a socket is ready: `poll`, `epoll`, `kqueue`.
+/// A runtime that knows when a socket is ready, through `poll`, `epoll` or `kqueue`.
 pub trait Reactor: Send + Unpin + 'static {
-    /// Wakes `waker` once `socket` is ready for `interest`. Waking it earlier is allowed: the socket is then tried again.
+    /// Wakes `waker` once `socket` is ready for `interest`. It may be woken earlier: the socket is then tried again.
     fn wake_when(socket: &Arc<TcpStream>, interest: Interest, waker: &Waker);
 }
 
@@ -70,7 +73,7 @@ impl<R: Reactor> StdStream<R> {
     /// Waits until `socket` is connected, as [`Net::connected`] requires.
     ///
     /// # Errors
-    /// Why connecting failed.
+    /// Returns the reason if connecting failed.
     pub async fn connected(socket: TcpStream) -> io::Result<Self> {
         let socket = Arc::new(socket);
         poll_fn(|cx| match (socket.take_error(), socket.peer_addr()) {

@@ -1,4 +1,4 @@
-//! A whole runtime made of a [`Net`], and the options of a feed's builder that concern its connections.
+//! A runtime over a [`Net`], and the options of a feed's builder that concern its connections.
 
 use std::fmt::{self, Display};
 use std::pin::Pin;
@@ -17,7 +17,7 @@ use crate::builder::{BuildError, FeedBuilder};
 use crate::request::ConnectRequest;
 use crate::runtime::{Alarm, Runtime, Spawn};
 
-/// Runs feeds over any [`Net`].
+/// A runtime for feeds over any [`Net`].
 #[derive(Clone)]
 pub struct SocketRuntime<N> {
     net: N,
@@ -26,21 +26,21 @@ pub struct SocketRuntime<N> {
 }
 
 impl<N: Net + Default> SocketRuntime<N> {
-    /// Creates a runtime that connects through `connector`. Its time starts now.
+    /// Creates a runtime that connects through `connector`. The origin of its time is now.
     pub fn new(connector: impl Into<Arc<Connector>>) -> Self {
         Self::with_net(N::default(), connector)
     }
 }
 
 impl<N: Net> SocketRuntime<N> {
-    /// As [`new`](Self::new), with a [`Net`] that is not its type's default.
+    /// The same as [`new`](Self::new), with a given [`Net`].
     pub fn with_net(net: N, connector: impl Into<Arc<Connector>>) -> Self {
         Self { net, connector: connector.into(), origin: N::now() }
     }
 }
 
 impl<N: Net + Default> Default for SocketRuntime<N> {
-    /// With the default [`Connector`].
+    /// Returns a runtime with the default [`Connector`].
     fn default() -> Self {
         Self::new(Connector::default())
     }
@@ -79,7 +79,7 @@ impl<N: SpawnNet> Spawn for SocketRuntime<N> {
     }
 }
 
-/// The alarm of a [`SocketRuntime`]: a new timer of the [`Net`] each time it is set, in the place of the last.
+/// The alarm of a [`SocketRuntime`]. Each time it is set, it creates a timer of the [`Net`] and drops the previous one.
 pub struct SocketAlarm<N: Net> {
     origin: Instant,
     timer: Pin<Box<Option<N::Timer>>>,
@@ -117,7 +117,7 @@ pub trait Networked: Runtime {
     /// Returns the connector.
     fn connector(&self) -> &Arc<Connector>;
 
-    /// Returns the connector, to be changed before the feed starts.
+    /// Returns the connector, for changes before the feed starts.
     fn connector_mut(&mut self) -> &mut Connector;
 }
 
@@ -134,7 +134,7 @@ impl<N: Net> Networked for SocketRuntime<N> {
 }
 
 impl<R: Networked, H: FrameHandler> FeedBuilder<R, H> {
-    /// Replaces everything that was set so far about how connections are made.
+    /// Replaces the connector, and so everything that was set so far about how connections are made.
     pub fn connector(self, connector: Connector) -> Self {
         self.change(|_| Ok::<_, BuildError>(connector))
     }

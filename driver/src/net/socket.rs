@@ -8,15 +8,15 @@ use bytes::Bytes;
 use futures_io::{AsyncRead, AsyncWrite};
 use futures_rustls::client::TlsStream;
 
-/// One open socket.
+/// An open socket.
 pub(crate) enum Socket<S> {
     Plain(S),
-    /// Boxed, since the state of TLS is over a kilobyte.
+    /// Boxed, since the state of TLS has over a kilobyte.
     Tls(Box<TlsStream<S>>),
 }
 
 impl<S> Socket<Prefixed<S>> {
-    /// Bytes received from the network, below TLS.
+    /// Returns the number of bytes received from the network, below TLS.
     pub(crate) fn bytes_read(&self) -> u64 {
         match self {
             Self::Plain(stream) => stream.bytes_read(),
@@ -57,11 +57,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<S> {
     }
 }
 
-/// A stream with some bytes put back in front of it.
+/// A stream with bytes before it that were read already.
 pub(crate) struct Prefixed<S> {
     prefix: Bytes,
     stream: S,
-    /// Bytes read from the stream.
+    /// Number of bytes read from the stream.
     read: u64,
 }
 
@@ -70,7 +70,7 @@ impl<S> Prefixed<S> {
         Self { prefix, stream, read: 0 }
     }
 
-    /// Bytes read from the stream so far, without the prefix.
+    /// Returns the number of bytes read from the stream so far, without the prefix.
     pub(crate) const fn bytes_read(&self) -> u64 {
         self.read
     }

@@ -18,22 +18,25 @@ use crate::net::tls::options::{TlsError, TlsOptions};
 use crate::net::transport::Framing;
 use crate::url::Scheme;
 
-/// Most bytes that wait to be written to a socket, and so the longest frame that can be sent. Without a bound, pongs for a
-/// peer that pings and does not read would pile up.
+/// Maximum number of bytes that wait to be written to a socket, and maximum length of a frame that is sent. Without a
+/// bound, pongs for a peer that pings and does not read would pile up.
 const MAX_WRITE_BUFFER: usize = 64 << 20;
 
-/// How connections are made, on any runtime. Clones share the TLS configuration; one connector serves any number of
-/// feeds.
+/// Options for making connections, on any runtime.
 ///
-/// All addresses of a host are tried, IPv6 and IPv4 in turn, each with a head start of 250 ms on the next (RFC 8305).
-/// Redirects (301, 302, 307 and 308) are followed, up to five in one attempt, never from `wss` to `ws`, and to another origin
-/// only with [`follow_to_other_origins`](Self::follow_to_other_origins). The next attempt starts at the first URL again.
+/// One connector serves any number of feeds. Clones share the TLS configuration. An invalid option is an error when it
+/// is set, not at the first connection. `TCP_NODELAY` is on.
 ///
-/// By default the environment names the proxy: `https_proxy`, then `all_proxy` for `wss`, `all_proxy` for `ws`, except for hosts
-/// in `no_proxy` and for this machine itself. Each name is also read in capitals. A `wss` connection through a proxy is
-/// encrypted from end to end.
+/// All addresses of a host are tried, IPv6 and IPv4 in turn. Each has a head start of 250 ms on the next (RFC 8305).
 ///
-/// `TCP_NODELAY` is on. An invalid option is an error when it is set, not at the first connection.
+/// Up to five redirects (301, 302, 307 and 308) are followed in one attempt, but never from `wss` to `ws`. Redirects to
+/// another origin need [`follow_to_other_origins`](Self::follow_to_other_origins). The next attempt starts at the first
+/// URL again.
+///
+/// By default the proxy is taken from the environment: from `https_proxy`, then `all_proxy` for `wss`, and from
+/// `all_proxy` for `ws`. There is none for hosts in `no_proxy` and for this machine. The names in capitals are read
+/// too. A `wss` connection through a proxy is encrypted from end to end.
+///
 ///
 /// ```
 /// use std::time::Duration;
@@ -60,18 +63,18 @@ pub struct Connector {
 /// Source of the proxy.
 #[derive(Clone, Debug)]
 enum Proxies {
-    /// The environment when the connector was made. If it is not valid, every attempt fails with its error.
+    /// The environment at the time the connector was created. If it is not valid, every attempt fails with its error.
     Environment(Arc<Result<Environment, ProxyError>>),
     One(Proxy),
     None,
 }
 
 impl Connector {
-    /// Replaces the options of TLS. Their files are read now, on the calling thread. The platform's authorities are loaded
-    /// once, at the first `wss` connection.
+    /// Replaces the options of TLS. Their files are read now, on the calling thread. The platform's authorities are
+    /// loaded at the first `wss` connection.
     ///
     /// # Errors
-    /// If a file cannot be read, or does not contain the expected PEM blocks.
+    /// Returns an error if a file cannot be read, or does not contain the expected PEM blocks.
     pub fn tls(self, options: TlsOptions) -> Result<Self, TlsError> {
         Ok(Self { tls: TlsConfig::new(&options)?, ..self })
     }
@@ -82,15 +85,15 @@ impl Connector {
         Self { limits, ..self }
     }
 
-    /// Maximum size of one read, in bytes; 256 KiB by default. A connection starts with 64 KiB, and reads more at a time while
-    /// it is busy. Larger reads save system calls.
+    /// Sets the maximum size of one read, in bytes. Default 256 KiB. A connection starts with reads of 64 KiB, and
+    /// reads more at a time while it is busy. Larger reads save system calls.
     ///
-    /// Read buffers belong to the thread, which keeps up to 4 MiB of them for reuse, and 2 MiB more for short messages. A
-    /// connection holds a read buffer only while its consumer is slow to take what was read. A silent connection has none, and
-    /// keeps 1 KiB for the framing.
+    /// Read buffers belong to the thread, which keeps up to 4 MiB of them for reuse, and 2 MiB more for short messages.
+    /// A connection holds one only while its consumer is slow to take what was read. A silent connection holds none,
+    /// and 1 KiB for the framing.
     ///
     /// # Errors
-    /// If it is less than 1 KiB or more than 16 MiB.
+    /// Returns an error if `bytes` is less than 1 KiB or more than 16 MiB.
     pub fn read_buffer_size(self, bytes: usize) -> Result<Self, LimitError> {
         let read_buffer_size = LimitError::check("read_buffer_size", bytes, 1 << 10, 16 << 20)?;
         Ok(Self { read_buffer_size, ..self })
@@ -108,51 +111,57 @@ impl Connector {
         Self { proxies: Proxies::None, ..self }
     }
 
-    /// Sets the addresses of `host`, in this order of preference, instead of a lookup: for tests, and for another source of
-    /// names. Certificates and headers still follow `host`. Names that a proxy looks up are not affected.
+    /// Sets the addresses of `host`, in the order of preference, in place of a lookup: for tests, or for another source
+    /// of addresses.
+    ///
+    /// The certificate and the headers still follow `host`. Names that a proxy looks up are not affected.
     #[must_use]
     pub fn resolve(mut self, host: &str, addresses: impl IntoIterator<Item = IpAddr>) -> Self {
         self.hosts.insert(host, addresses);
         self
     }
 
-    /// Connects to `to` instead of `from`, the host and port of a URL, as curl's `--connect-to` does. The certificate, `Host`
-    /// and redirects still follow `from`; the choice of a proxy follows `to`. IPv6 addresses are given without brackets.
+    /// Connects to `to` instead of `from`, the host and port of a URL, as curl's `--connect-to` does.
+    ///
+    /// The certificate, the `Host` header and redirects still follow `from`. The choice of a proxy follows `to`. IPv6
+    /// addresses are given without brackets.
     #[must_use]
     pub fn connect_to(mut self, from: (&str, u16), to: (&str, u16)) -> Self {
         self.hosts.insert_target(from, to);
         self
     }
 
-    /// Follows redirects to another origin: another scheme, host or port (RFC 6454 §4). Off by default, because what a feed
-    /// sends after the upgrade may hold credentials: such a redirect then fails as [`ConnectFailure::Redirected`], which names
-    /// the new URL.
+    /// Sets whether redirects to another origin are followed: to another scheme, host or port (RFC 6454 §4). Default
+    /// off, because what a feed sends after the upgrade may contain credentials. While it is off, such a redirect fails
+    /// with [`ConnectFailure::Redirected`], which names the new URL.
     ///
-    /// Of the headers only `Accept-Language`, `Origin`, `Sec-WebSocket-Protocol` and `User-Agent` go to another origin, and
-    /// no value that is marked as sensitive.
+    /// Another origin receives only the headers `Accept-Language`, `Origin`, `Sec-WebSocket-Protocol` and `User-Agent`,
+    /// and no value that is marked as sensitive.
     #[must_use]
     pub fn follow_to_other_origins(self, follow: bool) -> Self {
         Self { other_origins: follow, ..self }
     }
 
-    /// Lets the system probe a connection after this much silence, and then at the same interval; off by default. The span is
-    /// truncated to whole seconds, and clamped to between 1 s and 32,767 s (9 hours). Probes detect a peer that is gone, not
-    /// one that hangs: `idle_timeout` and `ping_interval` detect both.
+    /// Sets the TCP keepalive: the system probes a connection after this much silence, and then at the same interval.
+    /// Default off.
+    ///
+    /// The duration is truncated to whole seconds, and clamped to between 1 s and 32,767 s (9 hours). Probes detect a
+    /// peer that is gone, but not one that hangs. `idle_timeout` and `ping_interval` detect both.
     #[must_use]
     pub fn tcp_keepalive(mut self, after: Duration) -> Self {
         self.tcp.keepalive = Some(after);
         self
     }
 
-    /// Sets the local address to connect from, for machines with several. Only addresses of the same family can be reached
-    /// then.
+    /// Sets the local address to connect from, for machines with several. Only addresses of the same family can then be
+    /// reached.
     #[must_use]
     pub fn bind_address(mut self, local: IpAddr) -> Self {
         self.tcp.bind = Some(local);
         self
     }
 
-    /// The proxy to go through to this host.
+    /// Returns the proxy for this host.
     pub(crate) fn proxy_for(&self, scheme: Scheme, host: &str, port: u16) -> Result<Option<&Proxy>, Failure> {
         match &self.proxies {
             Proxies::None => Ok(None),
@@ -193,7 +202,7 @@ impl Connector {
 }
 
 impl Default for Connector {
-    /// Reads the environment's proxies now.
+    /// Returns a connector with the default options. Reads the environment's proxies now.
     fn default() -> Self {
         Self {
             tls: TlsConfig::default(),

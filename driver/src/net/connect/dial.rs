@@ -1,4 +1,4 @@
-//! Makes a connection: addresses, TCP, proxy, TLS and upgrade, and the same again for each redirect.
+//! Makes a connection: addresses, TCP, proxy, TLS and upgrade, and the same for each redirect.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -24,15 +24,15 @@ use crate::request::{ConnectRequest, RequestError};
 use crate::secrets::Secrets;
 use crate::url::Scheme;
 
-/// Longest wait for the body of a refusal. The body is for people to read, and must not cost the status by running into the
-/// connect timeout.
+/// Time limit for the body of a refusal. People read it, but waiting for it must not run into the connect timeout,
+/// which would hide the status.
 const BODY_TIMEOUT: Duration = Duration::from_millis(200);
 
 impl Connector {
     /// Makes a connection, without a timeout.
     ///
     /// # Errors
-    /// Why there is no connection.
+    /// Returns the reason if there is no connection.
     pub async fn connect<N: Net>(
         self: Arc<Self>,
         request: ConnectRequest,
@@ -41,11 +41,11 @@ impl Connector {
     }
 }
 
-/// Makes one connection, without recovery: when it ends, it has ended.
+/// Makes one connection, without recovery: it is not made again after it ends.
 ///
 /// # Errors
-/// Why there is no connection; [`ConnectFailure::Timeout`] if it took longer than `timeout`, which bounds name lookup, TCP,
-/// proxy, TLS and the upgrade together (C3).
+/// Returns the reason if there is no connection, [`ConnectFailure::Timeout`] after `timeout`. The timeout bounds name
+/// lookup, TCP, proxy, TLS and the upgrade together (C3).
 pub async fn connect_once<N: Net>(
     request: ConnectRequest,
     connector: &Connector,
@@ -65,7 +65,7 @@ async fn dial<N: Net>(
     dial_over::<N, _, _>(connector, request, |request| open_stream::<N>(connector, request)).await
 }
 
-/// As [`dial`], over any stream: `open` opens one for each request.
+/// The same as [`dial`] over any stream: `open` opens one for each request.
 pub(crate) async fn dial_over<N, S, Opening>(
     connector: &Connector,
     mut request: ConnectRequest,

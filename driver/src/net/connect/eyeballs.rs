@@ -21,7 +21,7 @@ const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 pub(crate) enum ConnectError {
     /// The name could not be looked up, or has no addresses.
     Lookup(String),
-    /// Every address failed; each is named.
+    /// Every address failed. The text names each.
     Tcp(String),
 }
 
@@ -73,7 +73,7 @@ async fn attempt<N: Net>(address: SocketAddr, options: &TcpOptions) -> Result<N:
     connected.map_err(|error| format!("{address}: {error}"))
 }
 
-/// Alternates the families, starting with that of the first address; within a family the order is kept (RFC 8305 §4).
+/// Alternates the families, starting with that of the first address. Keeps the order within a family (RFC 8305 §4).
 fn interleaved(addresses: Vec<SocketAddr>) -> VecDeque<SocketAddr> {
     let Some(first) = addresses.first().map(SocketAddr::is_ipv6) else { return VecDeque::new() };
     let (preferred, other): (VecDeque<_>, VecDeque<_>) =

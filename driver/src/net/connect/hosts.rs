@@ -1,4 +1,4 @@
-//! The addresses of a host: the application's own, or those of the system's lookup.
+//! The addresses of a host, given by the application or looked up by the system.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
@@ -7,7 +7,7 @@ use super::eyeballs::ConnectError;
 use crate::net::platform::Net;
 use crate::url;
 
-/// Addresses and targets that the application gave for hosts, by their [normal] names.
+/// Addresses and targets that the application set for hosts, by [normal] names.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Hosts {
     addresses: HashMap<String, Vec<IpAddr>>,
@@ -23,7 +23,7 @@ impl Hosts {
         self.targets.insert((normal(from.0), from.1), (normal(to.0), to.1));
     }
 
-    /// Returns the host and port to connect to for those of a URL.
+    /// Returns the host and port to connect to in place of those of a URL.
     pub(crate) fn target<'a>(&'a self, host: &'a str, port: u16) -> (&'a str, u16) {
         let target = self.targets.get(&(normal(host), port));
         target.map_or((host, port), |(host, port)| (host, *port))
@@ -53,7 +53,7 @@ impl Hosts {
     }
 }
 
-/// Maps all ways to write a name or an address to one.
+/// Returns one form for all ways to write a name or an address.
 fn normal(host: &str) -> String {
     if let Ok(address) = host.parse::<IpAddr>() {
         return address.to_string();

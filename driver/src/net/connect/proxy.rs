@@ -25,7 +25,7 @@ use socks::Credentials;
 pub(crate) use environment::Environment;
 pub use error::ProxyError;
 
-/// The port of a URL without one, whatever its scheme: curl's choice.
+/// The default port for all schemes, as in curl.
 const DEFAULT_PORT: u16 = 1080;
 
 /// A proxy to connect through.
@@ -38,7 +38,7 @@ const DEFAULT_PORT: u16 = 1080;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Proxy {
     protocol: Protocol,
-    /// A name, or an address, an IPv6 address without its brackets.
+    /// A name or an address, an IPv6 address without its brackets.
     host: String,
     port: u16,
 }
@@ -49,7 +49,7 @@ enum Protocol {
     Socks5 { lookup: Lookup, credentials: Option<Credentials> },
 }
 
-/// Who looks up the name of the destination.
+/// The side that looks up the name of the destination.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Lookup {
     Here,
@@ -69,10 +69,10 @@ impl Proxy {
     /// Parses `http://[user:password@]host[:port]`, the same with `socks5://` or `socks5h://`, or `host:port`, which
     /// means `http`.
     ///
-    /// Without a port it is 1080, as in curl. User name and password are percent-decoded.
+    /// The default port is 1080, as in curl. User name and password are percent-decoded.
     ///
     /// # Errors
-    /// If it is none of these, or holds credentials that the protocol cannot carry.
+    /// Returns an error if `url` has none of these forms, or has credentials that the protocol cannot transmit.
     pub fn new(url: &str) -> Result<Self, ProxyError> {
         let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
         let protocol = match scheme.to_ascii_lowercase().as_str() {
@@ -99,11 +99,11 @@ impl Proxy {
         proxy.with_credentials(decode(user)?, decode(password)?)
     }
 
-    /// Sends these to the proxy, unchanged, instead of any that its URL contains.
+    /// Sets the credentials, which are sent unchanged. Replaces those of the URL.
     ///
     /// # Errors
-    /// If the protocol cannot carry them: HTTP allows no colon in the user name and no control characters (RFC 7617),
-    /// SOCKS5 requires 1 to 255 bytes of each (RFC 1929).
+    /// Returns an error if the protocol cannot transmit the credentials. HTTP allows no colon in the user name and no
+    /// control characters (RFC 7617). SOCKS5 requires 1 to 255 bytes of each (RFC 1929).
     pub fn with_credentials(
         mut self,
         user: impl Into<String>,
@@ -120,7 +120,7 @@ impl Proxy {
         Ok(self)
     }
 
-    /// The name or address of the proxy, an IPv6 address without its brackets.
+    /// Returns the name or address of the proxy, an IPv6 address without its brackets.
     pub(crate) fn host(&self) -> &str {
         &self.host
     }
@@ -129,13 +129,13 @@ impl Proxy {
         self.port
     }
 
-    /// Whether the name of the destination must be looked up on this side.
+    /// Returns whether the name of the destination must be looked up on this side.
     pub(crate) const fn wants_address(&self) -> bool {
         matches!(self.protocol, Protocol::Socks5 { lookup: Lookup::Here, .. })
     }
 
-    /// Opens a tunnel to `destination` over a stream that is connected to the proxy. Returns the stream, positioned at the
-    /// first byte of the destination. Has no timeout.
+    /// Opens a tunnel to `destination` over a stream that is connected to the proxy. Returns the stream, which starts
+    /// with the first byte of the destination. Has no timeout.
     pub(crate) async fn tunnel<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         stream: S,
@@ -152,7 +152,7 @@ impl Proxy {
     }
 }
 
-/// Scheme, host and port: the credentials are secrets.
+/// Shows scheme, host and port: the credentials are secrets.
 impl fmt::Display for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = match &self.protocol {
@@ -164,7 +164,7 @@ impl fmt::Display for Proxy {
     }
 }
 
-/// As [`Display`](fmt::Display), without the credentials.
+/// Shows the same as [`Display`](fmt::Display), without the credentials.
 impl fmt::Debug for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Proxy({self})")
@@ -188,7 +188,7 @@ impl TryFrom<&str> for Proxy {
     }
 }
 
-/// `host:port`, an IPv6 address in brackets (RFC 3986 §3.2).
+/// Returns `host:port`, with brackets around an IPv6 address (RFC 3986 §3.2).
 fn authority(host: &str, port: u16) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
@@ -220,7 +220,7 @@ fn split_port(host_and_port: &str) -> Result<(&str, u16), ProxyError> {
     Ok((host, port))
 }
 
-/// Parses digits alone: the standard library's parser also accepts a sign.
+/// Parses digits only: the standard library's parser also accepts a sign.
 fn parse_port(port: &str) -> Option<u16> {
     let digits = port.bytes().all(|byte| byte.is_ascii_digit());
     port.parse().ok().filter(|port| digits && *port != 0)

@@ -9,10 +9,11 @@ use tidegate_core::{ConnectFailure, Failure};
 use crate::request::ConnectRequest;
 use crate::url::{Scheme, UrlError};
 
-/// Most redirects in one attempt.
+/// Maximum number of redirects in one attempt.
 pub(crate) const MAX_REDIRECTS: usize = 5;
 
-/// Headers that may be sent to another origin. All others may be credentials: keys of exchanges have many names.
+/// Headers that may be sent to another origin. All others may be credentials, since exchanges name their keys in many
+/// ways.
 const SAFE_HEADERS: [HeaderName; 4] = [ACCEPT_LANGUAGE, ORIGIN, SEC_WEBSOCKET_PROTOCOL, USER_AGENT];
 
 /// Returns the request for `location`, the target of a redirect.
@@ -31,14 +32,14 @@ pub(crate) fn follow(request: &ConnectRequest, location: &HeaderValue) -> Result
     Ok(kept.fold(target, |target, (name, value)| target.with_header(name.clone(), value.clone())))
 }
 
-/// RFC 6454 §5.
+/// Returns whether two requests have the same origin (RFC 6454 §5).
 pub(crate) fn same_origin(one: &ConnectRequest, other: &ConnectRequest) -> bool {
     let origin =
         |request: &ConnectRequest| (request.scheme(), request.host().to_ascii_lowercase(), request.port());
     origin(one) == origin(other)
 }
 
-/// Adds the URL to a failure that was met after a redirect.
+/// Adds the new URL to a failure that occurred after a redirect.
 pub(crate) fn met_at(mut failure: Failure, url: &str) -> Failure {
     if let Failure::Connect(ConnectFailure::Rejected { refusal, .. }) = &mut failure {
         **refusal = std::mem::take(&mut **refusal).with_redirect(url);
@@ -50,7 +51,7 @@ pub(crate) fn met_at(mut failure: Failure, url: &str) -> Failure {
 
 /// Returns the new URL. Relative references are resolved against that of the request (RFC 3986 §5).
 fn resolve(request: &ConnectRequest, location: &HeaderValue) -> Option<String> {
-    // Text in any language: the request encodes it.
+    // The reference may have characters beyond ASCII, which the request encodes.
     let reference = IriReferenceStr::new(str::from_utf8(location.as_bytes()).ok()?).ok()?;
     let base = request.uri().to_string();
     let base = IriAbsoluteStr::new(&base).ok()?;
@@ -58,7 +59,7 @@ fn resolve(request: &ConnectRequest, location: &HeaderValue) -> Option<String> {
     let (scheme, rest) = url.split_once(':')?;
     // A fragment is not part of the request (RFC 9110 §7.1).
     let rest = rest.split_once('#').map_or(rest, |(rest, _)| rest);
-    // The server of an upgrade is an HTTP server, and may write `http`.
+    // The server speaks HTTP, and may write `http`.
     let scheme = match scheme.to_ascii_lowercase().as_str() {
         "http" => "ws",
         "https" => "wss",
@@ -71,7 +72,7 @@ fn failure(why: &str) -> Failure {
     Failure::Connect(ConnectFailure::Upgrade { detail: why.to_owned() })
 }
 
-/// Why the new URL is not usable, without quoting the peer (T3).
+/// Returns why the new URL cannot be used, without text of the peer (T3).
 fn unusable(error: &UrlError) -> Failure {
     if let UrlError::Scheme { .. } = error {
         return failure("the Location of the redirect is neither http, https, ws nor wss");
@@ -79,7 +80,7 @@ fn unusable(error: &UrlError) -> Failure {
     failure(&format!("the Location of the redirect cannot be connected to: {error}"))
 }
 
-/// The failure of one redirect more than [`MAX_REDIRECTS`].
+/// Returns the failure for more than [`MAX_REDIRECTS`] redirects.
 pub(crate) fn too_many() -> Failure {
     failure(&format!("the server redirected more than {MAX_REDIRECTS} times"))
 }

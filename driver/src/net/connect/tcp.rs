@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
-/// Shortest and longest delay that every system accepts. Linux and macOS count whole seconds.
+/// Minimum and maximum delay that every system accepts. Linux and macOS count whole seconds.
 const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(32_767));
 
 /// Options of a socket.
@@ -17,16 +17,16 @@ pub(crate) struct TcpOptions {
 }
 
 impl TcpOptions {
-    /// Whether a socket with these options can be connected to `address`.
+    /// Returns whether a socket with these options can connect to `address`.
     pub(crate) fn can_reach(&self, address: &SocketAddr) -> bool {
         self.bind.is_none_or(|local| local.is_ipv4() == address.is_ipv4())
     }
 
-    /// Returns a non-blocking socket that is being connected to `address`.
+    /// Returns a non-blocking socket that is connecting to `address`.
     pub(crate) fn connect(&self, address: &SocketAddr) -> io::Result<TcpStream> {
         let socket = Socket::new(Domain::for_address(*address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
-        // A feed's frames are small and urgent: do not wait for a full segment.
+        // A feed's frames are small and urgent, and must not wait for a full segment.
         socket.set_tcp_nodelay(true)?;
         if let Some(after) = self.keepalive {
             let after = after.clamp(KEEPALIVE.0, KEEPALIVE.1);
@@ -42,7 +42,7 @@ impl TcpOptions {
     }
 }
 
-/// Whether a non-blocking socket reports that connecting has begun.
+/// Returns whether the error says that a non-blocking socket is still connecting.
 fn in_progress(error: &io::Error) -> bool {
     #[cfg(unix)]
     if error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error()) {

@@ -3,13 +3,13 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 use httparse::ParserConfig;
 
-/// Most headers of an answer.
+/// Maximum number of headers of an answer.
 pub(crate) const MAX_HEADERS: usize = 128;
 
-/// Status line and headers.
+/// An answer's status line and headers.
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    /// Whether the version is HTTP/1.1: an HTTP/1.0 server cannot upgrade, but its refusal is valid.
+    /// Whether the version is HTTP/1.1. An HTTP/1.0 server cannot upgrade, but its refusal is valid.
     pub(crate) is_http_1_1: bool,
     pub(crate) reason: String,
     pub(crate) headers: HeaderMap,
@@ -19,7 +19,7 @@ impl Answer {
     /// Parses a whole head.
     ///
     /// # Errors
-    /// Which part is not HTTP, without quoting it.
+    /// Returns which part is not HTTP, without quoting it.
     pub(crate) fn parse(head: &[u8]) -> Result<Self, String> {
         let (head, reason) = without_reason(head);
         let mut lines = [httparse::EMPTY_HEADER; MAX_HEADERS];
@@ -44,7 +44,8 @@ impl Answer {
     }
 }
 
-/// Splits the reason phrase off the head. The phrase may contain any bytes (RFC 9112 §4), some of which the parser rejects.
+/// Returns the head without the reason phrase, and the phrase. It may contain any bytes (RFC 9112 §4), some of which
+/// the parser rejects.
 fn without_reason(head: &[u8]) -> (Vec<u8>, String) {
     let end = head.iter().position(|byte| *byte == b'\n').unwrap_or(head.len());
     let (line, rest) = head.split_at(end);

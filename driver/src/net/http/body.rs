@@ -11,11 +11,12 @@ use tidegate_core::Refusal;
 
 use super::head::poll_more;
 
-/// Most bytes to read, chunk sizes included. More than are kept, so that a secret across the cut is replaced whole.
+/// Maximum number of bytes to read, chunk sizes included. This is more than is kept, so that a secret across the cut is
+/// replaced as a whole.
 const MAX_READ: usize = 2 * Refusal::MAX_LEN;
 
-/// Reads the body until `timeout` is ready, the body or the connection ends, or [`MAX_READ`] is reached. A compressed body is
-/// not read: none was asked for.
+/// Reads the body until it ends, the connection ends, `timeout` is ready, or [`MAX_READ`] is reached. A compressed body
+/// is not read, since none was requested.
 pub(crate) async fn read<S: AsyncRead + Unpin>(
     mut stream: S,
     status: u16,
@@ -39,7 +40,7 @@ pub(crate) async fn read<S: AsyncRead + Unpin>(
     String::from_utf8_lossy(&framing.body(&bytes)).into_owned()
 }
 
-/// How the end of the body is found (RFC 9112 §6.3).
+/// How the body ends (RFC 9112 §6.3).
 enum Framing {
     Length(usize),
     Chunked,
@@ -73,8 +74,8 @@ impl Framing {
     }
 }
 
-/// Returns the content of the chunks that have arrived, and whether the last one has (RFC 9112 §7.1). An invalid chunk ends the
-/// body.
+/// Returns the content of the chunks that have arrived, and whether the last one has (RFC 9112 §7.1). An invalid chunk
+/// ends the body.
 fn chunks(mut bytes: &[u8]) -> (Vec<u8>, bool) {
     let mut body = Vec::new();
     loop {

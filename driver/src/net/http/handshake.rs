@@ -23,10 +23,10 @@ use crate::net::tls;
 use crate::request::ConnectRequest;
 use crate::secrets::Secrets;
 
-/// Longest head of an answer, in bytes.
+/// Maximum length of the head of an answer, in bytes.
 const MAX_HEAD: usize = 64 * 1024;
 
-/// Most interim answers before the final one, as in Go's client.
+/// Maximum number of interim answers before the final one, as in Go's client.
 const MAX_INTERIM: usize = 5;
 
 /// Outcome of a request that was not refused.
@@ -37,7 +37,8 @@ pub(crate) enum Outcome<S> {
     Redirect(HeaderValue),
 }
 
-/// Asks for the upgrade over `stream`. Waits for the body of a refusal until `body_timeout` is ready, and hides `secrets` in it.
+/// Requests the upgrade over `stream`. Reads the body of a refusal until `body_timeout` is ready, and hides `secrets`
+/// in it.
 pub(crate) async fn upgrade<S>(
     request: &ConnectRequest,
     secrets: &Secrets,
@@ -54,7 +55,7 @@ where
         stream.flush().await
     };
     let written = written.await;
-    // A server may refuse without reading the whole request: its answer says more than the broken pipe.
+    // A server may refuse without reading the whole request. Its answer says more than a broken pipe.
     let (answer, rest) = match (written, final_answer(&mut stream).await) {
         (Err(error), Err(NoAnswer::Head(_))) => return Err(of_io(&error)),
         (Ok(()), Err(NoAnswer::Head(error))) => return Err(of_head(&error)),
@@ -78,7 +79,7 @@ where
     }
 }
 
-/// The failure of an answer that is not an upgrade.
+/// Returns the failure for an answer that is not an upgrade.
 pub(crate) fn refused(answer: &Answer, body: &str, secrets: &Secrets) -> Failure {
     let refusal = Refusal::default()
         .with_reason(&secrets.hidden_in(&answer.reason))
@@ -90,7 +91,7 @@ pub(crate) fn refused(answer: &Answer, body: &str, secrets: &Secrets) -> Failure
     })
 }
 
-/// Why there was no answer to the upgrade.
+/// Returns why there was no answer to the upgrade.
 pub(crate) fn of_head(error: &HeadError) -> Failure {
     match error {
         HeadError::NotHttp | HeadError::Tls | HeadError::TooLong(_) => {
@@ -104,12 +105,12 @@ pub(crate) fn of_head(error: &HeadError) -> Failure {
     }
 }
 
-/// Why the connection broke during the upgrade.
+/// Returns why the connection broke during the upgrade.
 fn of_io(error: &io::Error) -> Failure {
     if error.kind() == io::ErrorKind::UnexpectedEof {
         return of_head(&HeadError::Ended);
     }
-    // With TLS 1.3 a server refuses the client's certificate only after the client's side of TLS is done.
+    // With TLS 1.3, a server refuses the client's certificate only after the client has finished its handshake.
     tls::failure::in_io(error).unwrap_or_else(|| Failure::io(error.to_string()))
 }
 
@@ -119,12 +120,12 @@ enum NoAnswer {
     Invalid(String),
 }
 
-/// Reads the first answer that is not an interim one (RFC 9110 §15.2). Returns it with the bytes after it. 101 is final: no
-/// HTTP follows.
+/// Reads the first answer that is not an interim one (RFC 9110 §15.2). Returns it with the bytes after it. 101 is
+/// final, since no HTTP follows.
 async fn final_answer<S: AsyncRead + Unpin>(stream: &mut S) -> Result<(Answer, Bytes), NoAnswer> {
     let mut rest = Bytes::new();
     for _ in 0..=MAX_INTERIM {
-        // The bytes after the last head are less than one read, so that the next read takes all of them.
+        // The bytes after the last head are fewer than one read, so the next read takes all of them.
         let read = read_head(Prefixed::new(rest, &mut *stream), MAX_HEAD).await;
         let (head, behind) = read.map_err(NoAnswer::Head)?;
         rest = behind.into_parts().0;
@@ -138,7 +139,7 @@ async fn final_answer<S: AsyncRead + Unpin>(stream: &mut S) -> Result<(Answer, B
     )))
 }
 
-/// The head of the request.
+/// Returns the head of the request.
 fn head(request: &ConnectRequest, key: &str) -> Vec<u8> {
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     let host = request.host_header();
@@ -154,7 +155,7 @@ fn head(request: &ConnectRequest, key: &str) -> Vec<u8> {
     head
 }
 
-/// Capitalizes the name as usual: some servers are case-sensitive.
+/// Capitalizes the name as usual, since some servers are case-sensitive.
 fn write_header(head: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
     if *name == SEC_WEBSOCKET_PROTOCOL {
         head.extend_from_slice(b"Sec-WebSocket-Protocol");
@@ -170,7 +171,7 @@ fn write_header(head: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
     head.extend_from_slice(b"\r\n");
 }
 
-/// Checks a 101. Returns the subprotocol that the server chose.
+/// Checks a 101 (RFC 6455 §4.1). Returns the subprotocol that the server chose.
 fn validate(request: &ConnectRequest, key: &str, answer: &Answer) -> Result<Option<String>, Failure> {
     let headers = &answer.headers;
     if !answer.is_http_1_1 {
@@ -193,7 +194,7 @@ fn validate(request: &ConnectRequest, key: &str, answer: &Answer) -> Result<Opti
     subprotocol(&request.subprotocols().collect::<Vec<_>>(), headers)
 }
 
-/// The subprotocol that the server chose. Choosing none of those that were offered is an error, as in browsers.
+/// Returns the subprotocol that the server chose. It must choose one of those that were offered, as in browsers.
 fn subprotocol(offered: &[&[u8]], headers: &HeaderMap) -> Result<Option<String>, Failure> {
     let mut chosen = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().map(HeaderValue::as_bytes);
     match (chosen.next(), chosen.next()) {
@@ -208,7 +209,7 @@ fn subprotocol(offered: &[&[u8]], headers: &HeaderMap) -> Result<Option<String>,
     }
 }
 
-/// Whether a header that is a list contains `token`, ignoring case (RFC 9110 §5.6.1).
+/// Returns whether a header that is a list contains `token`, ignoring case (RFC 9110 §5.6.1).
 fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
     let values = headers.get_all(name).iter().map(HeaderValue::as_bytes);
     values

@@ -1,7 +1,7 @@
 //! Reads the head of an HTTP answer, and keeps the bytes after it for the next reader.
 //!
-//! A WebSocket's read buffer must not be made from the bytes that happen to arrive with the head: it would stay that small
-//! for the life of the connection, with reads of 2 KiB instead of full ones, three times the cost per message.
+//! The bytes after the head must not become a WebSocket's read buffer. It would stay that small for the life of the
+//! connection, and reads of 2 KiB would cost three times as much per message.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -14,7 +14,7 @@ use futures_io::AsyncRead;
 
 use crate::net::socket::Prefixed;
 
-/// Size of one read, in bytes: most heads fit.
+/// Size of one read, in bytes. Most heads fit.
 const CHUNK: usize = 2 * 1024;
 
 /// The first bytes of every answer.
@@ -58,7 +58,7 @@ pub(crate) async fn read_head<S: AsyncRead + Unpin>(
 ) -> Result<(Bytes, Prefixed<S>), HeadError> {
     let mut bytes = Vec::new();
     loop {
-        // The end may lie across the border of two reads; it is at most three bytes long.
+        // The end is at most three bytes long, and may be split between two reads.
         let from = bytes.len().saturating_sub(2);
         let read = poll_fn(|cx| poll_more(&mut stream, cx, &mut bytes)).await.map_err(HeadError::Io)?;
         if read == 0 {
@@ -72,7 +72,8 @@ pub(crate) async fn read_head<S: AsyncRead + Unpin>(
     }
 }
 
-/// Appends one read. The buffer lives only as long as the poll: in the future, it would be most of an attempt's memory.
+/// Appends the bytes of one read. The buffer lives only during the poll: in the future, it would be most of an
+/// attempt's memory.
 pub(super) fn poll_more<S: AsyncRead + Unpin>(
     stream: &mut S,
     cx: &mut Context<'_>,
@@ -84,9 +85,9 @@ pub(super) fn poll_more<S: AsyncRead + Unpin>(
     Poll::Ready(Ok(read))
 }
 
-/// The length of the head, its empty line included, if that is among the bytes at `from` and after.
+/// Returns the length of the head, its empty line included, if the head ends at `from` or after.
 fn find_head(bytes: &[u8], from: usize, limit: usize) -> Result<Option<usize>, HeadError> {
-    // Before the end of the head, which a server of another protocol may never send.
+    // Checked before the head ends: a server of another protocol may never send its end.
     if !bytes.starts_with(&MAGIC[..bytes.len().min(MAGIC.len())]) {
         return match bytes.len() {
             // The second byte decides.

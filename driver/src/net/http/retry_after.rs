@@ -5,14 +5,14 @@ use std::time::{Duration, SystemTime};
 use http::HeaderMap;
 use http::header::RETRY_AFTER;
 
-/// Longest span, a week. A server that asks for more is misconfigured, or means another status.
+/// Maximum duration, a week. A server that asks for more is misconfigured, or means another status.
 const MAX_SPAN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// Returns the span from `now` that the server asks for, at most [`MAX_SPAN`]; zero for a date that has passed; `None`
-/// without a valid header.
+/// Returns the duration from `now` that the server asks for, at most [`MAX_SPAN`]. Returns zero for a date that has
+/// passed, and `None` without a valid header.
 pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    // Not `parse` alone: it accepts "+5", and rejects large numbers.
+    // `parse` alone would accept "+5", and reject large numbers.
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
         return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)).min(MAX_SPAN));
     }

@@ -30,24 +30,26 @@ use crate::runtime::Runtime;
 use crate::secrets::Secrets;
 
 impl<R: Runtime, H: FrameHandler> FeedBuilder<R, H> {
-    /// Connects through `connect`, which returns an open WebSocket of tungstenite's messages: a `WebSocketStream` of
-    /// async-tungstenite (with its feature `futures-03-sink`) or tokio-tungstenite, or any other [`Stream`] and [`Sink`] of
-    /// [`Message`]s. Needs the feature `tungstenite`.
+    /// Connects through `connect`, which returns an open WebSocket of tungstenite's messages. Needs the feature
+    /// `tungstenite`.
     ///
-    /// `connect` is called for each attempt, and `connect_timeout` bounds it (C3). The request that it is given has the URL
-    /// and headers of this builder or its resolver. It implements [`IntoClientRequest`], so it can be passed to
+    /// The WebSocket is any [`Stream`] and [`Sink`] of [`Message`]s, such as a `WebSocketStream` of async-tungstenite
+    /// (with its feature `futures-03-sink`) or of tokio-tungstenite.
+    ///
+    /// `connect` is called for each attempt, and `connect_timeout` bounds it (C3). Its argument has the URL and the
+    /// headers of this builder or its resolver. It implements [`IntoClientRequest`], so it can be passed to
     /// `client_async`.
     ///
-    /// Everything below the messages is what `connect` makes of it: TLS, limits, and whether a redirect is followed. Bytes
-    /// of a frame that is not whole do not count as heard (L1), and a read fails once a pong cannot be written (O2).
+    /// `connect` is responsible for everything below the messages: TLS, limits, and whether a redirect is followed.
+    /// Bytes of an unfinished frame do not count as heard (L1), and a read fails once a pong cannot be written (O2).
     ///
-    /// # Errors
-    /// Errors of `connect` and of the WebSocket become the [`Failure`]s of any feed. [`Error::Io`] from `connect` is
-    /// [`ConnectFailure::Custom`], which is retried by default. Its text is shown, so keep secrets out of it. [`Error::Http`] is
-    /// [`ConnectFailure::Rejected`], without the reason phrase.
+    /// # Failures
+    /// Errors of `connect` and of the WebSocket become [`Failure`]s, as for any feed. [`Error::Io`] from `connect` is
+    /// [`ConnectFailure::Custom`], which is retried by default. Its text is shown, so keep secrets out of it.
+    /// [`Error::Http`] is [`ConnectFailure::Rejected`], without the reason phrase.
     ///
     /// # Versions
-    /// tungstenite 0.30 is part of the public API with this feature, re-exported as
+    /// With this feature, tungstenite 0.30 is part of the public API, re-exported as
     /// [`net::tungstenite`](crate::net::tungstenite). A release of tidegate with a newer tungstenite is a breaking one.
     ///
     /// # Examples
@@ -102,12 +104,12 @@ impl IntoClientRequest for ConnectRequest {
     }
 }
 
-/// Why the application could not connect.
+/// Returns why the application could not connect.
 async fn not_connected(error: Error, secrets: &Secrets) -> Failure {
     match error {
         Error::Http(answer) => rejected(*answer, secrets).await,
         Error::Io(error) => failure::of_application(&error, secrets),
-        // It quotes the URL.
+        // The error quotes the URL.
         Error::Url(UrlError::UnableToConnect(_)) => Failure::Connect(ConnectFailure::Custom {
             detail: "no address of the URL's host can be reached".to_owned(),
         }),
@@ -146,7 +148,7 @@ async fn rejected(answer: Response<Option<Vec<u8>>>, secrets: &Secrets) -> Failu
     refused(&answer, &body, secrets)
 }
 
-/// One open WebSocket connection of tungstenite's messages, made by
+/// An open WebSocket connection of tungstenite's messages. Returned by
 /// [`FeedBuilder::over_tungstenite`](crate::FeedBuilder::over_tungstenite).
 #[derive(Debug)]
 pub struct TungsteniteTransport<S> {
@@ -154,13 +156,14 @@ pub struct TungsteniteTransport<S> {
     peer: Peer,
 }
 
-/// What the peer has done.
+/// State of the peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Peer {
     Open,
-    /// It has sent Close, and tungstenite has queued the answer. Nothing that goes wrong from now on matters.
+    /// The peer has sent Close, and tungstenite has queued the answer. Later errors do not matter.
     Closed,
-    /// It has broken the protocol. Not read any more: some WebSockets end at once, and the Close would be cut off (C6).
+    /// The peer has broken the protocol. Nothing more is read: some WebSockets end at once, which would cut off the
+    /// Close (C6).
     Broken,
 }
 
@@ -194,7 +197,7 @@ impl<S: Stream<Item = Result<Message, Error>> + Unpin> Stream for TungsteniteTra
                     });
                     Some(Ok(Frame::Close(frame)))
                 }
-                // A read never gives one.
+                // A read never returns one.
                 Some(Ok(Message::Frame(_))) => continue,
                 Some(Err(error)) if self.peer == Peer::Open => {
                     let failure = failure::of_connection(error);
@@ -218,7 +221,7 @@ impl<S: Sink<Message, Error = Error> + Unpin> Sink<Frame> for TungsteniteTranspo
     }
 
     fn start_send(mut self: Pin<&mut Self>, frame: Frame) -> Result<(), Failure> {
-        // tungstenite takes nothing behind its answer to Close.
+        // tungstenite accepts nothing after its answer to Close.
         if self.peer == Peer::Closed {
             return Ok(());
         }
@@ -238,7 +241,7 @@ impl<S: Sink<Message, Error = Error> + Unpin> Sink<Frame> for TungsteniteTranspo
 }
 
 impl<S> TungsteniteTransport<S> {
-    /// Once the peer has sent Close it need not wait for the answer: that it cannot be written is no failure.
+    /// After the peer's Close, a failure to write the answer does not matter: the peer need not wait for it.
     fn written(&self, result: tungstenite::Result<()>) -> Result<(), Failure> {
         match (self.peer, result) {
             (Peer::Closed, _) | (_, Ok(())) => Ok(()),

@@ -1,4 +1,4 @@
-//! Makes the rustls configuration that all connections of a connector share from [`TlsOptions`].
+//! Makes the rustls configuration from [`TlsOptions`], once for all connections of a connector.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use super::failure::{no_roots, of_options, of_provider};
 use super::options::{Pem, TlsError, TlsOptions};
 use crate::net::platform::Net;
 
-/// Checked options, and the configuration made of them at its first use. Clones share it.
+/// Checked options, and the configuration, which is made of them at its first use. Clones share it.
 #[derive(Clone, Default)]
 pub(crate) struct TlsConfig(Arc<Lazy>);
 
@@ -28,7 +28,7 @@ struct Lazy {
     config: OnceCell<Arc<ClientConfig>>,
 }
 
-/// Options after their files have been read and parsed.
+/// Options whose files have been read and parsed.
 enum Checked {
     Config(Arc<ClientConfig>),
     Parts { trust: Trust, identity: Option<Arc<CertifiedKey>> },
@@ -47,7 +47,7 @@ impl Default for Checked {
 }
 
 impl TlsConfig {
-    /// Reads and checks the files that `options` name, so that a mistake is reported now and not at the first connection.
+    /// Reads and checks the files in `options`, so that an error is returned now and not at the first connection.
     pub(crate) fn new(options: &TlsOptions) -> Result<Self, TlsError> {
         let checked = match &options.ready {
             Some(_)
@@ -61,8 +61,8 @@ impl TlsConfig {
         Ok(Self(Arc::new(Lazy { options: checked, config: OnceCell::new() })))
     }
 
-    /// Returns the configuration, made at the first call: a plain feed never loads the platform's authorities. Making it takes
-    /// milliseconds and reads files, so it runs where blocking is allowed.
+    /// Returns the configuration. It is made at the first call, so that a plain feed never loads the platform's
+    /// authorities. That takes milliseconds and reads files, so it runs where blocking is allowed.
     pub(crate) async fn config<N: Net>(&self) -> Result<Arc<ClientConfig>, Failure> {
         let make = || {
             let lazy = self.0.clone();
@@ -79,7 +79,7 @@ impl Checked {
             Self::Parts { trust, identity } => (trust, identity),
         };
         let provider = provider().map_err(|error| of_options(&error))?;
-        // The options' authorities have been checked: only the platform's can fail here.
+        // The options' authorities have been checked, so only the platform's can fail here.
         let verifier = trust.verifier(&provider).map_err(|_| no_roots())?;
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -135,7 +135,7 @@ fn identity(options: &TlsOptions) -> Result<Option<Arc<CertifiedKey>>, TlsError>
     identity.map(|identity| Some(Arc::new(identity))).map_err(bad)
 }
 
-/// Why a certificate and a key cannot identify a client.
+/// Returns why a certificate and a key cannot identify a client.
 #[expect(clippy::wildcard_enum_match_arm, reason = "all other errors are about the certificate")]
 const fn not_usable(error: &Error) -> &'static str {
     match error {
@@ -158,7 +158,7 @@ fn certificates(pem: &Pem) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     Ok(certificates)
 }
 
-/// The parser's own text is partly Debug output.
+/// Returns the error for text that is not PEM. The parser's own text is partly Debug output.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the library may add to its enum")]
 fn not_pem(pem: &Pem, error: &pem::Error) -> TlsError {
     let detail = match error {
@@ -171,7 +171,8 @@ fn not_pem(pem: &Pem, error: &pem::Error) -> TlsError {
     TlsError::NotPem { from: pem.to_string(), detail: detail.to_owned() }
 }
 
-/// Chosen by feature and passed by value: installing one for the process is the application's decision.
+/// Returns the cryptography provider, which the features decide. It is not installed for the process: that is the
+/// application's decision.
 fn provider() -> Result<Arc<CryptoProvider>, TlsError> {
     #[cfg(feature = "ring")]
     return Ok(Arc::new(futures_rustls::rustls::crypto::ring::default_provider()));

@@ -1,4 +1,4 @@
-//! Why TLS failed, in sentences of our own: those of rustls are mostly the Debug output of its types.
+//! Why TLS failed, in sentences of our own, since rustls's are mostly Debug output of its types.
 
 mod certificate;
 #[cfg(test)]
@@ -18,8 +18,8 @@ use super::options::TlsError;
 /// A problem, and the sentence that says what happened.
 type Explained = (TlsProblem, Cow<'static, str>);
 
-/// The fallback, for variants of a later rustls or webpki. A match names all variants of the locked one, so that clippy
-/// refuses its wildcard arm once the locked one has more.
+/// Fallback for variants of a later rustls or webpki. Each match names all variants of the locked version, so that
+/// clippy rejects the wildcard arm when an update adds more.
 const UNKNOWN: Explained =
     explained(TlsProblem::Other, "the TLS library reports an error that tidegate does not know");
 
@@ -32,12 +32,12 @@ const NO_ALPN: &str =
 const UNSUPPORTED_NAME: Explained =
     explained(TlsProblem::Misconfigured, "certificates cannot be checked for this kind of host");
 
-/// Why TLS failed below this error. Returns `None` for errors of other layers.
+/// Returns why TLS failed below this error, or `None` for errors of other layers.
 pub(crate) fn in_io(error: &io::Error) -> Option<Failure> {
     Some(failure(explain(of_rustls(error)?)))
 }
 
-/// Why the handshake over `stream` failed.
+/// Returns why the handshake over `stream` failed.
 pub(crate) async fn of_handshake(error: &io::Error, stream: impl AsyncRead + Unpin) -> Failure {
     failure(match of_rustls(error) {
         // No record of TLS begins with these bytes.
@@ -50,7 +50,7 @@ pub(crate) async fn of_handshake(error: &io::Error, stream: impl AsyncRead + Unp
             "the server closed the connection during the handshake; a port without TLS does so too, and its URL \
              begins with ws://",
         ),
-        // A server may refuse without reading all that it is sent: its alert says more than the broken pipe.
+        // A server may refuse without reading everything. Its alert says more than a broken pipe.
         None => match alert_in(stream).await {
             Some(alert) => of_alert(alert),
             None => {
@@ -60,7 +60,7 @@ pub(crate) async fn of_handshake(error: &io::Error, stream: impl AsyncRead + Unp
     })
 }
 
-/// The alert in the next record, if that is not encrypted (RFC 8446 §5.1, §6).
+/// Returns the alert in the next record, if it is not encrypted (RFC 8446 §5.1, §6).
 async fn alert_in(mut stream: impl AsyncRead + Unpin) -> Option<AlertDescription> {
     const ALERT: u8 = 21;
     let mut record = [0; 7];
@@ -69,7 +69,7 @@ async fn alert_in(mut stream: impl AsyncRead + Unpin) -> Option<AlertDescription
     Some(description.into())
 }
 
-/// The host in the URL cannot be in a certificate.
+/// Returns the failure for a host that no certificate can name.
 pub(crate) fn of_host() -> Failure {
     failure(explained(
         TlsProblem::Misconfigured,
@@ -77,12 +77,12 @@ pub(crate) fn of_host() -> Failure {
     ))
 }
 
-/// No configuration could be made of the options.
+/// Returns the failure for options that are not valid.
 pub(crate) fn of_options(error: &TlsError) -> Failure {
     failure((TlsProblem::Misconfigured, error.to_string().into()))
 }
 
-/// The cryptography provider of the process does not do.
+/// Returns the failure for a process whose cryptography provider cannot be used.
 pub(crate) fn of_provider() -> Failure {
     failure(explained(
         TlsProblem::Misconfigured,
@@ -91,7 +91,7 @@ pub(crate) fn of_provider() -> Failure {
     ))
 }
 
-/// The platform has no authorities to trust, and the options add none.
+/// Returns the failure for a platform without authorities, if the options add none.
 pub(crate) fn no_roots() -> Failure {
     failure(explained(TlsProblem::NoRoots, "no trusted CA certificates could be loaded from this machine"))
 }
@@ -112,12 +112,12 @@ const fn explained(problem: TlsProblem, sentence: &'static str) -> Explained {
     (problem, Cow::Borrowed(sentence))
 }
 
-/// Text of a peer or a library, for people.
+/// Returns text of a peer or a library, escaped and bounded.
 fn shown(text: &str) -> String {
     Escaped::new(text).at_most(100).to_string()
 }
 
-/// What may help.
+/// Returns what may help.
 const fn help(problem: TlsProblem) -> Option<&'static str> {
     Some(match problem {
         TlsProblem::UnknownIssuer => {
@@ -142,7 +142,7 @@ const fn help(problem: TlsProblem) -> Option<&'static str> {
              set, or give an authority's certificate as ca_file"
         }
         TlsProblem::PlainServer => "if it is a plain server, its URL begins with ws://",
-        // The sentence says it.
+        // The sentence says what helps.
         TlsProblem::Misconfigured
         | TlsProblem::NoCommonProtocol
         | TlsProblem::Protocol
@@ -207,12 +207,12 @@ const fn of_incompatible(error: &PeerIncompatible) -> Explained {
     explained(TlsProblem::NoCommonProtocol, sentence)
 }
 
-/// What the server says of this side (RFC 8446 §6.2).
+/// Explains an alert: what the server reports about this side (RFC 8446 §6.2).
 fn of_alert(alert: AlertDescription) -> Explained {
     use AlertDescription as Alert;
     use TlsProblem::{ClientCertificate, NoCommonProtocol, Protocol};
     let (problem, sentence) = match alert {
-        // Before TLS 1.3 there was no alert of its own for a certificate that is missing.
+        // Before TLS 1.3 there was no separate alert for a missing certificate.
         Alert::HandshakeFailure => (
             NoCommonProtocol,
             "the server has no certificate for this host, or requires other cipher suites or a client \
@@ -247,7 +247,7 @@ fn of_alert(alert: AlertDescription) -> Explained {
         | Alert::CertificateUnobtainable
         | Alert::BadCertificateHashValue
         | Alert::AccessDenied => (ClientCertificate, "the server refused the client certificate"),
-        // Of a server that has no certificate yet, too.
+        // Servers that are still waiting for their certificate send it too.
         Alert::UnrecognisedName => (NoCommonProtocol, "the server has no certificate for this host"),
         Alert::InternalError => (Protocol, "the server reports an internal error"),
         Alert::CloseNotify | Alert::UserCanceled | Alert::NoRenegotiation => {

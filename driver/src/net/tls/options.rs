@@ -1,4 +1,4 @@
-//! How `wss` connections are secured: what to trust, and who to be.
+//! Options of TLS: trusted authorities and the client's certificate.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use futures_rustls::rustls::ClientConfig;
 
-/// Options of TLS. By default a server is trusted if the platform trusts it, and no client certificate is sent.
+/// Options of TLS for `wss` connections.
 ///
-/// ALPN offers `http/1.1`, the only protocol a WebSocket upgrade is made over. TLS 1.2 and 1.3. The options take effect
-/// through [`Connector::tls`](crate::net::Connector::tls), which reads the files.
+/// By default a server is trusted if the platform trusts it, and no client certificate is sent.
+///
+/// TLS 1.2 and 1.3 are supported. ALPN offers `http/1.1`, since only that has a WebSocket upgrade. The options take
+/// effect through [`Connector::tls`](crate::net::Connector::tls), which reads the files.
 #[derive(Clone, Default)]
 pub struct TlsOptions {
     pub(crate) authorities: Vec<Pem>,
@@ -18,41 +20,42 @@ pub struct TlsOptions {
     pub(crate) accept_any: bool,
 }
 
-/// Where PEM text comes from.
+/// Source of PEM text.
 #[derive(Clone)]
 pub(crate) enum Pem {
     File(PathBuf),
-    /// Handed over by the application; the name of the option, for messages.
+    /// Text in memory, with the name of the option for messages.
     Bytes(&'static str, Vec<u8>),
 }
 
 impl TlsOptions {
-    /// Trusts the certificate authorities in this PEM file as well as the platform's. May be given more than once.
+    /// Trusts the certificate authorities in this PEM file, in addition to the platform's. May be called more than
+    /// once.
     ///
-    /// The file may also hold a server's self-signed certificate, unless that is a CA certificate (`basicConstraints`
-    /// `CA:TRUE`, the default of `openssl req -x509`), which no server can use.
+    /// The file may also contain a server's self-signed certificate, unless that is a CA certificate
+    /// (`basicConstraints` `CA:TRUE`, the default of `openssl req -x509`), which no server can use.
     #[must_use]
     pub fn ca_file(mut self, file: impl Into<PathBuf>) -> Self {
         self.authorities.push(Pem::File(file.into()));
         self
     }
 
-    /// As [`ca_file`](Self::ca_file), from PEM text in memory.
+    /// The same as [`ca_file`](Self::ca_file), with PEM text in memory.
     #[must_use]
     pub fn ca_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.authorities.push(Pem::Bytes("ca_pem", pem.into()));
         self
     }
 
-    /// Sends this certificate to servers that ask for one: the chain, the client's own certificate first, and its private
-    /// key, not encrypted. Both are PEM files, and may be the same.
+    /// Sends this certificate to servers that request one. `chain` has the client's own certificate first. `key` is its
+    /// private key, not encrypted. Both are PEM files, and may be the same file.
     #[must_use]
     pub fn client_certificate_files(mut self, chain: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
         self.identity = Some((Pem::File(chain.into()), Pem::File(key.into())));
         self
     }
 
-    /// As [`client_certificate_files`](Self::client_certificate_files), from PEM text in memory.
+    /// The same as [`client_certificate_files`](Self::client_certificate_files), with PEM text in memory.
     #[must_use]
     pub fn client_certificate_pem(mut self, chain: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
         let name = "client_certificate_pem";
@@ -60,15 +63,15 @@ impl TlsOptions {
         self
     }
 
-    /// Uses this configuration as it is, for whatever the other options do not cover. It excludes all of them.
+    /// Uses this configuration unchanged, for what the other options do not cover. It cannot be combined with them.
     #[must_use]
     pub fn client_config(mut self, config: Arc<ClientConfig>) -> Self {
         self.ready = Some(config);
         self
     }
 
-    /// Disables certificate verification, whatever authorities are given: anyone on the path can read and change
-    /// everything. For tests against servers of your own.
+    /// Disables certificate verification, for tests against servers of your own. Anyone on the path can then read and
+    /// change everything. Trusted authorities have no effect.
     #[must_use]
     pub fn dangerously_accept_any_certificate(mut self) -> Self {
         self.accept_any = true;
@@ -76,7 +79,7 @@ impl TlsOptions {
     }
 }
 
-/// Shows which options are set: keys stay out of logs.
+/// Shows which options are set, without keys.
 impl fmt::Debug for TlsOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TlsOptions")
@@ -89,7 +92,7 @@ impl fmt::Debug for TlsOptions {
 }
 
 impl Pem {
-    /// The whole text.
+    /// Reads the whole text.
     pub(crate) fn read(&self) -> Result<Vec<u8>, TlsError> {
         match self {
             Self::File(file) => std::fs::read(file)
@@ -99,7 +102,7 @@ impl Pem {
     }
 }
 
-/// Names the source, for messages.
+/// Shows the source, for messages.
 impl fmt::Display for Pem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -109,49 +112,49 @@ impl fmt::Display for Pem {
     }
 }
 
-/// Why TLS options cannot be used. `from` names the file, or the option if the text was given in memory.
+/// Why TLS options are not valid. `from` is the file, or the option if the text was given in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TlsError {
     /// The file cannot be read.
     Unreadable {
-        /// Which file.
+        /// The file.
         from: String,
-        /// What the operating system said.
+        /// The operating system's error.
         detail: String,
     },
-    /// It is not PEM.
+    /// The text is not PEM.
     NotPem {
-        /// Where it came from.
+        /// The file or the option.
         from: String,
         /// What is wrong with it.
         detail: String,
     },
-    /// It is PEM, but holds no certificate.
+    /// The text is PEM, but contains no certificate.
     NoCertificate {
-        /// Where it came from.
+        /// The file or the option.
         from: String,
     },
-    /// A certificate in it cannot be an authority.
+    /// A certificate in the text cannot be an authority.
     BadAuthority {
-        /// Where it came from.
+        /// The file or the option.
         from: String,
     },
-    /// It is PEM, but holds no private key that is not encrypted.
+    /// The text is PEM, but contains no unencrypted private key.
     NoKey {
-        /// Where it came from.
+        /// The file or the option.
         from: String,
     },
-    /// The certificate and the private key cannot be a client's.
+    /// The certificate and the private key cannot be used as a client certificate.
     BadIdentity {
-        /// Where the certificate came from.
+        /// The file or the option of the certificate.
         from: String,
         /// What is wrong with them.
         detail: String,
     },
-    /// A ready configuration was given, and other options beside it.
+    /// `client_config` was combined with other options.
     NotAlone,
-    /// Neither of the features `ring` and `aws-lc-rs` is on, and the process has no provider of its own.
+    /// Neither of the features `ring` and `aws-lc-rs` is on, and the process has no default provider.
     NoProvider,
 }
 

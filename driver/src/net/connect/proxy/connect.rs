@@ -11,10 +11,10 @@ use super::{Destination, ProxyError, authority, failure};
 use crate::net::http::head::read_head;
 use crate::net::socket::Prefixed;
 
-/// Longest head of an answer, in bytes.
+/// Maximum length of the head of an answer, in bytes.
 const MAX_HEAD: usize = 16 * 1024;
 
-/// Most header lines of an answer. They are ignored.
+/// Maximum number of header lines of an answer. They are ignored.
 const MAX_HEADERS: usize = 128;
 
 /// The value of a `Proxy-Authorization` header: a secret.
@@ -42,7 +42,7 @@ pub(super) async fn tunnel<S: AsyncRead + AsyncWrite + Unpin>(
     stream.flush().await.map_err(|error| broken(&error))?;
     let (head, stream) = read_head(stream, MAX_HEAD).await.map_err(|error| broken(&error))?;
     match status(&head) {
-        // Whatever its headers say, it has no body (RFC 9110 §9.3.6).
+        // An answer to CONNECT has no body, whatever its headers say (RFC 9110 §9.3.6).
         Some(200..=299) => Ok(stream),
         Some(status) => Err(refusal(status, authorization.is_some())),
         None => Err(failure(ProxyProblem::Failed, "the answer is not HTTP/1.1: check host and port")),
@@ -61,7 +61,7 @@ fn request(destination: &Destination, authorization: Option<&Authorization>) -> 
     request + "\r\n"
 }
 
-/// The status of an answer, or `None` if it is not HTTP.
+/// Returns the status of an answer, or `None` if it is not HTTP.
 fn status(head: &[u8]) -> Option<u16> {
     let mut headers = [EMPTY_HEADER; MAX_HEADERS];
     let mut answer = Response::new(&mut headers);
@@ -71,10 +71,10 @@ fn status(head: &[u8]) -> Option<u16> {
     answer.code
 }
 
-/// A retry helps with the same statuses as with those of a server (R6).
+/// Returns the failure for a status. The same statuses are retried as for a server (R6).
 fn refusal(status: u16, authorized: bool) -> Failure {
     let (problem, what) = match status {
-        // 401 is the server's to say, but tinyproxy says it of wrong credentials.
+        // Only a server should answer 401, but tinyproxy does so for wrong credentials.
         401 | 407 if authorized => (ProxyProblem::Credentials, "it refuses these credentials"),
         401 | 407 => (ProxyProblem::Credentials, "it requires credentials"),
         408 | 425 | 429 => (ProxyProblem::Failed, "it is busy"),

@@ -1,18 +1,18 @@
-//! The proxies that the environment names.
+//! The proxies set in the environment.
 
 use super::no_proxy::NoProxy;
 use super::{Proxy, ProxyError};
 use crate::url::Scheme;
 
-/// Each variable's names, the one that wins first.
+/// The names of each variable. The first one that is set is used.
 const HTTPS_PROXY: [&str; 2] = ["https_proxy", "HTTPS_PROXY"];
 const ALL_PROXY: [&str; 2] = ["all_proxy", "ALL_PROXY"];
 const NO_PROXY: [&str; 2] = ["no_proxy", "NO_PROXY"];
 
-/// The proxies that the environment names, read once.
+/// The proxies set in the environment, read once.
 ///
-/// `HTTP_PROXY` is not read, not even for `ws`: under CGI a client sets it by sending a `Proxy` header (httpoxy,
-/// CVE-2016-5385), and it names a proxy for plain HTTP, most of which refuse a CONNECT to port 80.
+/// `HTTP_PROXY` is not read, not even for `ws`. Under CGI, a client can set it with a `Proxy` header (httpoxy,
+/// CVE-2016-5385). It also names a proxy for plain HTTP, and most of those refuse a CONNECT to port 80.
 #[derive(Clone, Debug)]
 pub(crate) struct Environment {
     https: Option<Proxy>,
@@ -35,7 +35,7 @@ impl Environment {
         Ok(Self { https, all, exceptions })
     }
 
-    /// The proxy for a connection to `host`, an IPv6 address without its brackets.
+    /// Returns the proxy for a connection to `host`, an IPv6 address without its brackets.
     pub(crate) fn proxy_for(&self, scheme: Scheme, host: &str, port: u16) -> Option<&Proxy> {
         let proxy = match scheme {
             Scheme::Wss => self.https.as_ref().or(self.all.as_ref()),

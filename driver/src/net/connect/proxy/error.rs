@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Why a proxy cannot be used. It never repeats the URL, which may hold a password.
+/// Why the settings of a proxy are not valid. The error does not contain the URL, which may have a password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProxyError {
@@ -22,11 +22,11 @@ pub enum ProxyError {
     BasicCredentials,
     /// SOCKS5 cannot carry the user name or the password.
     SocksCredentials,
-    /// An exception from the proxy is not one.
+    /// An entry of `no_proxy` is not valid.
     Exception,
-    /// A variable of the environment is at fault.
+    /// The value of an environment variable is not valid.
     Variable {
-        /// Its name.
+        /// The variable's name.
         name: &'static str,
         /// What is wrong with its value.
         problem: Box<Self>,

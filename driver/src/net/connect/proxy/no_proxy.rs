@@ -1,4 +1,4 @@
-//! Which hosts are reached without the environment's proxy.
+//! The hosts that are reached without the environment's proxy.
 
 use std::net::IpAddr;
 
@@ -13,7 +13,7 @@ pub(super) struct NoProxy(Vec<Entry>);
 #[derive(Clone, Debug)]
 struct Entry {
     hosts: Hosts,
-    /// Any, if none.
+    /// `None` means any port.
     port: Option<u16>,
 }
 
@@ -21,12 +21,12 @@ struct Entry {
 enum Hosts {
     All,
     Network(IpNet),
-    /// This name, in lower case and without dots around it, and all names under it.
+    /// This name and all its subdomains. In lower case, without dots around it.
     Under(String),
 }
 
 impl NoProxy {
-    /// Parses entries with commas or blanks between them.
+    /// Parses entries separated by commas or blanks.
     pub(super) fn new(list: &str) -> Result<Self, ProxyError> {
         let entries = list.split(|c: char| c == ',' || c.is_whitespace()).filter(|entry| !entry.is_empty());
         Ok(Self(entries.map(Entry::new).collect::<Result<_, _>>()?))
@@ -44,7 +44,7 @@ impl Entry {
             let network = entry.parse().map_err(|_| ProxyError::Exception)?;
             return Ok(Self { hosts: Hosts::Network(network), port: None });
         }
-        // An IPv6 address without brackets is full of colons: it has no port.
+        // An IPv6 address without brackets has no port, although it has colons.
         let (host, port) = match entry.rsplit_once(':') {
             Some((host, port)) if entry.parse::<IpAddr>().is_err() && !entry.ends_with(']') => {
                 (host, Some(parse_port(port).ok_or(ProxyError::Exception)?))
@@ -54,7 +54,7 @@ impl Entry {
         let hosts = match Host::new(host.trim_start_matches('[').trim_end_matches(']')) {
             Host::Address(address) => Hosts::Network(address.into()),
             Host::Name(name) if name == "*" => Hosts::All,
-            // `*.example.com` and `.example.com` are `example.com`, as in curl.
+            // `*.example.com` and `.example.com` mean `example.com`, as in curl.
             Host::Name(name) => Hosts::Under(name.trim_start_matches('*').trim_start_matches('.').to_owned()),
         };
         Ok(Self { hosts, port })
@@ -71,11 +71,11 @@ impl Entry {
     }
 }
 
-/// A host as it is compared.
+/// A host in the form that is compared.
 enum Host {
-    /// An IPv4 address even if it came as an IPv6 one.
+    /// An address. An IPv6 address that stands for an IPv4 one is converted.
     Address(IpAddr),
-    /// In lower case, without the dot of the root.
+    /// A name, in lower case, without the dot of the root.
     Name(String),
 }
 
@@ -87,7 +87,7 @@ impl Host {
         }
     }
 
-    /// Whether it is this machine, which another machine's proxy would not find there (RFC 6761 §6.3).
+    /// Returns whether the host is this machine: a proxy elsewhere would not find it there (RFC 6761 §6.3).
     fn is_loopback(&self) -> bool {
         match self {
             Self::Address(address) => address.is_loopback(),
@@ -96,7 +96,7 @@ impl Host {
     }
 }
 
-/// Whether `host` is `name` or one of its subdomains.
+/// Returns whether `host` is `name` or one of its subdomains.
 fn is_under(host: &str, name: &str) -> bool {
     host.strip_suffix(name).is_some_and(|before| before.is_empty() || before.ends_with('.'))
 }

@@ -28,11 +28,11 @@ pub(super) fn says(bytes: impl AsRef<[u8]>) -> PeerStep {
 /// The other end of the peer's stream. The peer closes it when the script is done.
 pub(super) struct ScriptedPeer {
     steps: VecDeque<PeerStep>,
-    /// Most bytes of one read or write.
+    /// Maximum number of bytes of one read or write.
     chunk: usize,
     /// Written and not yet flushed.
     pending: Vec<u8>,
-    /// Every other call has to wait.
+    /// Whether the next call completes. Every other one has to wait.
     ready: bool,
 }
 
@@ -87,7 +87,7 @@ impl AsyncWrite for ScriptedPeer {
         let this = self.get_mut();
         while !this.pending.is_empty() {
             let Some(PeerStep::Hears(expected)) = this.steps.front_mut() else {
-                // The peer has closed the connection, or talks before its turn.
+                // The peer has closed the connection, or sends before its turn.
                 return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
             };
             let len = expected.len().min(this.pending.len());

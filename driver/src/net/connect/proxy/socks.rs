@@ -48,9 +48,9 @@ pub(super) async fn tunnel<S: AsyncRead + AsyncWrite + Unpin>(
     if version != VERSION || reserved != 0 {
         return Err(not_socks());
     }
-    // A refusal is known by now; some proxies send no address with it.
+    // Checked before the address is read: some proxies send none with a refusal.
     granted(reply)?;
-    // The proxy's own end of the tunnel, which is of no use here, and a port.
+    // The address and port of the proxy's end of the tunnel, which are not needed.
     let len = match kind {
         IPV4 => 4,
         IPV6 => 16,
@@ -62,7 +62,7 @@ pub(super) async fn tunnel<S: AsyncRead + AsyncWrite + Unpin>(
     Ok(Prefixed::new(Bytes::new(), stream))
 }
 
-/// RFC 1928 §3, RFC 1929 §2.
+/// Negotiates the authentication (RFC 1928 §3, RFC 1929 §2).
 async fn authenticate<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     credentials: Option<&Credentials>,
@@ -81,7 +81,7 @@ async fn authenticate<S: AsyncRead + AsyncWrite + Unpin>(
         (USER_AND_PASSWORD, Some(Credentials { user, password })) => {
             let part = |part: &str| [&[length(part)], part.as_bytes()].concat();
             send(stream, &[vec![1], part(user), part(password)].concat()).await?;
-            // The version of this exchange is not looked at: some proxies send that of SOCKS.
+            // The version is not checked: some proxies send that of SOCKS.
             let [_, status] = read(stream).await?;
             if status == 0 { Ok(()) } else { refused("it refuses these credentials") }
         }
@@ -91,7 +91,7 @@ async fn authenticate<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-/// RFC 1928 §4. A name that is an address goes as one.
+/// Returns the request (RFC 1928 §4). A name that is an address is sent as an address.
 fn request(destination: &Destination) -> Result<Vec<u8>, Failure> {
     let (kind, address, port) = match destination {
         Destination::Name(host, port) => match host.parse::<IpAddr>() {
@@ -112,7 +112,7 @@ fn request(destination: &Destination) -> Result<Vec<u8>, Failure> {
     Ok([&[VERSION, CONNECT, 0, kind], address.as_slice(), &port.to_be_bytes()].concat())
 }
 
-/// RFC 1928 §6.
+/// Checks the reply (RFC 1928 §6).
 fn granted(reply: u8) -> Result<(), Failure> {
     let (problem, what) = match reply {
         0 => return Ok(()),
@@ -129,7 +129,7 @@ fn granted(reply: u8) -> Result<(), Failure> {
     Err(failure(problem, format!("{what} (SOCKS5 reply {reply})")))
 }
 
-/// Of a text that is known to be short enough.
+/// Returns the length of a text that is known to be short enough.
 fn length(text: &str) -> u8 {
     u8::try_from(text.len()).unwrap_or(u8::MAX)
 }

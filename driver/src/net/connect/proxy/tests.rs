@@ -1,4 +1,4 @@
-//! Tests of all of it. The peers are scripted, and answer whole or byte by byte.
+//! Tests of proxies. The peers are scripted, and send whole answers or single bytes.
 
 mod connect;
 mod environment;
@@ -12,7 +12,7 @@ use tidegate_core::{ConnectFailure, Failure, ProxyProblem};
 use super::script::{PeerStep, ScriptedPeer, hears, says};
 use super::{Destination, Proxy};
 
-/// How much goes through at a time: all of it, or as little as can be.
+/// Maximum number of bytes of one read or write: all, or few.
 const CHUNKS: [usize; 3] = [usize::MAX, 3, 1];
 
 fn proxy(url: &str) -> Proxy {
@@ -27,7 +27,7 @@ fn address(address: &str) -> Destination {
     Destination::Address(address.parse().unwrap())
 }
 
-/// Goes through the proxy of `steps`, hears the destination out, greets it, and gives all that the destination says.
+/// Opens a tunnel through the proxy of `steps`, and talks to the destination. Returns all that the destination sends.
 fn through(proxy: &Proxy, destination: &Destination, steps: &[PeerStep]) -> Vec<u8> {
     let steps = [steps, &[says("welcome."), hears("hello"), says("bye")]].concat();
     let [whole, rest @ ..] = CHUNKS.map(|chunk| {
@@ -51,7 +51,7 @@ fn through(proxy: &Proxy, destination: &Destination, steps: &[PeerStep]) -> Vec<
     whole
 }
 
-/// Why the proxy of `steps` lets nothing through.
+/// Returns why the proxy of `steps` opens no tunnel.
 fn refused(proxy: &Proxy, destination: &Destination, steps: &[PeerStep]) -> (ProxyProblem, String) {
     let [whole, rest @ ..] =
         CHUNKS.map(|chunk| match block_on(proxy.tunnel(ScriptedPeer::new(steps, chunk), destination)) {

@@ -1,4 +1,4 @@
-//! What is wrong with a server's certificate.
+//! Explains what is wrong with a server's certificate.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -11,7 +11,7 @@ use webpki::Error as Webpki;
 
 use super::{Explained, UNKNOWN, explained, shown};
 
-/// How many names of a certificate are shown.
+/// Maximum number of names of a certificate that are shown.
 const NAMES: usize = 3;
 
 const AUTHORITY: &str = "the server's certificate is a CA certificate (basicConstraints CA:TRUE, the default of openssl \
@@ -82,7 +82,7 @@ pub(super) fn explain(error: &CertificateError) -> Explained {
     }
 }
 
-/// Errors that rustls hands on as they are.
+/// Explains errors of webpki, which rustls passes on unchanged.
 const fn of_webpki(error: &Webpki) -> Explained {
     use Webpki as W;
     let sentence = match error {
@@ -105,7 +105,7 @@ const fn of_webpki(error: &Webpki) -> Explained {
         W::UnsupportedCrlIssuingDistributionPoint => return super::BAD_REVOCATION_LIST,
         W::UnsupportedRevocationReason => return super::BAD_REVOCATION_LIST,
         W::UnsupportedRevocationReasonsPartitioning => return super::BAD_REVOCATION_LIST,
-        // For these rustls has variants of its own.
+        // rustls has its own variants for these.
         W::BadDer | W::BadDerTime | W::TrailingData(_) | W::InvalidCertValidity => return UNKNOWN,
         W::CertExpired { .. } | W::CertNotValidYet { .. } | W::CertNotValidForName(_) => return UNKNOWN,
         W::CertRevoked | W::CrlExpired { .. } | W::UnknownRevocationStatus => return UNKNOWN,
@@ -126,9 +126,9 @@ const fn of_webpki(error: &Webpki) -> Explained {
     explained(BadCertificate, sentence)
 }
 
-/// What the platform's verifier says, where rustls has no word for it.
+/// Explains an error of the platform's verifier for which rustls has no variant.
 fn of_platform(text: &str) -> Explained {
-    // On Linux this text alone tells that the purpose does not fit: the error's type is private.
+    // On Linux only the text says that the purpose does not fit: the error's type is private.
     if text == "certificate had invalid extensions" {
         return explained(BadCertificate, NOT_FOR_SERVERS);
     }
@@ -149,7 +149,7 @@ fn wrong_host(expected: &ServerName<'_>, presented: &[String]) -> Explained {
     (WrongHost, sentence.into())
 }
 
-/// The name of a host in webpki's description of a name, to be shown.
+/// Returns the host in webpki's description of a name, to be shown.
 fn name_in(presented: &str) -> Option<String> {
     let inside = |start, end| presented.strip_prefix(start)?.strip_suffix(end);
     let name = inside("DnsName(\"", "\")").or_else(|| inside("IpAddress(", ")"))?;

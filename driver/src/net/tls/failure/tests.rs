@@ -165,7 +165,7 @@ fn every_known_error_has_a_sentence_of_its_own() {
     alerts.for_each(|error| assert_plain(&error));
 }
 
-/// It is no fallback and no Debug output.
+/// Checks that the text is neither the fallback nor Debug output.
 #[track_caller]
 fn assert_plain(error: &Error) {
     let text = text(error);
@@ -182,7 +182,7 @@ fn what_nobody_knows_has_the_fallback() {
     assert_eq!(explain(&unknown), UNKNOWN);
 }
 
-/// Whether a write fails or the alert is read is a race: TLS 1.2, and a client certificate that the server refuses.
+/// Whether a write fails or the alert is read is a race, with TLS 1.2 and a client certificate that the server refuses.
 #[test]
 fn an_alert_says_more_than_a_broken_pipe() {
     let broken = io::Error::from(io::ErrorKind::BrokenPipe);
@@ -195,7 +195,7 @@ fn an_alert_says_more_than_a_broken_pipe() {
     }
 }
 
-/// A server chooses them.
+/// Names are text of the server.
 #[test]
 fn names_in_a_certificate_are_escaped_and_bounded() {
     let name = |name: &str| format!("DnsName(\"{name}\")");
