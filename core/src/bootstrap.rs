@@ -18,7 +18,7 @@ pub enum Readiness {
     WhenDeclared,
 }
 
-/// What must still be done before a bootstrapping connection is Live.
+/// Steps that a bootstrapping connection has yet to complete.
 #[derive(Debug)]
 pub(crate) struct Bootstrap {
     owed: Outstanding,

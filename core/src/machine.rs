@@ -52,7 +52,7 @@ struct Common<H: FrameHandler> {
     stats: Stats,
 }
 
-/// How a connection ends.
+/// The way in which a connection ends.
 enum End {
     /// The connection is gone.
     Lost(Failure),

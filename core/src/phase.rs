@@ -128,7 +128,7 @@ pub(crate) enum Stage<S> {
     Closing { deadline: Timestamp, then: AfterClose },
 }
 
-/// What follows a closing handshake.
+/// The step after a closing handshake.
 #[derive(Clone, Debug)]
 pub(crate) enum AfterClose {
     /// Retry or stop, because of this failure (R1).

@@ -1,4 +1,4 @@
-//! What follows a failure: another attempt after a delay, or the end of the feed (R1-R6).
+//! Decides after a failure: another attempt after a delay, or the end of the feed (R1-R6).
 
 use alloc::sync::Arc;
 use core::fmt;
@@ -219,7 +219,7 @@ pub(crate) struct RetryConfig {
     pub(crate) max_retry_after: Duration,
 }
 
-/// What follows a failure.
+/// The decision after a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Decision {
     RetryAt { at: Timestamp, attempt: u32, delay: Duration },

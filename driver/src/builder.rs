@@ -254,7 +254,7 @@ pub enum BuildError {
     Config(ConfigError),
     /// An option of the network is not valid: the proxy or TLS.
     Network {
-        /// What is wrong with the option.
+        /// The error's text.
         detail: String,
     },
 }

@@ -15,7 +15,7 @@
 //! | options of TCP | `net/connect/tcp.rs` |
 //! | proxies, and those of the environment | `net/connect/proxy.rs`, `net/connect/proxy/` |
 //! | the configuration of TLS, and why TLS failed | `net/tls/config.rs`, `net/tls/failure.rs`, `net/tls/failure/certificate.rs` |
-//! | the HTTP upgrade, and what a refusal says | `net/http/handshake.rs`, and `head.rs`, `answer.rs`, `body.rs`, `retry_after.rs` beside it |
+//! | the HTTP upgrade, and the text of a refusal | `net/http/handshake.rs`; the rest of `net/http/` |
 //! | connections that the application opens | `net/over.rs`, `net/over/tungstenite.rs` |
 //! | frames | `net/transport.rs`, `net/message.rs`; how they are read: `net/buffer.rs`, `net/header.rs`, `net/blocking.rs`, `net/memory.rs`, `net/shared.rs` |
 //! | bytes below the frames | `net/socket.rs` |

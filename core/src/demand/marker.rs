@@ -4,7 +4,7 @@ use super::Delivery;
 use crate::failure::Failure;
 use crate::frame::ConnectionId;
 
-/// What happened before the item with number `before`.
+/// Breaks of continuity before the item with number `before`.
 #[derive(Debug)]
 pub(super) struct Marker {
     pub(super) before: u64,

@@ -48,7 +48,7 @@ pub enum ConnectFailure {
     /// This may happen after the connection is open: with TLS 1.3, a server may refuse a client's certificate that
     /// late.
     Tls {
-        /// Which check failed.
+        /// The kind of problem.
         problem: TlsProblem,
         /// The error, and what may help.
         detail: String,

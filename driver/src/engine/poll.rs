@@ -37,7 +37,7 @@ pub(crate) enum Running {
     Machine,
 }
 
-/// What may still be read before the hand-over.
+/// Amount that may still be read before the hand-over.
 #[derive(Clone, Copy)]
 pub(crate) struct Budget {
     pub(crate) frames: usize,

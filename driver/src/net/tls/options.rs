@@ -127,7 +127,7 @@ pub enum TlsError {
     NotPem {
         /// The file or the option.
         from: String,
-        /// What is wrong with it.
+        /// The reason.
         detail: String,
     },
     /// The text is PEM, but contains no certificate.
@@ -149,7 +149,7 @@ pub enum TlsError {
     BadIdentity {
         /// The file or the option of the certificate.
         from: String,
-        /// What is wrong with them.
+        /// The reason.
         detail: String,
     },
     /// `client_config` was combined with other options.

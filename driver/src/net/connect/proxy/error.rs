@@ -28,7 +28,7 @@ pub enum ProxyError {
     Variable {
         /// The variable's name.
         name: &'static str,
-        /// What is wrong with its value.
+        /// The error of its value.
         problem: Box<Self>,
     },
 }
