@@ -61,7 +61,7 @@ pub enum Notice {
         /// The failure that names the clock.
         failure: Failure,
     },
-    /// The feed turned Live, or stopped being Live.
+    /// The feed turned Live (1), or stopped being Live (0).
     Status {
         /// Whether the feed is Live.
         live: bool,

@@ -14,7 +14,7 @@ use crate::time::Timestamp;
 /// This enum is exhaustive, since a loop must report every kind of event. A new event calls for a look at the loop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// Start the feed with the first attempt. Later ones change nothing.
+    /// Start the feed with the first attempt. Further `Start` events change nothing.
     Start,
     /// An attempt succeeded: the upgrade is complete.
     Connected {

@@ -237,8 +237,8 @@ impl<H: FrameHandler> Machine<H> {
     /// Returns when the attempt or connection fails if nothing arrives until then. It is part of
     /// [`deadline`](Self::deadline).
     ///
-    /// Read what has arrived before you report the [`Event::Tick`] of this deadline (L2). After a process was stopped,
-    /// or its thread was busy, the deadline has passed although frames have arrived.
+    /// Read what has arrived before you report the [`Event::Tick`] of this deadline (L2). If the process was stopped or
+    /// its thread was busy, the deadline may have passed although frames have arrived.
     #[must_use]
     pub fn failure_deadline(&self) -> Deadline {
         self.state.failure_deadline(self.common.reading)

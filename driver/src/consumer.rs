@@ -61,7 +61,7 @@ impl<S: Source> Feed<S> {
         Self { source, demand, handle, ending: Ending::Open }
     }
 
-    /// Returns a handle, to send and to shut down from elsewhere.
+    /// Returns a handle to the feed, for use from any task or thread.
     #[must_use]
     pub fn handle(&self) -> FeedHandle {
         self.handle.clone()

@@ -11,8 +11,9 @@ use tidegate_core::{Message, Phase, SendError, Stats};
 use crate::guard::guarded;
 use crate::sync::{AtomicWaker, Mutex, MutexGuard, oneshot};
 
-/// Handle to a feed, to send, to shut down and to observe. It can be cloned and used from any thread. Dropping handles
-/// does not end the feed.
+/// A handle to a feed, which sends messages, shuts the feed down, and reads its phase and figures.
+///
+/// Handles can be cloned and used from any thread. Dropping them does not end the feed.
 #[derive(Clone)]
 pub struct FeedHandle {
     control: Arc<Control>,
@@ -51,8 +52,10 @@ impl FeedHandle {
         Self { control }
     }
 
-    /// Sends a message on the current connection, and on no other (O1). Completes once the feed has accepted the
-    /// message.
+    /// Sends a message on the current connection, and on no other (O1).
+    ///
+    /// Completes once the feed has accepted the message. An inline feed accepts messages only while its stream is
+    /// polled.
     ///
     /// # Errors
     /// Returns the message in an error if the feed is not Live, if the outgoing queue is full, or if a text message is

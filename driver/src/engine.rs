@@ -216,8 +216,8 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
         while connection.readable && !poll.budget.is_spent() && self.machine.wants_frames() {
             let read = connection.poll_read(cx);
             if bootstrapping && matches!(read, Poll::Ready(Some(Ok(_)))) {
-                // Reading may also write (O2). Frames that this one may answer have been flushed, and Live must come
-                // before it (B2).
+                // Reading may also flush (O2), so this frame may answer the bootstrap frames. Live must come before it
+                // (B2).
                 self.write(id, cx, poll.now);
                 connection = self.links.open(id).expect("to write removes none");
             }
@@ -238,7 +238,7 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
                 }
                 Poll::Ready(Some(Err(Failure::Connection(ConnectionFailure::Protocol { code, detail })))) => {
                     self.tell(Event::ProtocolError { id, code, detail }, poll.now);
-                    // The Close is written before anything more is read, such as the end of the stream.
+                    // Read no more before the Close has been written: the next read may find the end of the stream.
                     return true;
                 }
                 Poll::Ready(Some(Err(failure))) => return self.lost(id, failure, poll.now),

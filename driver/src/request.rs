@@ -1,4 +1,4 @@
-//! The URL and the headers of an attempt, checked when they are set.
+//! The URL and the headers of an attempt. A URL is checked when it is set, headers when the request is used (C4).
 
 use std::fmt;
 use std::str::FromStr;

@@ -22,6 +22,9 @@ pub trait Runtime: Send + Unpin + 'static {
     fn alarm(&self) -> Self::Alarm;
 
     /// Connects: name lookup, TCP, TLS and the HTTP upgrade. The loop drops the future after `connect_timeout` (C3).
+    ///
+    /// # Errors
+    /// Returns the failure of the attempt.
     fn connect(
         &self,
         request: ConnectRequest,
@@ -52,9 +55,9 @@ pub trait Alarm: Send + Unpin {
 /// - A [`Frame::Close`] that is sent starts the closing handshake, or flushes the answer if the peer has started it.
 ///   Reading continues. No frame is sent after it.
 /// - A connection that is lost without a closing handshake ends the stream with an error.
-/// - A peer that breaks the protocol is the error
-///   [`ConnectionFailure::Protocol`](tidegate_core::ConnectionFailure::Protocol). The stream returns no frame after it,
-///   and ends once the peer has closed the connection. The sink still accepts a [`Frame::Close`].
+/// - For a peer that breaks the protocol, the stream returns the error
+///   [`ConnectionFailure::Protocol`](tidegate_core::ConnectionFailure::Protocol), and no frame after it. It ends once
+///   the peer has closed the connection. The sink still accepts a [`Frame::Close`].
 /// - Reading never depends on writing. Only the sink returns its errors, and the stream is read to its end.
 pub trait Transport:
     Stream<Item = Result<Frame, Failure>> + Sink<Frame, Error = Failure> + Send + Unpin

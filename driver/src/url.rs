@@ -124,7 +124,7 @@ fn encode(text: &str, at: usize) -> Result<String, UrlError> {
     Ok(utf8_percent_encode(text, CONTROLS).to_string())
 }
 
-/// Returns whether the character is allowed at the end of `sample`. Characters beyond ASCII are, since they are
+/// Returns whether the character may be at the end of `sample`. Safe characters beyond ASCII may, since they are
 /// encoded.
 fn is_taken(sample: &str, character: char) -> bool {
     !is_unsafe(character) && (!character.is_ascii() || PathAndQuery::try_from(sample).is_ok())

@@ -76,7 +76,7 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
         self.links.all_open().find_map(|(id, connection)| Some((id, connection.failed()?.clone())))
     }
 
-    /// Sets the alarm if it must fire earlier or has fired, and registers the waker with it.
+    /// Sets the alarm if it must fire earlier than before, or has fired. Registers the waker with it.
     pub(super) fn park(
         &mut self,
         cx: &mut Context<'_>,
