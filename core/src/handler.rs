@@ -81,8 +81,6 @@ pub struct Context<'a, T> {
     pub(crate) connection: ConnectionId,
     /// Where messages go.
     pub(crate) outbox: &'a mut Outbox,
-    /// How many frames it takes (O3).
-    pub(crate) send_buffer: usize,
     /// Where items go.
     pub(crate) queue: &'a mut Queue<T>,
     /// [`FrameHandler::weight`].
@@ -125,7 +123,7 @@ impl<T> Context<'_, T> {
     /// If the outgoing queue is full, or text is not UTF-8; the message comes back (O3).
     pub fn send(&mut self, message: impl Into<Message>) -> Result<(), SendError> {
         let message = message.into();
-        if self.outbox.pending() >= self.send_buffer {
+        if self.outbox.is_full() {
             return Err(SendError::Full(message));
         }
         self.outbox.push(checked(message)?);

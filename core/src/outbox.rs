@@ -5,12 +5,13 @@ use alloc::collections::VecDeque;
 use crate::frame::Frame;
 
 /// A place in the order of the frames sent on one connection; the first is 1, and 0 stands before it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Sequence(u64);
 
 /// The frames of one connection that have been accepted and not taken yet, and how many have gone before them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Outbox {
+    bound: usize,
     frames: VecDeque<Frame>,
     taken: Sequence,
     flushed: Sequence,
@@ -19,9 +20,20 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
+    /// An empty one that is full with `bound` frames (O3).
+    pub(crate) const fn new(bound: usize) -> Self {
+        let none = Sequence(0);
+        Self { bound, frames: VecDeque::new(), taken: none, flushed: none, exempt: none }
+    }
+
+    /// Whether the bound is reached.
+    pub(crate) fn is_full(&self) -> bool {
+        self.pending() >= self.bound
+    }
+
     /// Another connection, or none: what was accepted on this one is never sent (O1).
     pub(crate) fn clear(&mut self) {
-        *self = Self::default();
+        *self = Self::new(self.bound);
     }
 
     /// Queues a frame behind those before it.
