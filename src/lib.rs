@@ -54,17 +54,19 @@ pub use tidegate_async_std::smol;
 pub use tidegate_tokio as tokio;
 
 pub use tidegate_core::{
-    BootstrapFailure, Class, Classification, CloseFrame, Config, ConfigBuilder, ConfigError, ConnectFailure,
-    ConnectionFailure, ConnectionId, Context, Delivery, Failure, Fault, Frame, FrameHandler, Jitter,
-    LocalFailure, Message, Notice, Overflow, PassThrough, Phase, ProxyProblem, Readiness, Refusal,
+    Backoff, BootstrapFailure, Class, Classification, CloseFrame, Config, ConfigBuilder, ConfigError,
+    ConnectFailure, ConnectionFailure, ConnectionId, Context, Delivery, Failure, Fault, Frame, FrameHandler,
+    Jitter, LocalFailure, Message, Notice, Overflow, PassThrough, Phase, ProxyProblem, Readiness, Refusal,
     RetryPolicy, RetryState, SendError, Severity, Stats, Step, StopReason, Timestamp, TlsProblem, Upgrade,
     from_fn,
 };
+#[cfg(feature = "tungstenite")]
+pub use tidegate_driver::net::TungsteniteTransport;
 #[cfg(any(feature = "tokio", feature = "smol", feature = "async-std"))]
 pub use tidegate_driver::net::{
-    Connector, LimitError, Limits, Over, Proxy, ProxyError, TlsError, TlsOptions, rustls,
+    Connector, LimitError, Limits, Over, Proxy, ProxyError, TlsError, TlsOptions, WebSocket, rustls,
 };
 pub use tidegate_driver::{
-    Attempt, BuildError, ConnectRequest, Feed, FeedBuilder, FeedHandle, Inline, Items, RequestError, Source,
-    Spawned, UrlError,
+    Attempt, BuildError, ConnectRequest, Feed, FeedBuilder, FeedHandle, Inline, Items, RequestError, Scheme,
+    Source, Spawned, UrlError,
 };

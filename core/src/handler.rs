@@ -89,8 +89,6 @@ pub struct Context<'a, T> {
     pub(crate) connection: ConnectionId,
     /// Receives messages to send.
     pub(crate) outbox: &'a mut Outbox,
-    /// Maximum number of pending frames (O3).
-    pub(crate) send_buffer: usize,
     /// Receives items.
     pub(crate) queue: &'a mut Queue<T>,
     /// [`FrameHandler::weight`].
@@ -133,7 +131,7 @@ impl<T> Context<'_, T> {
     /// Returns the message in an error if the outgoing queue is full (O3), or if a text message is not UTF-8.
     pub fn send(&mut self, message: impl Into<Message>) -> Result<(), SendError> {
         let message = message.into();
-        if self.outbox.pending() >= self.send_buffer {
+        if self.outbox.is_full() {
             return Err(SendError::Full(message));
         }
         self.outbox.push(checked(message)?);

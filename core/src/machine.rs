@@ -77,12 +77,12 @@ impl<H: FrameHandler> Machine<H> {
             state: State::Idle,
             common: Common {
                 queue: Queue::new(config.queue),
+                outbox: Outbox::new(config.send_buffer),
                 retry: Retry::new(&config.retry.policy),
                 config,
                 handler,
                 reading: Reading::On,
                 rng: Rng::with_seed(seed),
-                outbox: Outbox::default(),
                 requests: None,
                 actions: VecDeque::new(),
                 now: Timestamp::ZERO,
@@ -209,7 +209,7 @@ impl<H: FrameHandler> Machine<H> {
         if self.phase() != Phase::Live {
             return Err(SendError::NotLive(message));
         }
-        if self.common.outbox.pending() >= self.common.config.send_buffer {
+        if self.common.outbox.is_full() {
             return Err(SendError::Full(message));
         }
         self.common.outbox.push(checked(message)?);

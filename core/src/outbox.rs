@@ -5,12 +5,13 @@ use alloc::collections::VecDeque;
 use crate::frame::Frame;
 
 /// Sequence number of a frame on one connection. The first is 1; 0 means none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Sequence(u64);
 
 /// The frames of one connection that have been accepted and not yet taken, and the number of those before them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Outbox {
+    bound: usize,
     frames: VecDeque<Frame>,
     taken: Sequence,
     flushed: Sequence,
@@ -20,9 +21,20 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
+    /// Returns an empty outbox that `bound` frames fill (O3).
+    pub(crate) const fn new(bound: usize) -> Self {
+        let none = Sequence(0);
+        Self { bound, frames: VecDeque::new(), taken: none, flushed: none, exempt: none }
+    }
+
+    /// Returns whether the bound is reached.
+    pub(crate) fn is_full(&self) -> bool {
+        self.pending() >= self.bound
+    }
+
     /// Discards everything, since a frame of one connection is never sent on another (O1).
     pub(crate) fn clear(&mut self) {
-        *self = Self::default();
+        *self = Self::new(self.bound);
     }
 
     /// Appends a frame.

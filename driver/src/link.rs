@@ -1,7 +1,5 @@
 //! Attempts and connections: dialing, reading, writing and flushing.
 
-use std::collections::BTreeMap;
-use std::ops::Bound::{Excluded, Unbounded};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -11,41 +9,42 @@ use crate::resolve::Resolving;
 use crate::runtime::{Runtime, Transport};
 use crate::secrets::Secrets;
 
-/// Attempts and connections by id. Currently at most one (C1).
-pub(crate) struct Links<T>(BTreeMap<ConnectionId, Link<T>>);
+/// Attempts and connections, oldest first. Currently at most one (C1).
+pub(crate) struct Links<T>(Vec<(ConnectionId, Link<T>)>);
 
 impl<T: Transport> Links<T> {
     pub(crate) const fn new() -> Self {
-        Self(BTreeMap::new())
+        Self(Vec::new())
     }
 
     /// Starts an attempt.
     pub(crate) fn begin(&mut self, id: ConnectionId, request: Resolving) {
-        self.0.insert(id, Link::Resolving(request));
+        self.0.push((id, Link::Resolving(request)));
     }
 
     /// Drops an attempt or connection.
     pub(crate) fn remove(&mut self, id: ConnectionId) {
-        self.0.remove(&id);
+        self.0.retain(|(other, _)| *other != id);
     }
 
     pub(crate) fn clear(&mut self) {
         self.0.clear();
     }
 
-    /// Returns the id of the first link, or of the one after `after`.
+    /// Returns the id of the first link, or of the one after `after`. Ids strictly increase.
     pub(crate) fn next(&self, after: Option<ConnectionId>) -> Option<ConnectionId> {
-        let from = after.map_or(Unbounded, Excluded);
-        self.0.range((from, Unbounded)).next().map(|(id, _)| *id)
+        self.0.iter().map(|(id, _)| *id).find(|id| after.is_none_or(|after| *id > after))
     }
 
+    #[inline]
     pub(crate) fn get(&mut self, id: ConnectionId) -> Option<&mut Link<T>> {
-        self.0.get_mut(&id)
+        self.0.iter_mut().find_map(|(other, link)| (*other == id).then_some(link))
     }
 
     /// Returns the connection with this id, if it is open.
+    #[inline]
     pub(crate) fn open(&mut self, id: ConnectionId) -> Option<&mut Connection<T>> {
-        self.0.get_mut(&id).and_then(Link::open)
+        self.get(id).and_then(Link::open)
     }
 
     /// Returns all open connections.

@@ -114,7 +114,6 @@ impl<H: FrameHandler> Common<H> {
             now: self.now,
             connection: id,
             outbox: &mut self.outbox,
-            send_buffer: self.config.send_buffer,
             queue: &mut self.queue,
             weigh: H::weight,
             requests: &mut self.requests,
