@@ -122,8 +122,8 @@ impl<S: Source> Feed<S> {
                 Poll::Ready(Some(Ok(Delivery::Item(item))))
             }
             Some(
-                mark @ (Delivery::Live { .. } | Delivery::Interrupted { .. } | Delivery::Dropped { .. }),
-            ) => Poll::Ready(Some(Ok(mark))),
+                marker @ (Delivery::Live { .. } | Delivery::Interrupted { .. } | Delivery::Dropped { .. }),
+            ) => Poll::Ready(Some(Ok(marker))),
             None => self.poll_source(cx),
         }
     }

@@ -219,7 +219,7 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
                 // Reading may also flush (O2), so this frame may answer the bootstrap frames. Live must come before it
                 // (B2).
                 self.write(id, cx, poll.now);
-                connection = self.links.open(id).expect("to write removes none");
+                connection = self.links.open(id).expect("writing removes no connection");
             }
             match read {
                 // An arm of its own, so that the machine's fast path is chosen without another match.

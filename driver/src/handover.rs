@@ -16,7 +16,7 @@ use crate::sync::{AtomicWaker, Mutex, MutexGuard};
 
 /// Space for markers, beyond that for items, since markers cost no demand. Others wait in the machine's queue, which
 /// merges them.
-const SPARE_MARKS: usize = 16;
+const SPARE_MARKERS: usize = 16;
 /// Maximum weight of the items that wait here, in bytes. Others wait in the machine's queue, which is bounded in bytes
 /// (D3).
 const MAX_BYTES: u64 = 512 * 1024;
@@ -44,7 +44,7 @@ struct Inner<T> {
 
 impl<T> Handover<T> {
     pub(crate) fn new(control: Arc<Control>, max_demand: u32) -> Arc<Self> {
-        let capacity = usize::try_from(max_demand).unwrap_or(usize::MAX).saturating_add(SPARE_MARKS);
+        let capacity = usize::try_from(max_demand).unwrap_or(usize::MAX).saturating_add(SPARE_MARKERS);
         Arc::new(Self {
             inner: Mutex::new(Inner {
                 ready: VecDeque::new(),
