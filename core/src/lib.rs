@@ -51,11 +51,11 @@
 //! bootstrapping --shutdown, peer closes, or fault--> closing
 //! bootstrapping --lost or timed out--> waiting
 //! bootstrapping --no retries left--> stopped
-//! live --shutdown, peer closes, fault, or mute--> closing
+//! live --shutdown, peer closes, fault, or stale--> closing
 //! live --lost, silent, or overflow--> waiting
 //! live --no retries left--> stopped
 //! closing --socket gone or close timeout--> waiting
-//! closing --socket gone or close timeout, after a shutdown or for good--> stopped
+//! closing --socket gone or close timeout, after a shutdown, fatal, or no retries left--> stopped
 //! waiting --delay over--> connecting
 //! waiting --shutdown--> stopped
 //! ```

@@ -91,11 +91,15 @@ pub const TRANSITIONS: &[Transition] = &[
     moves(Phase::Bootstrapping, Phase::Closing, "shutdown, peer closes, or fault"),
     moves(Phase::Bootstrapping, Phase::Waiting, "lost or timed out"),
     moves(Phase::Bootstrapping, Phase::Stopped, "no retries left"),
-    moves(Phase::Live, Phase::Closing, "shutdown, peer closes, fault, or mute"),
+    moves(Phase::Live, Phase::Closing, "shutdown, peer closes, fault, or stale"),
     moves(Phase::Live, Phase::Waiting, "lost, silent, or overflow"),
     moves(Phase::Live, Phase::Stopped, "no retries left"),
     moves(Phase::Closing, Phase::Waiting, "socket gone or close timeout"),
-    moves(Phase::Closing, Phase::Stopped, "socket gone or close timeout, after a shutdown or for good"),
+    moves(
+        Phase::Closing,
+        Phase::Stopped,
+        "socket gone or close timeout, after a shutdown, fatal, or no retries left",
+    ),
     moves(Phase::Waiting, Phase::Connecting, "delay over"),
     moves(Phase::Waiting, Phase::Stopped, "shutdown"),
 ];

@@ -97,7 +97,7 @@ fn l3_pings_must_come_more_often_than_the_idle_timeout() {
 fn l3_a_pong_timeout_needs_pings() {
     let refused = error(|builder| builder.pong_timeout(ms(100)));
     assert_eq!(refused, ConfigError::Needs { option: "pong_timeout", needs: "ping_interval" });
-    assert_eq!(refused.to_string(), "pong_timeout is set: it means nothing without ping_interval");
+    assert_eq!(refused.to_string(), "pong_timeout is set: it has no effect without ping_interval");
 }
 
 #[test]

@@ -78,7 +78,12 @@ fn r6_failures_to_connect_say_what_happened() {
     ];
     assert_eq!(proxies.map(|(problem, ..)| problem), ProxyProblem::ALL);
     for (problem, kind, fatal) in proxies {
-        says(ConnectFailure::Proxy { problem, detail: x() }, kind, fatal, "no way through the proxy: x");
+        says(
+            ConnectFailure::Proxy { problem, detail: x() },
+            kind,
+            fatal,
+            "could not connect through the proxy: x",
+        );
     }
     let after = Some(Duration::from_secs(3));
     let refusal = "the server refused the upgrade with HTTP";
@@ -98,7 +103,12 @@ fn r6_failures_to_connect_say_what_happened() {
         RETRIED,
         "the answer to the upgrade is not valid: x",
     );
-    says(ConnectFailure::Timeout, "connect_timeout", RETRIED, "no connection within connect_timeout");
+    says(
+        ConnectFailure::Timeout,
+        "connect_timeout",
+        RETRIED,
+        "no connection was made within connect_timeout",
+    );
 }
 
 #[test]
@@ -132,8 +142,8 @@ fn r6_failures_of_the_handler_and_the_consumer_say_what_happened() {
     let faults = [(Fault::retryable("no ticket"), RETRIED), (Fault::fatal("no ticket"), FATAL)];
     for (fault, fatal) in faults {
         let bootstrap = BootstrapFailure::Fault(fault.clone());
-        says(bootstrap, "bootstrap_fault", fatal, "the bootstrap was refused: no ticket");
-        says(LocalFailure::Fault(fault), "fault", fatal, "the handler rejected a message: no ticket");
+        says(bootstrap, "bootstrap_fault", fatal, "the handler ended the bootstrap: no ticket");
+        says(LocalFailure::Fault(fault), "fault", fatal, "the handler returned a fault: no ticket");
     }
     says(
         BootstrapFailure::Lost(Box::new(broken())),
@@ -225,9 +235,14 @@ fn s3_a_stop_reason_names_itself_and_what_led_to_it() {
             StopReason::Fatal { failure: refused() },
             "fatal",
             Some(refused()),
-            "not retried: no TCP connection: connection refused",
+            "stopped without a retry: no TCP connection: connection refused",
         ),
-        (StopReason::HandlerPanicked, "handler_panicked", None, "the frame handler panicked"),
+        (
+            StopReason::HandlerPanicked,
+            "handler_panicked",
+            None,
+            "the handler, or another function of the application, panicked",
+        ),
     ];
     for (reason, kind, failure, words) in table {
         assert_eq!((reason.kind(), reason.failure()), (kind, failure.as_ref()));

@@ -244,7 +244,7 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
                 Poll::Ready(Some(Err(failure))) => return self.lost(id, failure, poll.now),
                 // The machine knows whether the end was expected.
                 Poll::Ready(None) => {
-                    let failure = Failure::io("the connection was closed");
+                    let failure = Failure::io("the stream of frames ended");
                     return self.lost(id, failure, poll.now);
                 }
                 Poll::Pending => {

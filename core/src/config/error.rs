@@ -78,7 +78,7 @@ impl fmt::Display for ConfigError {
             Self::Above { option, value, limit, limit_value } => {
                 write!(f, "{option} is {value}: it must not be above {limit}, which is {limit_value}")
             }
-            Self::Needs { option, needs } => write!(f, "{option} is set: it means nothing without {needs}"),
+            Self::Needs { option, needs } => write!(f, "{option} is set: it has no effect without {needs}"),
         }
     }
 }

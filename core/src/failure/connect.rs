@@ -147,7 +147,7 @@ impl fmt::Display for ConnectFailure {
             Self::Custom { detail } => write!(f, "the application could not connect: {}", shown(detail)),
             Self::Lookup { detail } => write!(f, "the host's name could not be looked up: {detail}"),
             Self::Tcp { detail } => write!(f, "no TCP connection: {detail}"),
-            Self::Proxy { detail, .. } => write!(f, "no way through the proxy: {detail}"),
+            Self::Proxy { detail, .. } => write!(f, "could not connect through the proxy: {detail}"),
             Self::Tls { detail, .. } => write!(f, "TLS failed: {detail}"),
             Self::Rejected { status, refusal, .. } => fmt_rejected(*status, self.retry_after(), refusal, f),
             Self::Redirected { to } => write!(
@@ -157,7 +157,7 @@ impl fmt::Display for ConnectFailure {
                 shown(to)
             ),
             Self::Upgrade { detail } => write!(f, "the answer to the upgrade is not valid: {detail}"),
-            Self::Timeout => f.write_str("no connection within connect_timeout"),
+            Self::Timeout => f.write_str("no connection was made within connect_timeout"),
         }
     }
 }

@@ -51,8 +51,10 @@ impl fmt::Display for StopReason {
         match self {
             Self::Shutdown => f.write_str("the feed was shut down"),
             Self::RetriesExhausted { last } => write!(f, "no retries left; last failure: {last}"),
-            Self::Fatal { failure } => write!(f, "not retried: {failure}"),
-            Self::HandlerPanicked => f.write_str("the frame handler panicked"),
+            Self::Fatal { failure } => write!(f, "stopped without a retry: {failure}"),
+            Self::HandlerPanicked => {
+                f.write_str("the handler, or another function of the application, panicked")
+            }
         }
     }
 }

@@ -28,7 +28,7 @@ pub(crate) fn of_connection(error: Error) -> Failure {
             return Failure::io("the connection is closed");
         }
         Error::WriteBufferFull(_) => {
-            return Failure::io("too much is waiting to be written");
+            return Failure::io("the write buffer is full");
         }
         Error::Capacity(CapacityError::MessageTooLong { size, max_size }) => {
             let detail =
@@ -40,9 +40,9 @@ pub(crate) fn of_connection(error: Error) -> Failure {
         }
         Error::Protocol(error) => (CloseFrame::PROTOCOL_ERROR, error.to_string()),
         Error::Utf8(_) => return not_utf8(),
-        Error::Tls(_) => (CloseFrame::PROTOCOL_ERROR, "TLS failed below it".to_owned()),
+        Error::Tls(_) => (CloseFrame::PROTOCOL_ERROR, "TLS failed below the WebSocket".to_owned()),
         Error::Http(_) | Error::HttpFormat(_) | Error::Url(_) | Error::AttackAttempt => {
-            (CloseFrame::PROTOCOL_ERROR, "HTTP on an open connection".to_owned())
+            (CloseFrame::PROTOCOL_ERROR, "an HTTP error on an open connection".to_owned())
         }
     };
     Failure::Connection(ConnectionFailure::Protocol { code, detail })

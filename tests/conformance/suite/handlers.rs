@@ -182,6 +182,6 @@ async fn faults<M: Mode>() {
     let expected = ["live 1", "last", "interrupted 1: fault", "live 2", "last", "interrupted 2: fault"];
     assert_eq!(take(&mut feed, 6).await, expected);
     let reason = end(&mut feed).await.unwrap();
-    let said = "not retried: the handler rejected a message: not what was subscribed to";
+    let said = "stopped without a retry: the handler returned a fault: not what was subscribed to";
     assert_eq!(reason.to_string(), said);
 }

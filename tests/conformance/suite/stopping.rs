@@ -118,7 +118,10 @@ async fn the_stream_ends_once<M: Mode>() {
     let mut items = M::start(M::to(&server).config(quick())).items();
     assert_eq!(within(items.next()).await.unwrap().unwrap().shown(), "x");
     let reason = within(items.next()).await.unwrap().unwrap_err();
-    assert_eq!(reason.to_string(), "not retried: the server refused the upgrade with HTTP 403 Forbidden");
+    assert_eq!(
+        reason.to_string(),
+        "stopped without a retry: the server refused the upgrade with HTTP 403 Forbidden"
+    );
     assert!(within(items.next()).await.is_none());
     assert!(within(items.into_feed().recv()).await.is_none());
 }

@@ -47,7 +47,7 @@ pub enum Rule {
     L3,
     /// A mute feed is seen at its deadline, neither late nor early.
     L4,
-    /// While reading is held back only max_pause counts; then the clocks start afresh.
+    /// While reading is held back only max_pause counts; then the clocks start over.
     L5,
     /// One call of the handler per data frame.
     H2,

@@ -28,7 +28,7 @@ impl Answer {
         parser.allow_obsolete_multiline_headers_in_responses(true);
         match parser.parse_response(&mut answer, &head) {
             Ok(httparse::Status::Complete(_)) => {}
-            Ok(httparse::Status::Partial) => return Err("its head breaks off".to_owned()),
+            Ok(httparse::Status::Partial) => return Err("its head is incomplete".to_owned()),
             Err(error) => return Err(format!("its head is not HTTP: {error}")),
         }
         let mut headers = HeaderMap::with_capacity(answer.headers.len());

@@ -124,7 +124,7 @@ async fn not_connected(error: Error, secrets: &Secrets) -> Failure {
             Failure::Connect(ConnectFailure::Upgrade { detail: "a header in it is not ASCII".to_owned() })
         }
         Error::AttackAttempt => {
-            Failure::Connect(ConnectFailure::Upgrade { detail: "its head does not end".to_owned() })
+            Failure::Connect(ConnectFailure::Upgrade { detail: "its head is too long".to_owned() })
         }
         Error::Tls(error) => {
             Failure::Connect(ConnectFailure::Tls { problem: TlsProblem::Other, detail: error.to_string() })

@@ -181,7 +181,7 @@ fn explain(error: &Error) -> Explained {
         Error::FailedToGetRandomBytes => {
             explained(TlsProblem::Other, "the operating system gave no random numbers")
         }
-        Error::EncryptError => explained(TlsProblem::Other, "what was to be sent could not be encrypted"),
+        Error::EncryptError => explained(TlsProblem::Other, "data could not be encrypted"),
         Error::HandshakeNotComplete => explained(TlsProblem::Other, "the handshake is not complete"),
         Error::General(text) => (TlsProblem::Other, shown(text).into()),
         Error::Other(error) => (TlsProblem::Other, shown(&error.to_string()).into()),

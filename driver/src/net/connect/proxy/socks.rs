@@ -85,7 +85,7 @@ async fn authenticate<S: AsyncRead + AsyncWrite + Unpin>(
             let [_, status] = read(stream).await?;
             if status == 0 { Ok(()) } else { refused("it refuses these credentials") }
         }
-        (0xff, Some(_)) => refused("it takes neither a user name and a password nor none"),
+        (0xff, Some(_)) => refused("it requires another authentication method"),
         (0xff | USER_AND_PASSWORD, None) => refused("it requires credentials"),
         (_, _) => Err(not_socks()),
     }
@@ -153,5 +153,5 @@ fn broken(error: io::Error) -> Failure {
 }
 
 fn not_socks() -> Failure {
-    failure(ProxyProblem::Failed, "what came back is not SOCKS5")
+    failure(ProxyProblem::Failed, "its answer is not SOCKS5")
 }

@@ -33,12 +33,16 @@ pub(super) fn explain(error: &CertificateError) -> Explained {
         CertificateError::Expired => explained(Expired, "the server's certificate has expired"),
         CertificateError::ExpiredContext { time, not_after } => {
             let (until, now) = (date(*not_after), date(*time));
-            (Expired, format!("the server's certificate expired on {until}, and now is {now}").into())
+            (
+                Expired,
+                format!("the server's certificate expired on {until}; the clock of this machine says {now}")
+                    .into(),
+            )
         }
         CertificateError::NotValidYet => explained(Expired, "the server's certificate is not valid yet"),
         CertificateError::NotValidYetContext { time, not_before } => {
             let (from, now) = (date(*not_before), date(*time));
-            (Expired, format!("the server's certificate is not valid before {from}, and now is {now}").into())
+            (Expired, format!("the server's certificate is not valid before {from}; the clock of this machine says {now}").into())
         }
         CertificateError::Revoked => explained(Revoked, "the server's certificate is revoked"),
         CertificateError::UnknownRevocationStatus => {

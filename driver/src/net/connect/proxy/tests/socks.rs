@@ -139,7 +139,7 @@ fn refusals_are_told_apart_by_reply() {
 
 #[test]
 fn what_is_no_answer_is_a_failure_of_the_attempt() {
-    let not_socks = (ProxyProblem::Failed, "what came back is not SOCKS5".to_owned());
+    let not_socks = (ProxyProblem::Failed, "its answer is not SOCKS5".to_owned());
     for greeting in [&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], &[4, 0], &[5, 1], &[5, 9]] {
         let steps = [hears(NO_AUTH), says(greeting)];
         assert_eq!(refused(&plain(), &destination(), &steps), not_socks, "{greeting:?}");
