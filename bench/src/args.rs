@@ -43,9 +43,6 @@ pub(crate) struct Throughput {
     /// Draws a chart into this file
     #[arg(long, value_name = "FILE")]
     pub(crate) svg: Option<PathBuf>,
-    /// Shows ratios beside those of this file, which `--json` wrote [default: bench/before.json, if it is there]
-    #[arg(long, value_name = "FILE")]
-    pub(crate) before: Option<PathBuf>,
 }
 
 /// On which threads clients run.

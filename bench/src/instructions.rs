@@ -131,21 +131,20 @@ fn messages(size: usize) -> usize {
 
 fn report(figures: &[Figure], bounds: &Bounds) -> String {
     let rows = figures.iter().map(|figure| {
-        let known = bounds.of(figure);
+        let bound = bounds.of(figure);
         let raw = figures.iter().find(|raw| raw.scenario == Scenario::Raw && raw.size == figure.size);
         let raw = raw.filter(|_| figure.scenario.is_connection());
         let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
         [
             name(&figure.scenario),
             in_bytes(figure.size),
-            or_none(known.map(|known| grouped(known.before))),
-            or_none(known.map(|known| grouped(known.bound))),
+            or_none(bound.map(grouped)),
             grouped(figure.instructions),
-            or_none(known.map(|known| format!("{:.3}", figure.instructions / known.bound))),
+            or_none(bound.map(|bound| format!("{:.3}", figure.instructions / bound))),
             or_none(raw.map(|raw| format!("{:.2}", figure.instructions / raw.instructions))),
         ]
     });
-    let header = ["scenario", "size", "before", "committed", "now", "now/committed", "now/raw"];
+    let header = ["scenario", "size", "committed", "now", "now/committed", "now/raw"];
     format!("{}\n", table(header, rows, 1))
 }
 

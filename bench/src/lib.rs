@@ -14,7 +14,6 @@
 //! | tables, as such | `table.rs` |
 //! | rounds and counts | `throughput.rs` |
 //! | medians and ratios | `throughput/summary.rs` |
-//! | ratios of an earlier run | `throughput/before.rs` |
 //! | instructions of a message | `instructions.rs` |
 //! | what is run under valgrind | `instructions/scenario.rs`, `instructions/memory.rs` |
 //! | what may be taken | `instructions/bounds.rs` |

@@ -1,6 +1,5 @@
 //! What a message costs: every client at every size, in rounds, so that what disturbs the machine disturbs all of them.
 
-mod before;
 mod chart;
 mod report;
 mod roster;
@@ -17,7 +16,6 @@ use crate::instructions::{self, Extent};
 use crate::machine::Machine;
 use crate::process::{Process, Server};
 use crate::server::path::Path;
-use before::Before;
 use roster::Contender;
 use summary::{Cell, Grid};
 
@@ -45,8 +43,6 @@ pub(crate) struct Sample {
 
 pub(crate) fn run(options: &Throughput) -> Result<()> {
     let machine = Machine::here();
-    // Ahead of all else: a file that cannot be read must not cost a run.
-    let before = Before::read(options.before.as_deref())?;
     let rounds = options.rounds.unwrap_or(if options.quick { 3 } else { 5 });
     let contenders = roster::gather(options)?;
     if contenders.is_empty() {
@@ -61,9 +57,6 @@ pub(crate) fn run(options: &Throughput) -> Result<()> {
     let grid = bench.run(rounds)?;
     println!("{machine}, {rounds} rounds\n");
     print!("{}", report::tables(&bench.contenders, &bench.sizes, &grid));
-    if let Some(table) = before.and_then(|before| before.table(&bench.contenders, &bench.sizes, &grid)) {
-        println!("{table}");
-    }
     if let Some(file) = &options.json {
         std::fs::write(file, report::json(&bench.contenders, &bench.sizes, &grid)?)?;
     }

@@ -73,7 +73,7 @@ pub(crate) fn gather(options: &Throughput) -> Result<Vec<Contender>> {
     Ok(contenders)
 }
 
-pub(super) fn own(threads: Threads) -> Vec<Contender> {
+fn own(threads: Threads) -> Vec<Contender> {
     let one = |client, transport, runtime, mode| Contender {
         client: name(&client),
         runtime,
