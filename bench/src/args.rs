@@ -40,9 +40,6 @@ pub(crate) struct Throughput {
     /// Writes the results to this file, as JSON
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
-    /// Draws a chart into this file
-    #[arg(long, value_name = "FILE")]
-    pub(crate) svg: Option<PathBuf>,
 }
 
 /// On which threads clients run.
@@ -97,9 +94,6 @@ pub(crate) struct Scale {
     pub(crate) mode: Mode,
     #[command(flatten)]
     pub(crate) threads: Threads,
-    /// Draws attempts per second after a restart of the server into this file
-    #[arg(long, value_name = "FILE")]
-    pub(crate) svg: Option<PathBuf>,
 }
 
 /// Options of the benchmark of reconnects.

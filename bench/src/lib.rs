@@ -17,7 +17,7 @@
 //! | instructions of a message | `instructions.rs` |
 //! | what is run under valgrind | `instructions/scenario.rs`, `instructions/memory.rs` |
 //! | what may be taken | `instructions/bounds.rs` |
-//! | tables, JSON, charts | `throughput/report.rs`, `throughput/chart.rs`, `scale/chart.rs` |
+//! | tables, JSON | `throughput/report.rs` |
 //! | how late a message comes | `latency.rs` |
 //! | many feeds | `scale.rs` |
 //! | how soon a feed is back | `reconnect.rs` |

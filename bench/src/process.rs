@@ -113,9 +113,9 @@ impl Server {
         Ok(writeln!(self.orders, "{order}")?)
     }
 
-    /// Attempts since the connections were dropped, for each tenth of a second.
-    pub(crate) fn attempts(&mut self) -> Result<Vec<u32>> {
-        self.order("attempts")?;
+    /// Most attempts in a tenth of a second since the last outage ended.
+    pub(crate) fn peak_attempts(&mut self) -> Result<u32> {
+        self.order("peak attempts")?;
         self.process.json(PATIENCE)
     }
 }

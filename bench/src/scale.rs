@@ -1,7 +1,6 @@
 //! Many feeds in one process: memory, work while nothing comes and while a little does, and the way back after a restart
 //! of the server.
 
-mod chart;
 mod proc;
 
 use std::time::{Duration, Instant};
@@ -20,7 +19,7 @@ use proc::Usage;
 pub(crate) const ALL_LIVE: &str = "all live";
 
 /// How long the server refuses connections when it restarts: for several retries of each feed.
-pub(crate) const OUTAGE: Duration = Duration::from_secs(2);
+const OUTAGE: Duration = Duration::from_secs(2);
 
 /// How many addresses the server has.
 const ADDRESSES: u8 = 8;
@@ -41,27 +40,14 @@ pub(crate) fn run(options: &Scale) -> Result<()> {
     let window = Duration::from_secs(if options.quick { 2 } else { 10 });
     let counts = counts(options);
     let mut rows = Vec::new();
-    let mut waves = Vec::new();
     for runtime in [Runtime::Tokio, Runtime::Smol] {
         for &feeds in &counts {
             eprintln!("{feeds} feeds on {}", name(&runtime));
             let setup = Setup { runtime, mode: options.mode, threads: options.threads, feeds };
-            let figures = setup.measure(window)?;
-            rows.push(figures.cells(&setup));
-            // The chart shows the most feeds on one runtime.
-            if runtime == Runtime::Tokio && counts.iter().max() == Some(&feeds) {
-                waves = vec![
-                    (format!("{feeds} feeds, full jitter"), figures.full.attempts),
-                    (format!("{feeds} feeds, no jitter"), figures.none.attempts),
-                ];
-            }
+            rows.push(setup.measure(window)?.cells(&setup));
         }
     }
-    let machine = Machine::here();
-    println!("{machine}, feeds {}\n\n{}", name(&options.mode), table(COLUMNS, rows, 2));
-    if let Some(file) = &options.svg {
-        chart::draw(file, &machine, &waves)?;
-    }
+    println!("{}, feeds {}\n\n{}", Machine::here(), name(&options.mode), table(COLUMNS, rows, 2));
     Ok(())
 }
 
@@ -73,7 +59,7 @@ fn counts(options: &Scale) -> Vec<usize> {
     }
 }
 
-const COLUMNS: [&str; 11] = [
+const COLUMNS: [&str; 13] = [
     "feeds",
     "runtime",
     "ms until all are Live",
@@ -84,7 +70,9 @@ const COLUMNS: [&str; 11] = [
     "1 message/s each: CPU ms/s",
     "us of CPU per message",
     "back, full jitter: ms",
+    "attempts in 0.1 s",
     "back, no jitter: ms",
+    "attempts in 0.1 s",
 ];
 
 /// One process with feeds.
@@ -110,7 +98,8 @@ struct Figures {
 struct Restart {
     /// From when the server takes connections again.
     back_after: Duration,
-    attempts: Vec<u32>,
+    /// Most attempts in a tenth of a second from then on.
+    peak_attempts: u32,
 }
 
 impl Setup {
@@ -161,7 +150,7 @@ fn restart(server: &mut Server, process: &Process) -> Result<Restart> {
     let begin = Instant::now();
     server.order(&format!("drop {}", OUTAGE.as_millis()))?;
     all_live(process)?;
-    Ok(Restart { back_after: begin.elapsed().saturating_sub(OUTAGE), attempts: server.attempts()? })
+    Ok(Restart { back_after: begin.elapsed().saturating_sub(OUTAGE), peak_attempts: server.peak_attempts()? })
 }
 
 fn all_live(process: &Process) -> Result<()> {
@@ -184,7 +173,9 @@ impl Figures {
             format!("{:.2}", busy * 1e3),
             format!("{:.1}", busy * 1e6 / setup.feeds as f64),
             self.full.back_after.as_millis().to_string(),
+            self.full.peak_attempts.to_string(),
             self.none.back_after.as_millis().to_string(),
+            self.none.peak_attempts.to_string(),
         ]
     }
 }

@@ -84,7 +84,7 @@ fn take_orders(hub: &Hub) -> Result<()> {
             ["messages", "on"] => hub.send_messages(true),
             ["messages", "off"] => hub.send_messages(false),
             ["drop", outage_ms] => hub.drop_all(Duration::from_millis(outage_ms.parse()?)),
-            ["attempts"] => println!("{}", serde_json::to_string(&hub.attempts())?),
+            ["peak", "attempts"] => println!("{}", hub.peak_attempts()),
             _ => return Err(format!("not an order: {line}").into()),
         }
     }

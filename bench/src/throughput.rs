@@ -1,6 +1,5 @@
 //! What a message costs: every client at every size, in rounds, so that what disturbs the machine disturbs all of them.
 
-mod chart;
 mod report;
 mod roster;
 mod summary;
@@ -42,7 +41,6 @@ pub(crate) struct Sample {
 }
 
 pub(crate) fn run(options: &Throughput) -> Result<()> {
-    let machine = Machine::here();
     let rounds = options.rounds.unwrap_or(if options.quick { 3 } else { 5 });
     let contenders = roster::gather(options)?;
     if contenders.is_empty() {
@@ -55,15 +53,12 @@ pub(crate) fn run(options: &Throughput) -> Result<()> {
         contenders,
     };
     let grid = bench.run(rounds)?;
-    println!("{machine}, {rounds} rounds\n");
+    println!("{}, {rounds} rounds\n", Machine::here());
     print!("{}", report::tables(&bench.contenders, &bench.sizes, &grid));
     if let Some(file) = &options.json {
         std::fs::write(file, report::json(&bench.contenders, &bench.sizes, &grid)?)?;
     }
-    if let Some(file) = &options.svg {
-        chart::draw(file, &machine, &bench.contenders, &bench.sizes, &grid)?;
-    }
-    // After the files: they must not be lost if this fails.
+    // After the file: it must not be lost if this fails.
     if let Some(extent) = extent(options) {
         print!("{}", instructions::section(extent)?);
     }

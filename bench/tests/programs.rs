@@ -17,19 +17,10 @@ fn bench(arguments: &[&str]) -> String {
 }
 
 #[test]
-fn every_client_of_our_own_comes_into_the_table_and_the_files() {
-    let folder = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
-    let (json, svg) = (folder.join("rows.json"), folder.join("chart.svg"));
-    let printed = bench(&[
-        "--quick",
-        "--no-peers",
-        "--sizes=64",
-        "--rounds=1",
-        "--json",
-        json.to_str().unwrap(),
-        "--svg",
-        svg.to_str().unwrap(),
-    ]);
+fn every_client_of_our_own_is_in_the_table_and_in_the_file() {
+    let json = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("rows.json");
+    let printed =
+        bench(&["--quick", "--no-peers", "--sizes=64", "--rounds=1", "--json", json.to_str().unwrap()]);
 
     let rows: Vec<Value> = serde_json::from_str(&std::fs::read_to_string(json).unwrap()).unwrap();
     assert_eq!(rows.len(), 23);
@@ -53,10 +44,6 @@ fn every_client_of_our_own_comes_into_the_table_and_the_files() {
         assert!(printed.contains(row["client"].as_str().unwrap()));
     }
     assert!(printed.contains("(1.00)"), "async-tungstenite is what it is compared with: {printed}");
-
-    let svg = std::fs::read_to_string(svg).unwrap();
-    let machine = printed.lines().next().unwrap().split(", loopback").next().unwrap();
-    assert!(svg.contains(machine), "the chart says where it was measured: {machine}");
 }
 
 #[test]

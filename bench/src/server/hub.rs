@@ -1,19 +1,16 @@
-//! What the connections that are held have in common: the orders, and a log of attempts.
+//! What the connections that are held have in common: the orders, and a count of attempts.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-/// One entry of the log of attempts counts this long.
-pub(crate) const BIN: Duration = Duration::from_millis(100);
-
-/// The log holds no more entries than this: ten minutes.
-const MAX_BINS: usize = 6000;
+/// Attempts are counted over this long.
+const INTERVAL: Duration = Duration::from_millis(100);
 
 pub(crate) struct Hub {
     orders: watch::Sender<Orders>,
-    log: Mutex<Log>,
+    attempts: Mutex<Attempts>,
 }
 
 /// What holds for all connections.
@@ -32,17 +29,20 @@ pub(crate) enum Verdict {
     Refuse,
 }
 
-/// Attempts since all connections were dropped.
-struct Log {
-    since: Instant,
-    outage: Duration,
-    bins: Vec<u32>,
+/// Attempts since the last outage ended.
+struct Attempts {
+    outage_end: Instant,
+    /// Number of the current [`INTERVAL`], and the attempts in it.
+    interval: u128,
+    count: u32,
+    /// Most attempts in an interval.
+    peak: u32,
 }
 
 impl Hub {
     pub(crate) fn new() -> Self {
-        let log = Log { since: Instant::now(), outage: Duration::ZERO, bins: Vec::new() };
-        Self { orders: watch::Sender::new(Orders::default()), log: Mutex::new(log) }
+        let attempts = Attempts::after(Duration::ZERO);
+        Self { orders: watch::Sender::new(Orders::default()), attempts: Mutex::new(attempts) }
     }
 
     /// The orders, as they change.
@@ -56,41 +56,42 @@ impl Hub {
 
     /// Drops all connections, and refuses new ones for as long as `outage`: a restart.
     pub(crate) fn drop_all(&self, outage: Duration) {
-        *self.log() = Log { since: Instant::now(), outage, bins: Vec::new() };
+        *self.lock() = Attempts::after(outage);
         self.orders.send_modify(|orders| orders.epoch += 1);
     }
 
     /// Somebody connects.
     pub(crate) fn attempt(&self) -> Verdict {
-        let mut log = self.log();
-        let elapsed = log.since.elapsed();
-        log.count(elapsed);
-        if elapsed < log.outage {
-            Verdict::Refuse
-        } else {
-            Verdict::Serve { epoch: self.orders.borrow().epoch }
-        }
+        let mut attempts = self.lock();
+        let Some(since) = Instant::now().checked_duration_since(attempts.outage_end) else {
+            return Verdict::Refuse;
+        };
+        attempts.count(since);
+        Verdict::Serve { epoch: self.orders.borrow().epoch }
     }
 
-    /// Attempts since all were dropped, for each [`BIN`].
-    pub(crate) fn attempts(&self) -> Vec<u32> {
-        self.log().bins.clone()
+    /// Most attempts in a tenth of a second since the last outage ended.
+    pub(crate) fn peak_attempts(&self) -> u32 {
+        self.lock().peak
     }
 
-    fn log(&self) -> MutexGuard<'_, Log> {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Attempts> {
+        self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Log {
-    fn count(&mut self, elapsed: Duration) {
-        let bin = usize::try_from(elapsed.as_millis() / BIN.as_millis()).unwrap_or(MAX_BINS);
-        if bin < MAX_BINS {
-            if self.bins.len() <= bin {
-                self.bins.resize(bin + 1, 0);
-            }
-            self.bins[bin] += 1;
+impl Attempts {
+    fn after(outage: Duration) -> Self {
+        Self { outage_end: Instant::now() + outage, interval: 0, count: 0, peak: 0 }
+    }
+
+    fn count(&mut self, since: Duration) {
+        let interval = since.as_millis() / INTERVAL.as_millis();
+        if self.interval != interval {
+            (self.interval, self.count) = (interval, 0);
         }
+        self.count += 1;
+        self.peak = self.peak.max(self.count);
     }
 }
 
@@ -99,13 +100,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn attempts_are_counted_by_the_tenth_of_a_second() {
-        let mut log = Log { since: Instant::now(), outage: Duration::ZERO, bins: Vec::new() };
-        for ms in [0, 99, 100, 350] {
-            log.count(Duration::from_millis(ms));
+    fn the_peak_is_the_most_attempts_in_a_tenth_of_a_second() {
+        let mut attempts = Attempts::after(Duration::ZERO);
+        for (ms, peak) in [(0, 1), (99, 2), (100, 2), (350, 2), (360, 2), (399, 3), (400, 3)] {
+            attempts.count(Duration::from_millis(ms));
+            assert_eq!(attempts.peak, peak, "{ms} ms");
         }
-        log.count(Duration::MAX);
-        assert_eq!(log.bins, [2, 1, 0, 1]);
     }
 
     #[test]
@@ -114,7 +114,7 @@ mod tests {
         assert_eq!(hub.attempt(), Verdict::Serve { epoch: 0 });
         hub.drop_all(Duration::from_secs(3600));
         assert_eq!(hub.attempt(), Verdict::Refuse);
-        assert_eq!(hub.attempts().iter().sum::<u32>(), 1, "the one before it is not counted");
+        assert_eq!(hub.peak_attempts(), 0, "attempts before the end of the outage are not counted");
         hub.drop_all(Duration::ZERO);
         assert_eq!(hub.attempt(), Verdict::Serve { epoch: 2 });
         assert_eq!(hub.orders().borrow().epoch, 2);
