@@ -14,7 +14,7 @@ use clap::ValueEnum;
 
 use crate::Result;
 use crate::args::{self, name};
-use crate::table::{grouped, in_bytes, table};
+use crate::table::{grouped, table};
 use bounds::{Bounds, Verdict};
 pub(crate) use scenario::Scenario;
 
@@ -24,12 +24,6 @@ const SIZES: [usize; 3] = [64, 1 << 10, 16 << 10];
 /// That of a quick run, and of what does not look into a payload.
 const SMALL: usize = 64;
 
-/// How many bytes the messages of the shorter run have at most: what bounds its time.
-const MOST_BYTES: usize = 8 << 20;
-
-/// How many messages the shorter run has at most.
-const MOST_MESSAGES: usize = 10_000;
-
 /// Which of them to measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Extent {
@@ -38,7 +32,7 @@ pub(crate) enum Extent {
     Small,
 }
 
-/// What was measured: instructions per message.
+/// What was measured: instructions per message, or per reconnect.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Figure {
     scenario: Scenario,
@@ -48,8 +42,12 @@ pub(crate) struct Figure {
 
 impl Figure {
     fn title(&self) -> String {
-        format!("{} at {}", name(&self.scenario), in_bytes(self.size))
+        title(self.scenario, self.size)
     }
+}
+
+fn title(scenario: Scenario, size: usize) -> String {
+    format!("{}, {}", name(&scenario), scenario.size(size))
 }
 
 pub(crate) fn run(options: &args::Instructions) -> Result<()> {
@@ -114,19 +112,13 @@ fn measure(extent: Extent) -> Result<Vec<Figure>> {
 
 /// What start and end take is in both runs, and goes out.
 fn figure_of(scenario: Scenario, size: usize) -> Result<Figure> {
-    let count = messages(size);
     let run = |count: usize| {
         callgrind::count(&[name(&scenario), size.to_string(), count.to_string()])
-            .map_err(|error| format!("{} at {}: {error}", name(&scenario), in_bytes(size)))
+            .map_err(|error| format!("{}: {error}", title(scenario, size)))
     };
-    let (shorter, longer) = (run(count)?, run(2 * count)?);
-    let more = longer.checked_sub(shorter).ok_or("more messages took fewer instructions")?;
-    Ok(Figure { scenario, size, instructions: more as f64 / count as f64 })
-}
-
-/// How many messages the shorter run has.
-fn messages(size: usize) -> usize {
-    (MOST_BYTES / size).min(MOST_MESSAGES)
+    let (shorter, longer) = scenario.counts(size);
+    let more = run(longer)?.checked_sub(run(shorter)?).ok_or("the longer run took fewer instructions")?;
+    Ok(Figure { scenario, size, instructions: more as f64 / (longer - shorter) as f64 })
 }
 
 fn report(figures: &[Figure], bounds: &Bounds) -> String {
@@ -137,7 +129,7 @@ fn report(figures: &[Figure], bounds: &Bounds) -> String {
         let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
         [
             name(&figure.scenario),
-            in_bytes(figure.size),
+            figure.scenario.size(figure.size),
             or_none(bound.map(grouped)),
             grouped(figure.instructions),
             or_none(bound.map(|bound| format!("{:.3}", figure.instructions / bound))),
@@ -151,11 +143,6 @@ fn report(figures: &[Figure], bounds: &Bounds) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn large_messages_are_few() {
-        assert_eq!(SIZES.map(messages), [10_000, 8192, 512]);
-    }
 
     #[test]
     fn a_row_is_compared_with_raw_at_its_size_if_it_is_a_connection() {

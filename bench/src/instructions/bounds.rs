@@ -76,21 +76,20 @@ impl Bounds {
         let (title, now) = (figure.title(), grouped(figure.instructions));
         let Some(bound) = self.of(figure) else {
             return Verdict::Above(format!(
-                "{title} takes {now} instructions a message, and has no bound in bench/instructions.json.\n\
-                 To accept that: {ACCEPT}"
+                "{title}: {now} instructions, and no bound in bench/instructions.json. To accept that: {ACCEPT}"
             ));
         };
         let (more, committed) = (figure.instructions / bound - 1.0, grouped(bound));
         let percent = 100.0 * more.abs();
         if more > TOLERANCE {
             Verdict::Above(format!(
-                "{title} takes {now} instructions a message, {percent:.1} % more than the {committed} that are \
-                 committed.\nIf that is meant: {ACCEPT}"
+                "{title}: {now} instructions, {percent:.1} % more than the {committed} that are committed. \
+                 If that is intended: {ACCEPT}"
             ))
         } else if more < -TOLERANCE {
             Verdict::Below(format!(
-                "{title} takes {now} instructions a message, {percent:.1} % fewer than the {committed} that are \
-                 committed: hold what is won with {ACCEPT}"
+                "{title}: {now} instructions, {percent:.1} % fewer than the {committed} that are committed. \
+                 To make that the bound: {ACCEPT}"
             ))
         } else {
             Verdict::Within
@@ -121,7 +120,7 @@ mod tests {
     #[test]
     fn more_fails_and_says_what_to_do() {
         let Verdict::Above(text) = bounds(1000.0).judge(&inline(1051.0)) else { panic!("accepted") };
-        for part in ["inline at 64 B", "1,051", "5.1 % more", "1,000", "instructions --accept"] {
+        for part in ["inline, 64 B", "1,051", "5.1 % more", "1,000", "instructions --accept"] {
             assert!(text.contains(part), "{part}: {text}");
         }
     }
@@ -129,7 +128,7 @@ mod tests {
     #[test]
     fn fewer_is_told() {
         let Verdict::Below(text) = bounds(1000.0).judge(&inline(900.0)) else { panic!("not told") };
-        for part in ["inline at 64 B", "10.0 % fewer", "instructions --accept"] {
+        for part in ["inline, 64 B", "10.0 % fewer", "instructions --accept"] {
             assert!(text.contains(part), "{part}: {text}");
         }
     }

@@ -2,6 +2,7 @@
 
 use std::hint::black_box;
 use std::net::TcpListener;
+use std::time::Duration;
 
 use async_tungstenite::client_async;
 use async_tungstenite::tungstenite::Message;
@@ -10,7 +11,10 @@ use clap::ValueEnum;
 use futures_util::StreamExt;
 use smol::future::block_on;
 use tidegate::Message::Text;
-use tidegate::core::{Connected, Event, Frame, Timestamp};
+use tidegate::core::{
+    self, ConnectFailure, Connected, ConnectionId, Deadline, Event, Failure, Frame, FrameHandler, Overflow,
+    RetryPolicy, Timestamp,
+};
 use tidegate::driver::net::{Connector, SocketRuntime};
 use tidegate::{Config, Delivery, Feed, FeedBuilder, PassThrough, Source};
 
@@ -18,14 +22,21 @@ use super::memory::{EXECUTOR, MemoryNet, MemoryStream};
 use super::{Extent, SIZES, SMALL};
 use crate::Result;
 use crate::payload::json;
+use crate::table::{grouped, in_bytes};
 
-/// What takes messages.
+/// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Scenario {
     /// A clone of a payload, and its drop: what `Core` takes for having messages at all.
     Payload,
     /// The machine alone: a frame in, an item out.
     Core,
+    /// The machine, with items that wait: a frame in, an item out.
+    Queue,
+    /// The machine, its queue full: a frame in, the oldest item dropped.
+    DropOldest,
+    /// The machine: a connection lost, an attempt failed, the next one Live.
+    Reconnect,
     /// async-tungstenite.
     Raw,
     /// A feed that the consumer drives.
@@ -35,28 +46,66 @@ pub(crate) enum Scenario {
 }
 
 impl Scenario {
+    /// The sizes at which it is measured: bytes of a message, items that wait in the queue, or reconnects before.
     pub(super) fn sizes(self, extent: Extent) -> &'static [usize] {
         match (self, extent) {
             (Self::Payload | Self::Core, Extent::All | Extent::Small) => &[SMALL],
             (Self::Raw | Self::Inline | Self::Spawned, Extent::All) => &SIZES,
             (Self::Raw | Self::Inline | Self::Spawned, Extent::Small) => &[SMALL],
+            // No cost may grow with the size.
+            (Self::Queue | Self::DropOldest, Extent::All) => &[1, 100_000],
+            (Self::Reconnect, Extent::All) => &[0, 1_000],
+            (Self::Queue | Self::DropOldest | Self::Reconnect, Extent::Small) => &[],
         }
+    }
+
+    /// A size in words.
+    pub(super) fn size(self, size: usize) -> String {
+        match self {
+            Self::Payload | Self::Core | Self::Raw | Self::Inline | Self::Spawned => in_bytes(size),
+            Self::Queue | Self::DropOldest => format!("{} queued", grouped(size as f64)),
+            Self::Reconnect => format!("after {}", grouped(size as f64)),
+        }
+    }
+
+    /// How many messages or reconnects the shorter and the longer run have.
+    pub(super) fn counts(self, size: usize) -> (usize, usize) {
+        let count = match self {
+            Self::Payload | Self::Core | Self::Raw | Self::Inline | Self::Spawned => {
+                (MAX_BYTES / size).min(MAX_MESSAGES)
+            }
+            Self::Queue | Self::DropOldest => MAX_MESSAGES,
+            Self::Reconnect => return (size, size + RECONNECTS),
+        };
+        (count, 2 * count)
     }
 
     /// Whether frames come out of a stream.
     pub(super) fn is_connection(self) -> bool {
         match self {
             Self::Raw | Self::Inline | Self::Spawned => true,
-            Self::Payload | Self::Core => false,
+            Self::Payload | Self::Core | Self::Queue | Self::DropOldest | Self::Reconnect => false,
         }
     }
 }
 
-/// Takes `count` messages of `size`.
+/// Bytes of all messages of the shorter run, at most: this bounds its time.
+const MAX_BYTES: usize = 8 << 20;
+
+/// Messages of the shorter run, at most.
+const MAX_MESSAGES: usize = 10_000;
+
+/// Reconnects that the longer run has more than the shorter one.
+const RECONNECTS: usize = 100;
+
+/// Takes `count` messages, or makes as many reconnects.
 pub(super) fn run(scenario: Scenario, size: usize, count: u64) -> Result<()> {
     match scenario {
         Scenario::Payload => payload(size, count),
         Scenario::Core => core(size, count),
+        Scenario::Queue => queue(size, count),
+        Scenario::DropOldest => drop_oldest(size, count),
+        Scenario::Reconnect => reconnect(count),
         Scenario::Raw => block_on(raw(size, count)),
         Scenario::Inline => {
             let (_listener, builder) = feed(size)?;
@@ -81,14 +130,7 @@ fn core(size: usize, count: u64) -> Result<()> {
     let (now, payload) = (Timestamp::ZERO, shared(size));
     let config = Config::default();
     let mut demand = config.demand_window();
-    let mut feed = tidegate::core::Feed::new(config, PassThrough, 1);
-    feed.handle(Event::Start, now);
-    let id = feed.connection().ok_or("no attempt")?;
-    feed.handle(Event::Connected { id, connected: Connected::default() }, now);
-    while feed.poll_action().is_some() {}
-    if feed.poll_delivery(now) != Some(Delivery::Live { id }) {
-        return Err("the connection is not Live".into());
-    }
+    let (mut feed, id) = live(config)?;
     for _ in 0..count {
         if let Some(more) = demand.top_up() {
             feed.request(more);
@@ -103,6 +145,86 @@ fn core(size: usize, count: u64) -> Result<()> {
         demand.taken();
     }
     Ok(())
+}
+
+/// A machine that is Live, and its connection.
+fn live(config: Config) -> Result<(core::Feed<PassThrough>, ConnectionId)> {
+    let mut feed = core::Feed::new(config, PassThrough, 1);
+    feed.handle(Event::Start, Timestamp::ZERO);
+    let id = feed.connection().ok_or("no attempt")?;
+    feed.handle(Event::Connected { id, connected: Connected::default() }, Timestamp::ZERO);
+    while feed.poll_action().is_some() {}
+    if feed.poll_delivery(Timestamp::ZERO) != Some(Delivery::Live { id }) {
+        return Err("the connection is not Live".into());
+    }
+    Ok((feed, id))
+}
+
+fn queue(queued: usize, count: u64) -> Result<()> {
+    // Room for one more, and one before reading is paused.
+    let config = Config::builder().buffer(queued + 2).buffer_bytes(usize::MAX);
+    let (mut feed, id) = live(config.build()?)?;
+    let payload = shared(SMALL);
+    let frame = || Event::Frame { id, frame: Frame::Message(Text(payload.clone())) };
+    (0..queued).for_each(|_| feed.handle(frame(), Timestamp::ZERO));
+    for _ in 0..count {
+        feed.handle(frame(), Timestamp::ZERO);
+        feed.request(1);
+        black_box(feed.poll_item().ok_or("a frame that made no item")?);
+    }
+    Ok(())
+}
+
+fn drop_oldest(queued: usize, count: u64) -> Result<()> {
+    let config = Config::builder().buffer(queued).buffer_bytes(usize::MAX).overflow(Overflow::DropOldest);
+    let (mut feed, id) = live(config.build()?)?;
+    let payload = shared(SMALL);
+    for _ in 0..queued as u64 + count {
+        let frame = Frame::Message(Text(payload.clone()));
+        feed.handle(Event::Frame { id, frame }, Timestamp::ZERO);
+        while let Some(action) = feed.poll_action() {
+            drop(black_box(action));
+        }
+    }
+    if feed.stats().dropped == count { Ok(()) } else { Err("not every message dropped one".into()) }
+}
+
+fn reconnect(count: u64) -> Result<()> {
+    let retry = RetryPolicy::exponential(Duration::from_millis(250), Duration::from_secs(4)).unlimited();
+    let config = Config::builder().retry(retry).build()?;
+    let handler = PassThrough.with_bootstrap(|_| Ok([Text(Bytes::from_static(b"subscribe"))]));
+    let mut feed = core::Feed::new(config, handler, 1);
+    feed.handle(Event::Start, Timestamp::ZERO);
+    for _ in 0..count {
+        let id = feed.connection().ok_or("no attempt")?;
+        let detail = "connection refused".to_owned();
+        let failure = Failure::Connect(ConnectFailure::Tcp { detail });
+        feed.handle(Event::ConnectFailed { id, failure }, Timestamp::ZERO);
+        let now = retry_at(&mut feed)?;
+        feed.handle(Event::Tick, now);
+        let id = feed.connection().ok_or("no attempt")?;
+        feed.handle(Event::Connected { id, connected: Connected::default() }, now);
+        black_box(feed.poll_send().ok_or("no bootstrap")?);
+        feed.handle(Event::Flushed { id }, now);
+        feed.handle(Event::Lost { id, failure: Failure::io("end of stream") }, now);
+        let now = retry_at(&mut feed)?;
+        feed.handle(Event::Tick, now);
+    }
+    if feed.stats().connections == count { Ok(()) } else { Err("not every connection was Live".into()) }
+}
+
+/// Takes all that a machine gives, and returns when it wants to retry.
+fn retry_at(feed: &mut core::Feed<impl FrameHandler>) -> Result<Timestamp> {
+    while let Some(action) = feed.poll_action() {
+        drop(black_box(action));
+    }
+    while let Some(delivery) = feed.poll_delivery(Timestamp::ZERO) {
+        drop(black_box(delivery));
+    }
+    match feed.deadline() {
+        Deadline::At(at) => Ok(at),
+        Deadline::Never => Err("no retry".into()),
+    }
 }
 
 /// A payload of which every clone is counted, as those are that come out of a read buffer.
@@ -165,5 +287,10 @@ mod tests {
                 run(*scenario, *size, 50).unwrap();
             }
         }
+    }
+
+    #[test]
+    fn large_messages_are_few() {
+        assert_eq!(SIZES.map(|size| Scenario::Raw.counts(size).0), [10_000, 8192, 512]);
     }
 }
