@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
-use crate::instructions::Scenario;
+use crate::instructions::{self, Scenario};
 use crate::payload::SHORTEST;
+use crate::process::Threads;
 
 /// What a message costs, in comparison with other clients; other benchmarks are commands.
 #[derive(Debug, Parser)]
@@ -40,28 +41,6 @@ pub(crate) struct Throughput {
     /// Writes the results to this file, as JSON
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
-}
-
-/// On which threads clients run.
-#[derive(Clone, Copy, Debug, Default, ClapArgs)]
-pub(crate) struct Threads {
-    /// Which of tokio's runtimes the clients on tokio run on
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) flavor: Flavor,
-    /// Where every client runs
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) place: Place,
-}
-
-/// Options of the count of instructions.
-#[derive(Clone, Debug, ClapArgs)]
-pub(crate) struct Instructions {
-    /// Fails if any takes more than 5 % more than is committed in bench/instructions.json
-    #[arg(long)]
-    pub(crate) check: bool,
-    /// Writes what was measured into bench/instructions.json, as what may be taken from now on
-    #[arg(long, conflicts_with = "check")]
-    pub(crate) accept: bool,
 }
 
 /// Options of the benchmark of latency.
@@ -112,7 +91,7 @@ pub(crate) struct Reconnect {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// How many instructions a message takes, without a socket: the same figures in every run
-    Instructions(Instructions),
+    Instructions(instructions::Options),
     /// How late a message comes, one at a time, from the server's stamp to the consumer
     Latency(Latency),
     /// What many feeds in one process take, and how they come back
@@ -172,35 +151,11 @@ pub(crate) enum Mode {
     Spawned,
 }
 
-/// Which of tokio's runtimes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Flavor {
-    /// What `#[tokio::main]` gives
-    #[default]
-    MultiThread,
-    CurrentThread,
-}
-
-/// Where clients run, and with them the consumer of a feed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Place {
-    /// In a task, as in a service
-    #[default]
-    Task,
-    /// In the main function, which other threads wake
-    Main,
-}
-
 /// Whether retries are spread out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Jitter {
     Full,
     None,
-}
-
-/// The name that a value has on the command line, in tables and in files.
-pub(crate) fn name(value: &impl ValueEnum) -> String {
-    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
 fn size(text: &str) -> Result<usize, String> {
@@ -231,6 +186,7 @@ mod tests {
 
     #[test]
     fn names_are_those_of_the_command_line() {
+        use crate::table::name;
         assert_eq!(name(&Runtime::AsyncStd), "async-std");
         assert_eq!(name(&Client::AsyncTungsteniteJson), "async-tungstenite-json");
     }

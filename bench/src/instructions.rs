@@ -10,47 +10,26 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 
 use crate::Result;
-use crate::args::{self, name};
-use crate::table::{grouped, table};
+use crate::table::{grouped, name, table};
 use bounds::{Bounds, Verdict};
-pub(crate) use scenario::Scenario;
+use scenario::Figure;
+pub(crate) use scenario::{Extent, Scenario};
 
-/// All sizes at which feeds are looked at, in bytes.
-const SIZES: [usize; 3] = [64, 1 << 10, 16 << 10];
-
-/// That of a quick run, and of what does not look into a payload.
-const SMALL: usize = 64;
-
-/// Which of them to measure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Extent {
-    All,
-    /// 64 B alone.
-    Small,
+/// Options of the count of instructions.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Options {
+    /// Fails if any takes more than 5 % more than is committed in bench/instructions.json
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Writes what was measured into bench/instructions.json, as what may be taken from now on
+    #[arg(long, conflicts_with = "check")]
+    pub(crate) accept: bool,
 }
 
-/// What was measured: instructions per message, or per reconnect.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Figure {
-    scenario: Scenario,
-    size: usize,
-    instructions: f64,
-}
-
-impl Figure {
-    fn title(&self) -> String {
-        title(self.scenario, self.size)
-    }
-}
-
-fn title(scenario: Scenario, size: usize) -> String {
-    format!("{}, {}", name(&scenario), scenario.size(size))
-}
-
-pub(crate) fn run(options: &args::Instructions) -> Result<()> {
+pub(crate) fn run(options: &Options) -> Result<()> {
     let mut bounds = Bounds::read()?;
     let figures = measure(Extent::All)?;
     println!("{}", report(&figures, &bounds));
@@ -114,7 +93,7 @@ fn measure(extent: Extent) -> Result<Vec<Figure>> {
 fn figure_of(scenario: Scenario, size: usize) -> Result<Figure> {
     let run = |count: usize| {
         callgrind::count(&[name(&scenario), size.to_string(), count.to_string()])
-            .map_err(|error| format!("{}: {error}", title(scenario, size)))
+            .map_err(|error| format!("{}: {error}", scenario.title(size)))
     };
     let (shorter, longer) = scenario.counts(size);
     let more = run(longer)?.checked_sub(run(shorter)?).ok_or("the longer run took fewer instructions")?;

@@ -8,13 +8,12 @@ use serde::{Deserialize, Serialize};
 use tidegate_bench_meter::{ClockId, clock};
 
 use crate::Result;
-use crate::args::{Client, Latency, Mode, Runtime, name};
+use crate::args::{Client, Latency, Mode, Runtime};
 use crate::machine::Machine;
 use crate::payload::parse_number;
 use crate::process::{Process, Server, arg, own};
 use crate::server::path::Path;
-use crate::stats::median;
-use crate::table::table;
+use crate::table::{median, name, table};
 
 /// Messages that do not count: caches and code are cold.
 const WARM_UP: u64 = 500;

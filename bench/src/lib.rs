@@ -40,7 +40,6 @@ mod process;
 mod reconnect;
 mod scale;
 mod server;
-mod stats;
 mod table;
 mod throughput;
 

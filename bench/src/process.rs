@@ -7,13 +7,13 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 use serde::de::DeserializeOwned;
 use tidegate_bench_meter::{FLAVOR, PLACE};
 
 use crate::Result;
-use crate::args::{Threads, name};
 use crate::server::path::Path;
+use crate::table::name;
 
 /// The longest that the harness waits for a line that should come at once.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -64,6 +64,36 @@ impl Drop for Process {
         self.child.kill().ok();
         self.child.wait().ok();
     }
+}
+
+/// On which threads clients run.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub(crate) struct Threads {
+    /// Which of tokio's runtimes the clients on tokio run on
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) flavor: Flavor,
+    /// Where every client runs
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) place: Place,
+}
+
+/// Which of tokio's runtimes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Flavor {
+    /// What `#[tokio::main]` gives
+    #[default]
+    MultiThread,
+    CurrentThread,
+}
+
+/// Where clients run, and with them the consumer of a feed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Place {
+    /// In a task, as in a service
+    #[default]
+    Task,
+    /// In the main function, which other threads wake
+    Main,
 }
 
 /// This program in another role.

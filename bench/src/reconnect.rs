@@ -5,11 +5,11 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 
 use crate::Result;
-use crate::args::{Mode, Reconnect, Runtime, name};
+use crate::args::{Mode, Reconnect, Runtime};
 use crate::machine::Machine;
 use crate::process::{Process, Server, arg, own};
 use crate::server::path::Path;
-use crate::table::table;
+use crate::table::{name, table};
 
 /// How long each connection lasts.
 const UP: Duration = Duration::from_millis(20);

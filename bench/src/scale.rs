@@ -5,14 +5,12 @@ mod proc;
 
 use std::time::{Duration, Instant};
 
-use rustix::process::{Resource, getrlimit, setrlimit};
-
 use crate::Result;
-use crate::args::{Jitter, Mode, Runtime, Scale, Threads, name};
+use crate::args::{Jitter, Mode, Runtime, Scale};
 use crate::machine::Machine;
-use crate::process::{Process, Server, arg, own};
+use crate::process::{Process, Server, Threads, arg, own};
 use crate::server::path::Path;
-use crate::table::table;
+use crate::table::{name, table};
 use proc::Usage;
 
 /// What a client prints whenever all of its feeds are Live.
@@ -178,11 +176,4 @@ impl Figures {
             self.none.peak_attempts.to_string(),
         ]
     }
-}
-
-/// Allows this process as many open files as it may have: each connection is one.
-pub(crate) fn raise_open_files() -> Result<()> {
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    Ok(setrlimit(Resource::Nofile, limit)?)
 }

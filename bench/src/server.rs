@@ -16,6 +16,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::Result;
+use crate::machine::raise_open_files;
 use hub::{Hub, Verdict};
 
 /// As many connections as may wait to be accepted at one address; the system may allow fewer.
@@ -24,7 +25,7 @@ const BACKLOG: u32 = 65_535;
 /// Serves on 127.0.0.1 and the addresses after it. Several make room for more connections that wait, and for more ports
 /// on the side of clients.
 pub(crate) fn run(addresses: u8) -> Result<()> {
-    crate::scale::raise_open_files()?;
+    raise_open_files()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let hub = Arc::new(Hub::new());

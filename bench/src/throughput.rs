@@ -7,7 +7,6 @@ mod summary;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use serde::Deserialize;
 
 use crate::Result;
 use crate::args::Throughput;
@@ -16,7 +15,7 @@ use crate::machine::Machine;
 use crate::process::{Process, Server};
 use crate::server::path::Path;
 use roster::Contender;
-use summary::{Cell, Grid};
+use summary::{Cell, Grid, Sample};
 
 /// All sizes, in bytes.
 const SIZES: [usize; 6] = [16, 64, 256, 1 << 10, 16 << 10, 1 << 20];
@@ -30,15 +29,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How many bytes and messages a run has at least: what a first look takes to tell how many fit into the time.
 const LEAST_BYTES: usize = 16 << 20;
 const LEAST_MESSAGES: u64 = 20_000;
-
-/// What a run came to: the line that a client prints.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
-pub(crate) struct Sample {
-    pub(crate) msgs_per_s: f64,
-    pub(crate) mib_per_s: f64,
-    pub(crate) cpu_ns_per_msg: f64,
-    pub(crate) peak_rss_kib: f64,
-}
 
 pub(crate) fn run(options: &Throughput) -> Result<()> {
     let rounds = options.rounds.unwrap_or(if options.quick { 3 } else { 5 });

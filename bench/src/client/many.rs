@@ -9,7 +9,8 @@ use tidegate::{Config, Delivery, Feed, RetryPolicy, Source};
 use super::platform::Platform;
 use crate::Result;
 use crate::args::{Jitter, Mode};
-use crate::scale::{ALL_LIVE, raise_open_files};
+use crate::machine::raise_open_files;
+use crate::scale::ALL_LIVE;
 
 /// The delay before the first retry, and the longest.
 const RETRIES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(4));

@@ -5,10 +5,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::Figure;
+use super::scenario::Figure;
 use crate::Result;
-use crate::args::name;
-use crate::table::grouped;
+use crate::table::{grouped, name};
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/instructions.json");
 

@@ -19,10 +19,37 @@ use tidegate::driver::net::{Connector, SocketRuntime};
 use tidegate::{Config, Delivery, Feed, FeedBuilder, PassThrough, Source};
 
 use super::memory::{EXECUTOR, MemoryNet, MemoryStream};
-use super::{Extent, SIZES, SMALL};
 use crate::Result;
 use crate::payload::json;
-use crate::table::{grouped, in_bytes};
+use crate::table::{grouped, in_bytes, name};
+
+/// Sizes of messages, in bytes.
+const SIZES: [usize; 3] = [64, 1 << 10, 16 << 10];
+
+/// The size in a quick run, and in scenarios that do not read the payload.
+const SMALL: usize = 64;
+
+/// Which sizes to measure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    All,
+    /// 64 B alone.
+    Small,
+}
+
+/// Instructions per message, or per reconnect.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Figure {
+    pub(super) scenario: Scenario,
+    pub(super) size: usize,
+    pub(super) instructions: f64,
+}
+
+impl Figure {
+    pub(super) fn title(&self) -> String {
+        self.scenario.title(self.size)
+    }
+}
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -59,7 +86,12 @@ impl Scenario {
         }
     }
 
-    /// A size in words.
+    /// The scenario and its size.
+    pub(super) fn title(self, size: usize) -> String {
+        format!("{}, {}", name(&self), self.size(size))
+    }
+
+    /// A size with its unit.
     pub(super) fn size(self, size: usize) -> String {
         match self {
             Self::Payload | Self::Core | Self::Raw | Self::Inline | Self::Spawned => in_bytes(size),

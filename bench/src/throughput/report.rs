@@ -5,8 +5,7 @@ use serde::Serialize;
 use super::roster::{Contender, references};
 use super::summary::{Cell, Grid, of, ratio};
 use crate::Result;
-use crate::args::name;
-use crate::table::{grouped, in_bytes, table};
+use crate::table::{grouped, in_bytes, name, table};
 
 /// What is told of a client at a size: its cell, and that of its reference.
 type Figure = fn(&Cell, Option<&Cell>) -> Option<String>;

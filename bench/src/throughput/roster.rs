@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use crate::Result;
-use crate::args::{Client, Mode, Runtime, Threads, Throughput, name};
+use crate::args::{Client, Mode, Runtime, Throughput};
+use crate::process::Threads;
+use crate::table::name;
 use crate::{peers, process};
 
 /// A client on a runtime in a mode.

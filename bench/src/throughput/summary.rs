@@ -1,7 +1,17 @@
 //! Medians of rounds, and of ratios within rounds.
 
-use super::Sample;
-use crate::stats::median;
+use serde::Deserialize;
+
+use crate::table::median;
+
+/// What a run came to: the line that a client prints.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+pub(crate) struct Sample {
+    pub(crate) msgs_per_s: f64,
+    pub(crate) mib_per_s: f64,
+    pub(crate) cpu_ns_per_msg: f64,
+    pub(crate) peak_rss_kib: f64,
+}
 
 /// What a client came to at a size, for each round; nothing where it failed.
 pub(crate) type Cell = Vec<Option<Sample>>;
