@@ -8,7 +8,7 @@ use crate::instructions::{self, Scenario};
 use crate::payload::SHORTEST;
 use crate::process::Threads;
 
-/// What a message costs, in comparison with other clients; other benchmarks are commands.
+/// Measures what a message costs, beside other clients; other benchmarks are commands.
 #[derive(Debug, Parser)]
 #[command(name = "tidegate-bench", args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
@@ -18,7 +18,7 @@ pub(crate) struct Args {
     pub(crate) command: Option<Command>,
 }
 
-/// Options of the benchmark of what a message costs.
+/// Options of the benchmark of the cost of a message.
 #[derive(Clone, Debug, ClapArgs)]
 pub(crate) struct Throughput {
     /// 64 B and 256 B, short runs: under a minute once built
@@ -27,10 +27,10 @@ pub(crate) struct Throughput {
     /// How often each client runs at each size [default: 5; 3 with --quick]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) rounds: Option<u32>,
-    /// Sizes of messages in bytes, parted by commas
+    /// Sizes of messages in bytes, separated by commas
     #[arg(long, value_delimiter = ',', value_parser = size)]
     pub(crate) sizes: Vec<usize>,
-    /// Only clients whose name or runtime contains one of these, parted by commas
+    /// Only clients whose name or runtime contains one of these, separated by commas
     #[arg(long, value_delimiter = ',')]
     pub(crate) only: Vec<String>,
     /// Without the clients of other authors in `bench/peers`
@@ -65,7 +65,7 @@ pub(crate) struct Scale {
     /// Fewer feeds, shorter windows
     #[arg(long)]
     pub(crate) quick: bool,
-    /// How many feeds, parted by commas [default: 1,10,100,1000,10000; to 1000 with --quick]
+    /// How many feeds, separated by commas [default: 1,10,100,1000,10000; to 1000 with --quick]
     #[arg(long, value_delimiter = ',')]
     pub(crate) feeds: Vec<usize>,
     /// How the feeds run
@@ -90,17 +90,17 @@ pub(crate) struct Reconnect {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// How many instructions a message takes, without a socket: the same figures in every run
+    /// Counts instructions per message, without a socket: the same figures in every run
     Instructions(instructions::Options),
-    /// How late a message comes, one at a time, from the server's stamp to the consumer
+    /// Measures the time of a message, one at a time, from the server to the consumer
     Latency(Latency),
-    /// What many feeds in one process take, and how they come back
+    /// Measures what many feeds in one process cost, and how they recover
     Scale(Scale),
-    /// How soon a feed is Live again beyond its delay
+    /// Measures the time until a feed is Live again, beyond the retry delay
     Reconnect(Reconnect),
     #[command(hide = true)]
     Serve {
-        /// How many addresses, from 127.0.0.1 on.
+        /// Number of addresses, from 127.0.0.1 on.
         addresses: u8,
     },
     #[command(hide = true)]
@@ -115,22 +115,22 @@ pub(crate) enum Command {
     ReconnectClient { runtime: Runtime, mode: Mode, url: String, count: u32, delay_ms: u64 },
 }
 
-/// The clients that this program has itself.
+/// The clients in this program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Client {
     /// `read()`, and nothing else.
     ReadOnly,
-    /// The least that makes messages of bytes, with the check for UTF-8.
+    /// Finds the messages and checks that they are UTF-8.
     MinimalParse,
     AsyncTungstenite,
-    /// The same, with JSON parsed.
+    /// async-tungstenite with JSON parsed.
     AsyncTungsteniteJson,
     Tidegate,
-    /// With a handler that parses JSON.
+    /// tidegate with a handler that parses JSON.
     TidegateJson,
 }
 
-/// What a client runs on.
+/// The async runtime of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum)]
 pub(crate) enum Runtime {
     /// Blocking calls of the standard library.
@@ -140,10 +140,10 @@ pub(crate) enum Runtime {
     AsyncStd,
 }
 
-/// How messages come to the consumer.
+/// How messages reach the consumer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Mode {
-    /// Of a connection without recovery.
+    /// From a connection without recovery.
     Raw,
     /// Polling the stream drives the connection.
     Inline,

@@ -1,5 +1,4 @@
-//! How many instructions a message takes, as valgrind counts them. Time does not come into it, so that the figures are the
-//! same on a busy machine, and a bound can be held.
+//! Instructions per message, counted by valgrind. The figures do not depend on the load of the machine, so they have bounds.
 
 mod bounds;
 mod callgrind;
@@ -21,10 +20,10 @@ pub(crate) use scenario::{Extent, Scenario};
 /// Options of the count of instructions.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Options {
-    /// Fails if any takes more than 5 % more than is committed in bench/instructions.json
+    /// Fails if a figure is more than 5 % above its bound in bench/instructions.json
     #[arg(long)]
     pub(crate) check: bool,
-    /// Writes what was measured into bench/instructions.json, as what may be taken from now on
+    /// Writes the figures to bench/instructions.json as the new bounds
     #[arg(long, conflicts_with = "check")]
     pub(crate) accept: bool,
 }
@@ -51,7 +50,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if faults.is_empty() { Ok(()) } else { Err(faults.join("\nerror: ").into()) }
 }
 
-/// The table, for a run that shows other figures as well; where it cannot be had, why.
+/// The table for a run that shows other figures too, or the reason why there is none.
 pub(crate) fn section(extent: Extent) -> Result<String> {
     if let Err(error) = callgrind::usable() {
         return Ok(format!("Instructions per message: left out, {error}\n"));
@@ -59,8 +58,8 @@ pub(crate) fn section(extent: Extent) -> Result<String> {
     Ok(format!("Instructions per message:\n\n{}", report(&measure(extent)?, &Bounds::read()?)))
 }
 
-/// Takes `count` messages: a process of its own.
-pub(crate) fn take(scenario: Scenario, size: usize, count: u64) -> Result<()> {
+/// Runs a scenario, in a process of its own under callgrind.
+pub(crate) fn client(scenario: Scenario, size: usize, count: u64) -> Result<()> {
     scenario::run(scenario, size, count)?;
     println!("{}", callgrind::DONE);
     Ok(())
@@ -74,7 +73,7 @@ fn measure(extent: Extent) -> Result<Vec<Figure>> {
         .collect();
     let figures: Vec<_> = cases.iter().map(|_| Mutex::new(None)).collect();
     let next = AtomicUsize::new(0);
-    // At the same time: how busy the machine is changes no count.
+    // In parallel: the load of the machine changes no count.
     thread::scope(|scope| {
         for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
             scope.spawn(|| {
@@ -89,7 +88,7 @@ fn measure(extent: Extent) -> Result<Vec<Figure>> {
     figures.into_iter().filter_map(|figure| figure.into_inner().expect("nobody panics with it")).collect()
 }
 
-/// What start and end take is in both runs, and goes out.
+/// The difference of two runs, so that start and end do not count.
 fn figure_of(scenario: Scenario, size: usize) -> Result<Figure> {
     let run = |count: usize| {
         callgrind::count(&[name(&scenario), size.to_string(), count.to_string()])

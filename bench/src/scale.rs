@@ -1,5 +1,4 @@
-//! Many feeds in one process: memory, work while nothing comes and while a little does, and the way back after a restart
-//! of the server.
+//! Many feeds in one process: memory, CPU while idle and with few messages, and recovery after a restart of the server.
 
 mod proc;
 
@@ -13,24 +12,24 @@ use crate::server::path::Path;
 use crate::table::{name, table};
 use proc::Usage;
 
-/// What a client prints whenever all of its feeds are Live.
+/// The line that a client prints whenever all its feeds are Live.
 pub(crate) const ALL_LIVE: &str = "all live";
 
-/// How long the server refuses connections when it restarts: for several retries of each feed.
+/// How long the server refuses connections in a restart: several retries of each feed.
 const OUTAGE: Duration = Duration::from_secs(2);
 
 /// How many addresses the server has.
 const ADDRESSES: u8 = 8;
 
-/// The longest that all feeds may take to be Live.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How long all feeds may take to be Live.
+const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// How long the process is let alone after all feeds are Live, before its work is measured: the alarm that an attempt has
-/// set for its deadline is not taken back, and rings once more after ten seconds.
+/// Time between all feeds being Live and the measurement. The timer of an attempt's deadline is not canceled and fires once
+/// more, ten seconds after the attempt began.
 const SETTLE: Duration = Duration::from_secs(11);
 
-/// How long messages come before what they take is measured.
-const UNDER_WAY: Duration = Duration::from_secs(1);
+/// How long messages arrive before their cost is measured.
+const WARM_UP: Duration = Duration::from_secs(1);
 
 const COUNTS: [usize; 5] = [1, 10, 100, 1_000, 10_000];
 
@@ -73,7 +72,7 @@ const COLUMNS: [&str; 13] = [
     "attempts in 0.1 s",
 ];
 
-/// One process with feeds.
+/// One process with many feeds.
 struct Setup {
     runtime: Runtime,
     mode: Mode,
@@ -92,11 +91,11 @@ struct Figures {
     none: Restart,
 }
 
-/// How all feeds came back.
+/// The recovery of all feeds from a restart of the server.
 struct Restart {
-    /// From when the server takes connections again.
+    /// Time from when the server accepts connections again until all are Live.
     back_after: Duration,
-    /// Most attempts in a tenth of a second from then on.
+    /// Most attempts in a tenth of a second in that time.
     peak_attempts: u32,
 }
 
@@ -108,13 +107,13 @@ impl Setup {
         std::thread::sleep(SETTLE);
         let memory = proc::memory_kib(process.id())?;
         let idle = proc::usage_during(process.id(), window)?;
-        server.order("messages on")?;
-        std::thread::sleep(UNDER_WAY);
+        server.command("messages on")?;
+        std::thread::sleep(WARM_UP);
         let busy = proc::usage_during(process.id(), window)?;
-        server.order("messages off")?;
+        server.command("messages off")?;
         let full = restart(&mut server, process)?;
         let peak_kib = proc::peak_kib(process.id())?;
-        // Both end before the next are started: what is measured is one process.
+        // Both must end before the next are started, to measure one process at a time.
         drop((started.process, server));
         let mut server = Server::start(ADDRESSES)?;
         let started_again = self.start(&server, Jitter::None)?;
@@ -123,7 +122,7 @@ impl Setup {
         Ok(Figures { until_live: started.until_live, kib_each, peak_kib, idle, busy, window, full, none })
     }
 
-    /// A process all of whose feeds are Live.
+    /// Starts a process, and waits until all its feeds are Live.
     fn start(&self, server: &Server, jitter: Jitter) -> Result<Started> {
         let mut command = own("scale-client", self.threads)?;
         arg(&mut command, &self.runtime);
@@ -131,7 +130,7 @@ impl Setup {
         command.arg(self.feeds.to_string());
         arg(&mut command, &jitter);
         let process = Process::start(command.args(server.urls(Path::Hold)))?;
-        let memory_before_kib = process.json(PATIENCE)?;
+        let memory_before_kib = process.json(TIMEOUT)?;
         let begin = Instant::now();
         all_live(&process)?;
         Ok(Started { process, memory_before_kib, until_live: begin.elapsed() })
@@ -146,14 +145,14 @@ struct Started {
 
 fn restart(server: &mut Server, process: &Process) -> Result<Restart> {
     let begin = Instant::now();
-    server.order(&format!("drop {}", OUTAGE.as_millis()))?;
+    server.command(&format!("drop {}", OUTAGE.as_millis()))?;
     all_live(process)?;
     Ok(Restart { back_after: begin.elapsed().saturating_sub(OUTAGE), peak_attempts: server.peak_attempts()? })
 }
 
 fn all_live(process: &Process) -> Result<()> {
-    let line = process.line(PATIENCE)?;
-    if line == ALL_LIVE { Ok(()) } else { Err(format!("not what a client says: {line}").into()) }
+    let line = process.line(TIMEOUT)?;
+    if line == ALL_LIVE { Ok(()) } else { Err(format!("unknown line of a client: {line}").into()) }
 }
 
 impl Figures {

@@ -1,4 +1,4 @@
-//! The harness, with server and clients as processes: what it prints and writes, and never how fast anything is.
+//! The harness with its processes: what it prints and writes, never how fast anything is.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a panic fails the test that uses this")]
 
@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// Runs the program, which must succeed, and gives what it prints.
+/// Runs the program, which must succeed, and returns what it prints.
 fn bench(arguments: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_tidegate-bench")).args(arguments).output().unwrap();
     let error = String::from_utf8_lossy(&output.stderr);
@@ -47,7 +47,7 @@ fn every_client_of_our_own_is_in_the_table_and_in_the_file() {
 }
 
 #[test]
-fn reconnects_are_told_for_every_adapter() {
+fn reconnects_are_reported_for_every_adapter() {
     let printed = bench(&["reconnect", "--count=2", "--delay-ms=10"]);
     for runtime in ["tokio", "smol", "async-std"] {
         let rows = printed.lines().filter(|line| line.starts_with(&format!("| {runtime} ")));

@@ -1,4 +1,4 @@
-//! What the clients that parse JSON make of a message.
+//! What clients that parse JSON do with a message.
 
 use serde::Deserialize;
 use tidegate::{Context, Fault, FrameHandler, Message, Upgrade};

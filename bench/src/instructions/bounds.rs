@@ -11,12 +11,12 @@ use crate::table::{grouped, name};
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/instructions.json");
 
-/// How far from its bound a figure may be, as a part of it.
+/// How far a figure may be from its bound, as a fraction of the bound.
 const TOLERANCE: f64 = 0.05;
 
 const ACCEPT: &str = "cargo run -r -p tidegate-bench -- instructions --accept";
 
-/// What is committed, a row for each scenario and size.
+/// The committed bounds, a row for each scenario and size.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(transparent)]
 pub(crate) struct Bounds {
@@ -32,17 +32,17 @@ struct Row {
     bound: f64,
 }
 
-/// How a figure stands to its bound. The text is for people.
+/// How a figure compares with its bound, in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Within,
-    /// The bound could be tightened.
+    /// The bound could be lower.
     Below(String),
     Above(String),
 }
 
 impl Bounds {
-    /// Nothing if there is no file yet.
+    /// Reads the file. Without one there are no bounds.
     pub(crate) fn read() -> Result<Self> {
         match std::fs::read_to_string(Path::new(FILE)) {
             Ok(text) => serde_json::from_str(&text).map_err(|error| format!("{FILE}: {error}").into()),
@@ -61,7 +61,7 @@ impl Bounds {
         row.map(|row| row.bound)
     }
 
-    /// Takes what was measured for what may be taken.
+    /// Makes the figures the bounds.
     pub(crate) fn accept(&mut self, figures: &[Figure]) {
         let rows = figures.iter().map(|figure| Row {
             scenario: name(&figure.scenario),
@@ -125,8 +125,8 @@ mod tests {
     }
 
     #[test]
-    fn fewer_is_told() {
-        let Verdict::Below(text) = bounds(1000.0).judge(&inline(900.0)) else { panic!("not told") };
+    fn fewer_is_reported() {
+        let Verdict::Below(text) = bounds(1000.0).judge(&inline(900.0)) else { panic!("not reported") };
         for part in ["inline, 64 B", "10.0 % fewer", "instructions --accept"] {
             assert!(text.contains(part), "{part}: {text}");
         }

@@ -1,4 +1,4 @@
-//! What runs under valgrind: one thread, no sockets while messages flow, the same steps every time.
+//! What runs under valgrind: one thread, no sockets while messages flow, the same steps in every run.
 
 use std::hint::black_box;
 use std::net::TcpListener;
@@ -54,7 +54,7 @@ impl Figure {
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Scenario {
-    /// A clone of a payload, and its drop: what `Core` takes for having messages at all.
+    /// A clone of a payload and its drop: a part of all scenarios of the core.
     Payload,
     /// The machine alone: a frame in, an item out.
     Core,
@@ -112,7 +112,7 @@ impl Scenario {
         (count, 2 * count)
     }
 
-    /// Whether frames come out of a stream.
+    /// Whether frames are read from a stream.
     pub(super) fn is_connection(self) -> bool {
         match self {
             Self::Raw | Self::Inline | Self::Spawned => true,
@@ -259,10 +259,10 @@ fn retry_at(feed: &mut core::Feed<impl FrameHandler>) -> Result<Timestamp> {
     }
 }
 
-/// A payload of which every clone is counted, as those are that come out of a read buffer.
+/// A payload with a reference count, like the payloads that share a read buffer.
 fn shared(size: usize) -> Bytes {
     let payload = Bytes::from(json(size));
-    // The first clone makes it so.
+    // The first clone allocates the count.
     drop(payload.clone());
     payload
 }
@@ -271,7 +271,7 @@ async fn raw(size: usize, count: u64) -> Result<()> {
     let (mut socket, _) = client_async(format!("ws://127.0.0.1/{size}"), MemoryStream::new()).await?;
     for _ in 0..count {
         let Message::Text(text) = socket.next().await.ok_or("the connection ended")?? else {
-            return Err("something came that was not sent".into());
+            return Err("a delivery that was not expected".into());
         };
         if text.len() != size {
             return Err(format!("a message of {} bytes, and not of {size}", text.len()).into());
@@ -281,8 +281,7 @@ async fn raw(size: usize, count: u64) -> Result<()> {
     Ok(())
 }
 
-/// A feed through the real handshake and transport. The socket that it connects leads to the listener, which nobody looks
-/// at; what it reads comes from memory.
+/// A feed with the real handshake and transport. It connects to the listener, which nobody serves; its stream is in memory.
 fn feed(size: usize) -> Result<(TcpListener, FeedBuilder<SocketRuntime<MemoryNet>>)> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let url = format!("ws://{}/{size}", listener.local_addr()?);
@@ -300,7 +299,7 @@ async fn take<S: Source<Item = tidegate::Message>>(mut feed: Feed<S>, size: usiz
             }
             Delivery::Live { .. } => {}
             Delivery::Item(_) | Delivery::Interrupted { .. } | Delivery::Dropped { .. } => {
-                return Err("something came that was not sent".into());
+                return Err("a delivery that was not expected".into());
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What the connections that are held have in common: the orders, and a count of attempts.
+//! What all connections share: what they are to do, and the count of attempts.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,24 +8,24 @@ use tokio::sync::watch;
 /// Attempts are counted over this long.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-pub(crate) struct Hub {
-    orders: watch::Sender<Orders>,
+pub(crate) struct ServerState {
+    control: watch::Sender<Control>,
     attempts: Mutex<Attempts>,
 }
 
-/// What holds for all connections.
+/// What the connections on [`Path::Hold`](super::path::Path::Hold) do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Orders {
-    /// Whether each gets a message a second.
+pub(crate) struct Control {
+    /// Whether each receives a message a second.
     pub(crate) messages: bool,
     /// Connections of an earlier epoch are dropped.
     pub(crate) epoch: u64,
 }
 
-/// What becomes of an attempt.
+/// Whether a connection is accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    Serve { epoch: u64 },
+pub(crate) enum Admission {
+    Accept { epoch: u64 },
     Refuse,
 }
 
@@ -39,35 +39,35 @@ struct Attempts {
     peak: u32,
 }
 
-impl Hub {
+impl ServerState {
     pub(crate) fn new() -> Self {
         let attempts = Attempts::after(Duration::ZERO);
-        Self { orders: watch::Sender::new(Orders::default()), attempts: Mutex::new(attempts) }
+        Self { control: watch::Sender::new(Control::default()), attempts: Mutex::new(attempts) }
     }
 
-    /// The orders, as they change.
-    pub(crate) fn orders(&self) -> watch::Receiver<Orders> {
-        self.orders.subscribe()
+    /// What connections are to do, and its changes.
+    pub(crate) fn control(&self) -> watch::Receiver<Control> {
+        self.control.subscribe()
     }
 
     pub(crate) fn send_messages(&self, on: bool) {
-        self.orders.send_modify(|orders| orders.messages = on);
+        self.control.send_modify(|control| control.messages = on);
     }
 
-    /// Drops all connections, and refuses new ones for as long as `outage`: a restart.
+    /// Drops all connections and refuses new ones for `outage`, as a restart does.
     pub(crate) fn drop_all(&self, outage: Duration) {
         *self.lock() = Attempts::after(outage);
-        self.orders.send_modify(|orders| orders.epoch += 1);
+        self.control.send_modify(|control| control.epoch += 1);
     }
 
-    /// Somebody connects.
-    pub(crate) fn attempt(&self) -> Verdict {
+    /// Decides about a new connection.
+    pub(crate) fn attempt(&self) -> Admission {
         let mut attempts = self.lock();
         let Some(since) = Instant::now().checked_duration_since(attempts.outage_end) else {
-            return Verdict::Refuse;
+            return Admission::Refuse;
         };
         attempts.count(since);
-        Verdict::Serve { epoch: self.orders.borrow().epoch }
+        Admission::Accept { epoch: self.control.borrow().epoch }
     }
 
     /// Most attempts in a tenth of a second since the last outage ended.
@@ -110,13 +110,13 @@ mod tests {
 
     #[test]
     fn a_restart_refuses_until_the_outage_is_over() {
-        let hub = Hub::new();
-        assert_eq!(hub.attempt(), Verdict::Serve { epoch: 0 });
-        hub.drop_all(Duration::from_secs(3600));
-        assert_eq!(hub.attempt(), Verdict::Refuse);
-        assert_eq!(hub.peak_attempts(), 0, "attempts before the end of the outage are not counted");
-        hub.drop_all(Duration::ZERO);
-        assert_eq!(hub.attempt(), Verdict::Serve { epoch: 2 });
-        assert_eq!(hub.orders().borrow().epoch, 2);
+        let state = ServerState::new();
+        assert_eq!(state.attempt(), Admission::Accept { epoch: 0 });
+        state.drop_all(Duration::from_secs(3600));
+        assert_eq!(state.attempt(), Admission::Refuse);
+        assert_eq!(state.peak_attempts(), 0, "attempts before the end of the outage are not counted");
+        state.drop_all(Duration::ZERO);
+        assert_eq!(state.attempt(), Admission::Accept { epoch: 2 });
+        assert_eq!(state.control().borrow().epoch, 2);
     }
 }
