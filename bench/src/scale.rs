@@ -18,7 +18,7 @@ pub(crate) const ALL_LIVE: &str = "all live";
 /// How long the server refuses connections in a restart: several retries of each feed.
 const OUTAGE: Duration = Duration::from_secs(2);
 
-/// How many addresses the server has.
+/// Number of addresses of the server.
 const ADDRESSES: u8 = 8;
 
 /// How long all feeds may take to be Live.
@@ -67,9 +67,9 @@ const COLUMNS: [&str; 13] = [
     "1 message/s each: CPU ms/s",
     "us of CPU per message",
     "back, full jitter: ms",
-    "attempts in 0.1 s",
+    "back, full jitter: attempts in 0.1 s",
     "back, no jitter: ms",
-    "attempts in 0.1 s",
+    "back, no jitter: attempts in 0.1 s",
 ];
 
 /// One process with many feeds.

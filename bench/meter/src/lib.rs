@@ -1,4 +1,4 @@
-//! What every client process shares: reads its arguments, counts messages, and prints one line.
+//! The common part of client processes: reads arguments, counts messages, and prints one line.
 //!
 //! A package of its own, since the clients in `bench/peers` use it and need nothing else of tidegate.
 #![cfg(target_os = "linux")]

@@ -1,4 +1,4 @@
-//! What the programs here share. Each is one client of another author in a package of its own, so that the others still build
+//! The common part of the programs here. Each is one client of another author in a package of its own, so that the others still build
 //! if one does not.
 
 use std::error::Error;

@@ -1,4 +1,4 @@
-//! What clients that parse JSON do with a message.
+//! Parsing a message, for the clients that parse JSON.
 
 use serde::Deserialize;
 use tidegate::{Context, Fault, FrameHandler, Message, Upgrade};

@@ -1,4 +1,4 @@
-//! What clients need of a runtime, so that each client is written once.
+//! The part of a runtime that clients need, so that each client is written once.
 
 use async_tungstenite::tungstenite::{Error, Message};
 use futures_util::Stream;

@@ -1,4 +1,4 @@
-//! What runs under valgrind: one thread, no sockets while messages flow, the same steps in every run.
+//! The scenarios that run under valgrind: one thread, no sockets while messages flow, the same steps in every run.
 
 use std::hint::black_box;
 use std::net::TcpListener;
@@ -51,18 +51,18 @@ impl Figure {
     }
 }
 
-/// What is measured.
+/// A scenario, in the order of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Scenario {
     /// A clone of a payload and its drop: a part of all scenarios of the core.
     Payload,
     /// The machine alone: a frame in, an item out.
     Core,
-    /// The machine, with items that wait: a frame in, an item out.
+    /// The machine while items wait: a frame in, an item out.
     Queue,
-    /// The machine, its queue full: a frame in, the oldest item dropped.
+    /// The machine while its queue is full: a frame in, the oldest item dropped.
     DropOldest,
-    /// The machine: a connection lost, an attempt failed, the next one Live.
+    /// The machine: a failed attempt, then a connection that goes Live and is lost.
     Reconnect,
     /// async-tungstenite.
     Raw,

@@ -8,7 +8,7 @@ use tidegate_bench_meter::status_kib;
 
 use crate::Result;
 
-/// What a process used in some time.
+/// Usage of a process over some time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Usage {
     /// User and system time of all threads.

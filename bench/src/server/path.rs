@@ -1,8 +1,8 @@
-//! What a client receives, by the path of its URL.
+//! Paths of URLs, each with what the server sends.
 
 use std::time::Duration;
 
-/// What a connection receives.
+/// The messages of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Path {
     /// `/flood/SIZE/COUNT`: that many messages of that size, as fast as the client reads.

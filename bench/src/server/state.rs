@@ -1,11 +1,11 @@
-//! What all connections share: what they are to do, and the count of attempts.
+//! State that all connections share: their control, and the count of attempts.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-/// Attempts are counted over this long.
+/// Length of an interval in which attempts are counted.
 const INTERVAL: Duration = Duration::from_millis(100);
 
 pub(crate) struct ServerState {
@@ -13,7 +13,7 @@ pub(crate) struct ServerState {
     attempts: Mutex<Attempts>,
 }
 
-/// What the connections on [`Path::Hold`](super::path::Path::Hold) do.
+/// Behavior of the connections on [`Path::Hold`](super::path::Path::Hold).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Control {
     /// Whether each receives a message a second.
@@ -45,7 +45,7 @@ impl ServerState {
         Self { control: watch::Sender::new(Control::default()), attempts: Mutex::new(attempts) }
     }
 
-    /// What connections are to do, and its changes.
+    /// The control of connections, and its changes.
     pub(crate) fn control(&self) -> watch::Receiver<Control> {
         self.control.subscribe()
     }
