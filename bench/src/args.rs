@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
-use crate::instructions::Scenario;
+use crate::instructions::{self, Scenario};
 use crate::payload::SHORTEST;
+use crate::process::Threads;
 
-/// What a message costs, in comparison with other clients; other benchmarks are commands.
+/// Measures what a message costs, beside other clients; other benchmarks are commands.
 #[derive(Debug, Parser)]
 #[command(name = "tidegate-bench", args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
@@ -17,7 +18,7 @@ pub(crate) struct Args {
     pub(crate) command: Option<Command>,
 }
 
-/// Options of the benchmark of what a message costs.
+/// Options of the benchmark of the cost of a message.
 #[derive(Clone, Debug, ClapArgs)]
 pub(crate) struct Throughput {
     /// 64 B and 256 B, short runs: under a minute once built
@@ -26,10 +27,10 @@ pub(crate) struct Throughput {
     /// How often each client runs at each size [default: 5; 3 with --quick]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) rounds: Option<u32>,
-    /// Sizes of messages in bytes, parted by commas
+    /// Sizes of messages in bytes, separated by commas
     #[arg(long, value_delimiter = ',', value_parser = size)]
     pub(crate) sizes: Vec<usize>,
-    /// Only clients whose name or runtime contains one of these, parted by commas
+    /// Only clients whose name or runtime contains one of these, separated by commas
     #[arg(long, value_delimiter = ',')]
     pub(crate) only: Vec<String>,
     /// Without the clients of other authors in `bench/peers`
@@ -40,34 +41,6 @@ pub(crate) struct Throughput {
     /// Writes the results to this file, as JSON
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
-    /// Draws a chart into this file
-    #[arg(long, value_name = "FILE")]
-    pub(crate) svg: Option<PathBuf>,
-    /// Shows ratios beside those of this file, which `--json` wrote [default: bench/before.json, if it is there]
-    #[arg(long, value_name = "FILE")]
-    pub(crate) before: Option<PathBuf>,
-}
-
-/// On which threads clients run.
-#[derive(Clone, Copy, Debug, Default, ClapArgs)]
-pub(crate) struct Threads {
-    /// Which of tokio's runtimes the clients on tokio run on
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) flavor: Flavor,
-    /// Where every client runs
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) place: Place,
-}
-
-/// Options of the count of instructions.
-#[derive(Clone, Debug, ClapArgs)]
-pub(crate) struct Instructions {
-    /// Fails if any takes more than 5 % more than is committed in bench/instructions.json
-    #[arg(long)]
-    pub(crate) check: bool,
-    /// Writes what was measured into bench/instructions.json, as what may be taken from now on
-    #[arg(long, conflicts_with = "check")]
-    pub(crate) accept: bool,
 }
 
 /// Options of the benchmark of latency.
@@ -92,7 +65,7 @@ pub(crate) struct Scale {
     /// Fewer feeds, shorter windows
     #[arg(long)]
     pub(crate) quick: bool,
-    /// How many feeds, parted by commas [default: 1,10,100,1000,10000; to 1000 with --quick]
+    /// How many feeds, separated by commas [default: 1,10,100,1000,10000; to 1000 with --quick]
     #[arg(long, value_delimiter = ',')]
     pub(crate) feeds: Vec<usize>,
     /// How the feeds run
@@ -100,9 +73,6 @@ pub(crate) struct Scale {
     pub(crate) mode: Mode,
     #[command(flatten)]
     pub(crate) threads: Threads,
-    /// Draws attempts per second after a restart of the server into this file
-    #[arg(long, value_name = "FILE")]
-    pub(crate) svg: Option<PathBuf>,
 }
 
 /// Options of the benchmark of reconnects.
@@ -120,17 +90,17 @@ pub(crate) struct Reconnect {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// How many instructions a message takes, without a socket: the same figures in every run
-    Instructions(Instructions),
-    /// How late a message comes, one at a time, from the server's stamp to the consumer
+    /// Counts instructions per message, without a socket: the same figures in every run
+    Instructions(instructions::Options),
+    /// Measures the time of a message, one at a time, from the server to the consumer
     Latency(Latency),
-    /// What many feeds in one process take, and how they come back
+    /// Measures what many feeds in one process cost, and how they recover
     Scale(Scale),
-    /// How soon a feed is Live again beyond its delay
+    /// Measures the time until a feed is Live again, beyond the retry delay
     Reconnect(Reconnect),
     #[command(hide = true)]
     Serve {
-        /// How many addresses, from 127.0.0.1 on.
+        /// Number of addresses, from 127.0.0.1 on.
         addresses: u8,
     },
     #[command(hide = true)]
@@ -145,22 +115,22 @@ pub(crate) enum Command {
     ReconnectClient { runtime: Runtime, mode: Mode, url: String, count: u32, delay_ms: u64 },
 }
 
-/// The clients that this program has itself.
+/// The clients in this program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Client {
     /// `read()`, and nothing else.
     ReadOnly,
-    /// The least that makes messages of bytes, with the check for UTF-8.
+    /// Finds the messages and checks that they are UTF-8.
     MinimalParse,
     AsyncTungstenite,
-    /// The same, with JSON parsed.
+    /// async-tungstenite with JSON parsed.
     AsyncTungsteniteJson,
     Tidegate,
-    /// With a handler that parses JSON.
+    /// tidegate with a handler that parses JSON.
     TidegateJson,
 }
 
-/// What a client runs on.
+/// The async runtime of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum)]
 pub(crate) enum Runtime {
     /// Blocking calls of the standard library.
@@ -170,10 +140,10 @@ pub(crate) enum Runtime {
     AsyncStd,
 }
 
-/// How messages come to the consumer.
+/// How messages reach the consumer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Mode {
-    /// Of a connection without recovery.
+    /// From a connection without recovery.
     Raw,
     /// Polling the stream drives the connection.
     Inline,
@@ -181,35 +151,11 @@ pub(crate) enum Mode {
     Spawned,
 }
 
-/// Which of tokio's runtimes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Flavor {
-    /// What `#[tokio::main]` gives
-    #[default]
-    MultiThread,
-    CurrentThread,
-}
-
-/// Where clients run, and with them the consumer of a feed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Place {
-    /// In a task, as in a service
-    #[default]
-    Task,
-    /// In the main function, which other threads wake
-    Main,
-}
-
 /// Whether retries are spread out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Jitter {
     Full,
     None,
-}
-
-/// The name that a value has on the command line, in tables and in files.
-pub(crate) fn name(value: &impl ValueEnum) -> String {
-    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
 fn size(text: &str) -> Result<usize, String> {
@@ -240,6 +186,7 @@ mod tests {
 
     #[test]
     fn names_are_those_of_the_command_line() {
+        use crate::table::name;
         assert_eq!(name(&Runtime::AsyncStd), "async-std");
         assert_eq!(name(&Client::AsyncTungsteniteJson), "async-tungstenite-json");
     }

@@ -1,4 +1,4 @@
-//! Client processes: one client each, which prints lines.
+//! Client processes: each runs one client and prints lines.
 
 mod feed;
 mod json;
@@ -15,7 +15,7 @@ use platform::{AsyncStd, Smol, Tokio};
 use rustix::process::{Signal, set_parent_process_death_signal};
 use tidegate_bench_meter::Job;
 
-/// Calls a function of a platform for the platform of `runtime`.
+/// Calls a function that is generic over [`Platform`](platform::Platform) for the one of `runtime`.
 macro_rules! on {
     ($runtime:expr, $($function:ident)::+ ( $($argument:expr),* $(,)? )) => {
         match $runtime {
@@ -27,13 +27,13 @@ macro_rules! on {
     };
 }
 
-/// Takes messages as fast as they come. Ends the process at the last one; returns only if that never came.
+/// Receives messages as fast as possible. Ends the process at the last one; returns only if that did not arrive.
 pub(crate) fn throughput(client: Client, runtime: Runtime, mode: Mode, job: Job) -> Result<()> {
     match (client, mode) {
         (Client::ReadOnly, Mode::Raw) => socket::read_only(&job),
         (Client::MinimalParse, Mode::Raw) => socket::minimal_parse(&job),
         (Client::AsyncTungstenite, Mode::Raw) => on!(runtime, raw::messages(&job)),
-        (Client::AsyncTungstenite, Mode::Spawned) => on!(runtime, raw::handed_over(&job)),
+        (Client::AsyncTungstenite, Mode::Spawned) => on!(runtime, raw::messages_in_task(&job)),
         (Client::AsyncTungsteniteJson, Mode::Raw) => on!(runtime, raw::json(&job)),
         (Client::Tidegate, Mode::Inline | Mode::Spawned) => on!(runtime, feed::messages(mode, &job)),
         (Client::TidegateJson, Mode::Inline | Mode::Spawned) => on!(runtime, feed::json(mode, &job)),
@@ -50,7 +50,7 @@ pub(crate) fn throughput(client: Client, runtime: Runtime, mode: Mode, job: Job)
     Err("the messages ended before the last one".into())
 }
 
-/// Takes `count` messages with stamps, and prints how late they came.
+/// Receives `count` messages with time stamps, and prints their latency.
 pub(crate) fn latency(client: Client, runtime: Runtime, mode: Mode, url: &str, count: u64) -> Result<()> {
     match (client, mode) {
         (Client::AsyncTungstenite, Mode::Raw) => on!(runtime, raw::latency(url, count)),
@@ -67,7 +67,7 @@ pub(crate) fn latency(client: Client, runtime: Runtime, mode: Mode, url: &str, c
     }
 }
 
-/// Runs that many feeds for ever, and prints a line whenever all of them are Live.
+/// Runs `feeds` feeds without end, and prints a line whenever all of them are Live.
 pub(crate) fn scale(
     runtime: Runtime,
     mode: Mode,
@@ -75,17 +75,17 @@ pub(crate) fn scale(
     jitter: Jitter,
     urls: Vec<String>,
 ) -> Result<()> {
-    die_with_harness()?;
+    end_with_parent()?;
     on!(runtime, many::run(mode, feeds, jitter, urls))
 }
 
-/// Reconnects that many times, and prints how long each took beyond its delay.
+/// Reconnects `count` times, and prints how long each took beyond its delay.
 pub(crate) fn reconnect(runtime: Runtime, mode: Mode, url: &str, count: u32, delay: Duration) -> Result<()> {
-    die_with_harness()?;
+    end_with_parent()?;
     on!(runtime, feed::reconnects(mode, url, count, delay))
 }
 
-/// Clients that reconnect would go on for ever when the harness is killed.
-fn die_with_harness() -> Result<()> {
+/// Has the system kill this process if the harness dies: clients that reconnect would run without end.
+fn end_with_parent() -> Result<()> {
     Ok(set_parent_process_death_signal(Some(Signal::KILL))?)
 }

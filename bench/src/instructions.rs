@@ -1,5 +1,4 @@
-//! How many instructions a message takes, as valgrind counts them. Time does not come into it, so that the figures are the
-//! same on a busy machine, and a bound can be held.
+//! Instructions per message, counted by valgrind. The figures do not depend on the load of the machine, so they have bounds.
 
 mod bounds;
 mod callgrind;
@@ -10,49 +9,26 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 
 use crate::Result;
-use crate::args::{self, name};
-use crate::table::{grouped, in_bytes, table};
+use crate::table::{grouped, name, table};
 use bounds::{Bounds, Verdict};
-pub(crate) use scenario::Scenario;
+use scenario::Figure;
+pub(crate) use scenario::{Extent, Scenario};
 
-/// All sizes at which feeds are looked at, in bytes.
-const SIZES: [usize; 3] = [64, 1 << 10, 16 << 10];
-
-/// That of a quick run, and of what does not look into a payload.
-const SMALL: usize = 64;
-
-/// How many bytes the messages of the shorter run have at most: what bounds its time.
-const MOST_BYTES: usize = 8 << 20;
-
-/// How many messages the shorter run has at most.
-const MOST_MESSAGES: usize = 10_000;
-
-/// Which of them to measure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Extent {
-    All,
-    /// 64 B alone.
-    Small,
+/// Options of the count of instructions.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Options {
+    /// Fails if a figure is more than 5 % above its bound in bench/instructions.json
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Writes the figures to bench/instructions.json as the new bounds
+    #[arg(long, conflicts_with = "check")]
+    pub(crate) accept: bool,
 }
 
-/// What was measured: instructions per message.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Figure {
-    scenario: Scenario,
-    size: usize,
-    instructions: f64,
-}
-
-impl Figure {
-    fn title(&self) -> String {
-        format!("{} at {}", name(&self.scenario), in_bytes(self.size))
-    }
-}
-
-pub(crate) fn run(options: &args::Instructions) -> Result<()> {
+pub(crate) fn run(options: &Options) -> Result<()> {
     let mut bounds = Bounds::read()?;
     let figures = measure(Extent::All)?;
     println!("{}", report(&figures, &bounds));
@@ -74,7 +50,7 @@ pub(crate) fn run(options: &args::Instructions) -> Result<()> {
     if faults.is_empty() { Ok(()) } else { Err(faults.join("\nerror: ").into()) }
 }
 
-/// The table, for a run that shows other figures as well; where it cannot be had, why.
+/// The table for a run that shows other figures too, or the reason why there is none.
 pub(crate) fn section(extent: Extent) -> Result<String> {
     if let Err(error) = callgrind::usable() {
         return Ok(format!("Instructions per message: left out, {error}\n"));
@@ -82,8 +58,8 @@ pub(crate) fn section(extent: Extent) -> Result<String> {
     Ok(format!("Instructions per message:\n\n{}", report(&measure(extent)?, &Bounds::read()?)))
 }
 
-/// Takes `count` messages: a process of its own.
-pub(crate) fn take(scenario: Scenario, size: usize, count: u64) -> Result<()> {
+/// Runs a scenario, in a process of its own under callgrind.
+pub(crate) fn client(scenario: Scenario, size: usize, count: u64) -> Result<()> {
     scenario::run(scenario, size, count)?;
     println!("{}", callgrind::DONE);
     Ok(())
@@ -97,7 +73,7 @@ fn measure(extent: Extent) -> Result<Vec<Figure>> {
         .collect();
     let figures: Vec<_> = cases.iter().map(|_| Mutex::new(None)).collect();
     let next = AtomicUsize::new(0);
-    // At the same time: how busy the machine is changes no count.
+    // In parallel: the load of the machine changes no count.
     thread::scope(|scope| {
         for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
             scope.spawn(|| {
@@ -112,51 +88,39 @@ fn measure(extent: Extent) -> Result<Vec<Figure>> {
     figures.into_iter().filter_map(|figure| figure.into_inner().expect("nobody panics with it")).collect()
 }
 
-/// What start and end take is in both runs, and goes out.
+/// The difference of two runs, so that start and end do not count.
 fn figure_of(scenario: Scenario, size: usize) -> Result<Figure> {
-    let count = messages(size);
     let run = |count: usize| {
         callgrind::count(&[name(&scenario), size.to_string(), count.to_string()])
-            .map_err(|error| format!("{} at {}: {error}", name(&scenario), in_bytes(size)))
+            .map_err(|error| format!("{}: {error}", scenario.title(size)))
     };
-    let (shorter, longer) = (run(count)?, run(2 * count)?);
-    let more = longer.checked_sub(shorter).ok_or("more messages took fewer instructions")?;
-    Ok(Figure { scenario, size, instructions: more as f64 / count as f64 })
-}
-
-/// How many messages the shorter run has.
-fn messages(size: usize) -> usize {
-    (MOST_BYTES / size).min(MOST_MESSAGES)
+    let (shorter, longer) = scenario.counts(size);
+    let more = run(longer)?.checked_sub(run(shorter)?).ok_or("the longer run took fewer instructions")?;
+    Ok(Figure { scenario, size, instructions: more as f64 / (longer - shorter) as f64 })
 }
 
 fn report(figures: &[Figure], bounds: &Bounds) -> String {
     let rows = figures.iter().map(|figure| {
-        let known = bounds.of(figure);
+        let bound = bounds.of(figure);
         let raw = figures.iter().find(|raw| raw.scenario == Scenario::Raw && raw.size == figure.size);
         let raw = raw.filter(|_| figure.scenario.is_connection());
         let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
         [
             name(&figure.scenario),
-            in_bytes(figure.size),
-            or_none(known.map(|known| grouped(known.before))),
-            or_none(known.map(|known| grouped(known.bound))),
+            figure.scenario.size(figure.size),
+            or_none(bound.map(grouped)),
             grouped(figure.instructions),
-            or_none(known.map(|known| format!("{:.3}", figure.instructions / known.bound))),
+            or_none(bound.map(|bound| format!("{:.3}", figure.instructions / bound))),
             or_none(raw.map(|raw| format!("{:.2}", figure.instructions / raw.instructions))),
         ]
     });
-    let header = ["scenario", "size", "before", "committed", "now", "now/committed", "now/raw"];
+    let header = ["scenario", "size", "committed", "now", "now/committed", "now/raw"];
     format!("{}\n", table(header, rows, 1))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn large_messages_are_few() {
-        assert_eq!(SIZES.map(messages), [10_000, 8192, 512]);
-    }
 
     #[test]
     fn a_row_is_compared_with_raw_at_its_size_if_it_is_a_connection() {

@@ -1,4 +1,4 @@
-//! How late a message comes: from the time that the server stamps it with, just before it writes it, to the consumer.
+//! Latency of a message: from its time stamp, taken just before the server writes it, to the consumer.
 
 use std::process::exit;
 use std::time::Duration;
@@ -8,21 +8,20 @@ use serde::{Deserialize, Serialize};
 use tidegate_bench_meter::{ClockId, clock};
 
 use crate::Result;
-use crate::args::{Client, Latency, Mode, Runtime, name};
+use crate::args::{Client, Latency, Mode, Runtime};
 use crate::machine::Machine;
 use crate::payload::parse_number;
 use crate::process::{Process, Server, arg, own};
 use crate::server::path::Path;
-use crate::stats::median;
-use crate::table::table;
+use crate::table::{median, name, table};
 
-/// Messages that do not count: caches and code are cold.
+/// Messages that are not counted, since caches are cold.
 const WARM_UP: u64 = 500;
 
-/// The longest that is told apart.
+/// Longer latencies are recorded as this.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// What a client prints: nanoseconds.
+/// The line that a client prints, in nanoseconds.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 struct Percentiles {
     p50: f64,
@@ -31,30 +30,30 @@ struct Percentiles {
     most: f64,
 }
 
-/// Collects, in a client, how late messages are.
-pub(crate) struct Lateness {
+/// Records the latency of messages in a client.
+pub(crate) struct LatencyRecorder {
     left: u64,
     warm_up: u64,
     nanoseconds: Histogram<u64>,
 }
 
-impl Lateness {
-    /// For `count` messages, those that warm up included.
+impl LatencyRecorder {
+    /// A recorder of `count` messages, [`WARM_UP`] included.
     pub(crate) fn new(count: u64) -> Result<Self> {
         let longest = u64::try_from(LONGEST.as_nanos())?;
         Ok(Self { left: count, warm_up: WARM_UP, nanoseconds: Histogram::new_with_max(longest, 3)? })
     }
 
-    /// A message with the time at which it was sent has come. Prints the percentiles at the last one, and ends the
-    /// process.
-    pub(crate) fn stamped(&mut self, text: &str) -> Result<()> {
+    /// Records a message that carries the time at which it was sent. Prints the percentiles and ends the process at the
+    /// last one.
+    pub(crate) fn record(&mut self, text: &str) -> Result<()> {
         let now = clock(ClockId::Monotonic);
         let sent = Duration::from_nanos(parse_number(text).ok_or("a message without a stamp")?);
-        let late = now.checked_sub(sent).ok_or("a message from the future")?;
+        let latency = now.checked_sub(sent).ok_or("a message from the future")?;
         if self.warm_up > 0 {
             self.warm_up -= 1;
         } else {
-            self.nanoseconds.saturating_record(u64::try_from(late.as_nanos())?);
+            self.nanoseconds.saturating_record(u64::try_from(latency.as_nanos())?);
         }
         self.left = self.left.saturating_sub(1);
         if self.left == 0 {
@@ -85,7 +84,7 @@ pub(crate) fn run(options: &Latency) -> Result<()> {
             arg(&mut command, runtime);
             arg(&mut command, mode);
             let process = Process::start(command.arg(&url).arg(count.to_string()))?;
-            // A sleep takes longer than it was asked for, by less than this.
+            // A sleep takes up to this much longer than requested.
             let slack = Duration::from_millis(1);
             let expected = (interval + slack) * u32::try_from(count)?;
             results.push(process.json(expected + Duration::from_secs(30))?);
@@ -130,19 +129,19 @@ mod tests {
     use crate::payload::number;
 
     #[test]
-    fn what_warms_up_does_not_count() {
-        let mut lateness = Lateness::new(u64::MAX).unwrap();
+    fn messages_of_the_warm_up_do_not_count() {
+        let mut recorder = LatencyRecorder::new(u64::MAX).unwrap();
         let mut came_after = |late: Duration| {
             let sent = u64::try_from((clock(ClockId::Monotonic) - late).as_nanos()).unwrap();
-            lateness.stamped(std::str::from_utf8(&number(sent, 64)).unwrap()).unwrap();
+            recorder.record(std::str::from_utf8(&number(sent, 64)).unwrap()).unwrap();
         };
         for _ in 0..WARM_UP {
             came_after(Duration::from_secs(5));
         }
         came_after(Duration::from_millis(1));
-        let percentiles = lateness.percentiles();
+        let percentiles = recorder.percentiles();
         assert!((1e6..5e9).contains(&percentiles.p50), "{percentiles:?}");
         assert!(percentiles.most < 5e9, "{percentiles:?}");
-        assert!(lateness.stamped("soon").is_err());
+        assert!(recorder.record("soon").is_err());
     }
 }

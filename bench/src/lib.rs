@@ -1,27 +1,26 @@
-//! Benchmarks: what a message costs, how late it comes, what many feeds take, and how soon a feed is back.
+//! Benchmarks: cost and latency of a message, cost of many feeds, and time to reconnect.
 //!
-//! One program in several processes: a harness that starts a server and clients of its own file, and reads lines from
-//! them. `docs/benchmarks.md` says how to run it and what the columns are.
+//! One program in several processes: a harness that starts itself as a server and as clients, and reads the lines that they
+//! print. `docs/benchmarks.md` says how to run it and what the columns mean.
 //!
 //! | to change | open |
 //! |---|---|
 //! | options | `args.rs` |
-//! | the server, and what URLs it knows | `server.rs`, `server/path.rs` |
-//! | what is sent | `payload.rs` |
-//! | a client of ours | `client.rs`, `client/` |
+//! | the server and its URLs | `server.rs`, `server/path.rs` |
+//! | messages | `payload.rs` |
+//! | a client of tidegate or async-tungstenite | `client.rs`, `client/` |
 //! | a client of other authors | `bench/peers/`, `peers.rs` |
-//! | which clients are compared | `throughput/roster.rs` |
-//! | tables, as such | `table.rs` |
+//! | which clients are compared | `throughput/candidates.rs` |
+//! | medians, numbers, Markdown | `table.rs` |
 //! | rounds and counts | `throughput.rs` |
-//! | medians and ratios | `throughput/summary.rs` |
-//! | ratios of an earlier run | `throughput/before.rs` |
-//! | instructions of a message | `instructions.rs` |
-//! | what is run under valgrind | `instructions/scenario.rs`, `instructions/memory.rs` |
-//! | what may be taken | `instructions/bounds.rs` |
-//! | tables, JSON, charts | `throughput/report.rs`, `throughput/chart.rs`, `scale/chart.rs` |
-//! | how late a message comes | `latency.rs` |
+//! | ratios within a round | `throughput/summary.rs` |
+//! | how instructions are counted | `instructions.rs`, `instructions/callgrind.rs` |
+//! | what runs under valgrind | `instructions/scenario.rs`, `instructions/memory.rs` |
+//! | bounds of instructions | `instructions/bounds.rs` |
+//! | tables, JSON | `throughput/report.rs` |
+//! | latency | `latency.rs` |
 //! | many feeds | `scale.rs` |
-//! | how soon a feed is back | `reconnect.rs` |
+//! | time to reconnect | `reconnect.rs` |
 #![cfg(target_os = "linux")]
 
 use std::error::Error;
@@ -41,16 +40,15 @@ mod process;
 mod reconnect;
 mod scale;
 mod server;
-mod stats;
 mod table;
 mod throughput;
 
 use args::{Args, Command};
 
-/// What a benchmark ends with. Its errors are for people: nobody here tells them apart.
+/// The result of a benchmark. Errors are shown to the user and not distinguished.
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
-/// Runs what the command line asks for.
+/// Runs the command that the command line names.
 pub fn main() -> ExitCode {
     let args = Args::parse();
     let outcome = match args.command {
@@ -64,7 +62,7 @@ pub fn main() -> ExitCode {
             client::throughput(client, runtime, mode, Job { url, count, size })
         }
         Some(Command::InstructionsClient { scenario, size, count }) => {
-            instructions::take(scenario, size, count)
+            instructions::client(scenario, size, count)
         }
         Some(Command::LatencyClient { client, runtime, mode, url, count }) => {
             client::latency(client, runtime, mode, &url, count)

@@ -1,9 +1,13 @@
-//! Where figures were measured, and when: no figure is shown without it.
+//! The machine: its name, which every report shows with the date, and its limit of open files.
 
 use std::fmt;
 use std::time::SystemTime;
 
-/// The date and the machine.
+use rustix::process::{Resource, getrlimit, setrlimit};
+
+use crate::Result;
+
+/// A machine, and the date.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Machine {
     date: String,
@@ -12,10 +16,10 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// This one, now.
+    /// This machine, today.
     pub(crate) fn here() -> Self {
         let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        // Date and time are parted by a `T`.
+        // A `T` separates date and time.
         let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
         Self {
             date: now.split('T').next().unwrap_or_default().to_owned(),
@@ -35,6 +39,13 @@ impl fmt::Display for Machine {
 /// The model of the first processor in `/proc/cpuinfo`.
 fn model(info: &str) -> Option<&str> {
     info.lines().find_map(|line| Some(line.strip_prefix("model name")?.split_once(':')?.1.trim()))
+}
+
+/// Raises the limit of open files of this process to its maximum: each connection is a file.
+pub(crate) fn raise_open_files() -> Result<()> {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    Ok(setrlimit(Resource::Nofile, limit)?)
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
-//! What the server sends: text that is JSON at every size, so that parsing clients get the same messages.
+//! Messages of the server: JSON at every size, so that clients that parse receive the same messages as others.
 
-/// One price, as often as it fits.
+/// One price, repeated as often as it fits.
 const RECORD: &str = r#"{"p":64123.5}"#;
 
 /// The shortest payload: one price in an array.
 pub(crate) const SHORTEST: usize = RECORD.len() + 2;
 
-/// An array of prices, filled up with spaces to exactly `size` bytes.
+/// An array of prices, padded with spaces to exactly `size` bytes.
 pub(crate) fn json(size: usize) -> Vec<u8> {
     assert!(size >= SHORTEST, "a payload of {size} bytes has no room for a price");
     // Each further price takes a comma too.
@@ -24,17 +24,17 @@ pub(crate) fn json(size: usize) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// `number` in decimal, filled up with spaces to `size` bytes; longer if it does not fit.
+/// `number` in decimal, padded with spaces to `size` bytes; longer if it does not fit.
 pub(crate) fn number(number: u64, size: usize) -> Vec<u8> {
     format!("{number:<size$}").into_bytes()
 }
 
-/// What [`number`] wrote.
+/// Parses the text of [`number`].
 pub(crate) fn parse_number(text: &str) -> Option<u64> {
     text.trim_end().parse().ok()
 }
 
-/// A text frame as a server sends it: whole, not masked (RFC 6455 §5.2).
+/// A text frame of a server: unfragmented, not masked (RFC 6455 §5.2).
 pub(crate) fn text_frame(payload: &[u8]) -> Vec<u8> {
     const FIN_TEXT: u8 = 0x81;
     let mut frame = Vec::with_capacity(payload.len() + 10);

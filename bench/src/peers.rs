@@ -1,22 +1,22 @@
-//! Clients of other authors: programs in `bench/peers`, a workspace of its own since what they need is heavy.
+//! Clients of other authors: programs in `bench/peers`, a workspace of its own for their many dependencies.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::Result;
 
-/// Where their workspace is.
+/// The manifest of their workspace.
 const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/Cargo.toml");
 
-/// Builds the programs and says where each is; nothing for one that does not build.
+/// Builds the programs. Returns the path of each, or `None` for one that does not build.
 pub(crate) fn build(packages: &[&'static str]) -> Result<Vec<Option<PathBuf>>> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    // Beside the workspace of tidegate: the directory may have been chosen by an option that is not seen here.
+    // The target directory of this program: it may have been chosen by an option.
     let program = std::env::current_exe()?;
     let profile = program.parent().ok_or("a program without a directory")?;
     let target = profile.parent().ok_or("a program without a target directory")?;
     let mut command = Command::new(cargo);
-    // All of them, whichever are wanted: features of what they share would differ, and so would the programs.
+    // Always all of them: a part would unify the features of shared dependencies in another way.
     command.args([
         "build",
         "--release",
@@ -27,7 +27,7 @@ pub(crate) fn build(packages: &[&'static str]) -> Result<Vec<Option<PathBuf>>> {
         WORKSPACE,
     ]);
     command.arg("--target-dir").arg(target);
-    // `cargo run` sets what tells of this package. Build scripts look at it, and would run anew whenever it differs.
+    // `cargo run` sets variables about this package. Build scripts that read them would run again.
     let of_this_package = std::env::vars_os().map(|(name, _)| name).filter(|name| {
         let name = name.to_string_lossy();
         name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
@@ -39,7 +39,7 @@ pub(crate) fn build(packages: &[&'static str]) -> Result<Vec<Option<PathBuf>>> {
     for package in packages {
         remove(&path(target, package))?;
     }
-    // Whether it failed shows in what is missing.
+    // A failed build shows by the program that is missing.
     command.status()?;
     Ok(packages.iter().map(|package| Some(path(target, package)).filter(|path| path.exists())).collect())
 }
@@ -52,8 +52,8 @@ fn binary(package: &str) -> String {
     format!("tidegate-bench-{package}")
 }
 
-/// What was built once may not build any more: the program of then would pass for that of now. Cargo puts it back from
-/// its own copy without a build.
+/// Removes the program of an earlier build, which would hide that the client no longer builds. Cargo restores it from its own
+/// copy if nothing has changed.
 fn remove(program: &Path) -> Result<()> {
     match std::fs::remove_file(program) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),

@@ -1,4 +1,4 @@
-//! Processes of the harness: the server, and clients. All they say comes as lines on their standard output.
+//! Processes of the harness: the server and the clients. They print lines on standard output.
 
 use std::env::current_exe;
 use std::io::{BufRead, BufReader, Write};
@@ -7,16 +7,16 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 use serde::de::DeserializeOwned;
 use tidegate_bench_meter::{FLAVOR, PLACE};
 
 use crate::Result;
-use crate::args::{Threads, name};
 use crate::server::path::Path;
+use crate::table::name;
 
-/// The longest that the harness waits for a line that should come at once.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long the harness waits for a line that is printed without delay.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A process that is killed when this is dropped.
 pub(crate) struct Process {
@@ -31,7 +31,7 @@ impl Process {
         let (sender, lines) = channel();
         thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(std::result::Result::ok) {
-                // Nobody reads on: the harness is done with the process.
+                // The harness has dropped the process.
                 if sender.send(line).is_err() {
                     return;
                 }
@@ -44,7 +44,7 @@ impl Process {
         self.child.id()
     }
 
-    /// The next line.
+    /// Waits for the next line.
     pub(crate) fn line(&self, within: Duration) -> Result<String> {
         self.lines.recv_timeout(within).map_err(|error| match error {
             RecvTimeoutError::Timeout => format!("no line within {within:?}").into(),
@@ -52,7 +52,7 @@ impl Process {
         })
     }
 
-    /// The next line, which is JSON.
+    /// Waits for the next line and parses it as JSON.
     pub(crate) fn json<T: DeserializeOwned>(&self, within: Duration) -> Result<T> {
         Ok(serde_json::from_str(&self.line(within)?)?)
     }
@@ -60,33 +60,63 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Neither can fail but for a process that has ended.
+        // Both fail only if the process has ended.
         self.child.kill().ok();
         self.child.wait().ok();
     }
 }
 
-/// This program in another role.
-pub(crate) fn own(role: &str, threads: Threads) -> Result<Command> {
+/// On which threads clients run.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub(crate) struct Threads {
+    /// Which of tokio's runtimes the clients on tokio run on
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) flavor: Flavor,
+    /// Where every client runs
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) place: Place,
+}
+
+/// Which of tokio's runtimes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Flavor {
+    /// What `#[tokio::main]` gives
+    #[default]
+    MultiThread,
+    CurrentThread,
+}
+
+/// Where clients run, and with them the consumer of a feed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Place {
+    /// In a task, as in a service
+    #[default]
+    Task,
+    /// In the main function, which other threads wake
+    Main,
+}
+
+/// This program as another process: a subcommand of it.
+pub(crate) fn own(subcommand: &str, threads: Threads) -> Result<Command> {
     let mut command = Command::new(current_exe()?);
-    run_on(command.arg(role), threads);
+    run_on(command.arg(subcommand), threads);
     Ok(command)
 }
 
-/// Tells a client on which threads to run.
+/// Sets on which threads a client runs.
 pub(crate) fn run_on(command: &mut Command, threads: Threads) {
     command.env(FLAVOR, name(&threads.flavor)).env(PLACE, name(&threads.place));
 }
 
-/// Adds a value by the name that it has on the command line.
+/// Adds a value by its name on the command line.
 pub(crate) fn arg(command: &mut Command, value: &impl ValueEnum) {
     command.arg(name(value));
 }
 
-/// The server, which ends when this is dropped.
+/// The server, killed when this is dropped.
 pub(crate) struct Server {
     process: Process,
-    orders: ChildStdin,
+    commands: ChildStdin,
     addresses: Vec<String>,
 }
 
@@ -94,9 +124,9 @@ impl Server {
     pub(crate) fn start(addresses: u8) -> Result<Self> {
         let mut command = own("serve", Threads::default())?;
         let mut process = Process::start(command.arg(addresses.to_string()).stdin(Stdio::piped()))?;
-        let orders = process.child.stdin.take().ok_or("a server without standard input")?;
-        let addresses = process.json(PATIENCE)?;
-        Ok(Self { process, orders, addresses })
+        let commands = process.child.stdin.take().ok_or("a server without standard input")?;
+        let addresses = process.json(TIMEOUT)?;
+        Ok(Self { process, commands, addresses })
     }
 
     /// A URL at the first address.
@@ -109,13 +139,13 @@ impl Server {
         self.addresses.iter().map(move |address| format!("ws://{address}{path}"))
     }
 
-    pub(crate) fn order(&mut self, order: &str) -> Result<()> {
-        Ok(writeln!(self.orders, "{order}")?)
+    pub(crate) fn command(&mut self, command: &str) -> Result<()> {
+        Ok(writeln!(self.commands, "{command}")?)
     }
 
-    /// Attempts since the connections were dropped, for each tenth of a second.
-    pub(crate) fn attempts(&mut self) -> Result<Vec<u32>> {
-        self.order("attempts")?;
-        self.process.json(PATIENCE)
+    /// Most attempts in a tenth of a second since the last outage ended.
+    pub(crate) fn peak_attempts(&mut self) -> Result<u32> {
+        self.command("peak attempts")?;
+        self.process.json(TIMEOUT)
     }
 }

@@ -1,21 +1,21 @@
-//! How soon a feed is Live again, beyond its delay, when the server drops it and is back at once.
+//! Time until a feed is Live again, beyond the retry delay, when the server drops a connection and accepts the next at once.
 
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
 use crate::Result;
-use crate::args::{Mode, Reconnect, Runtime, name};
+use crate::args::{Mode, Reconnect, Runtime};
 use crate::machine::Machine;
 use crate::process::{Process, Server, arg, own};
 use crate::server::path::Path;
-use crate::table::table;
+use crate::table::{name, table};
 
 /// How long each connection lasts.
 const UP: Duration = Duration::from_millis(20);
 
-/// What one reconnect may take beyond its delay before the harness gives up.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long one reconnect may take beyond its delay before the harness gives up.
+const TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(options: &Reconnect) -> Result<()> {
     let server = Server::start(1)?;
@@ -29,8 +29,8 @@ pub(crate) fn run(options: &Reconnect) -> Result<()> {
             arg(&mut command, &mode);
             command.args([&url, &options.count.to_string(), &options.delay_ms.to_string()]);
             let delay = Duration::from_millis(options.delay_ms);
-            let patience = (UP + delay + PATIENCE) * (options.count + 1);
-            let beyond: Vec<f64> = Process::start(&mut command)?.json(patience)?;
+            let timeout = (UP + delay + TIMEOUT) * (options.count + 1);
+            let beyond: Vec<f64> = Process::start(&mut command)?.json(timeout)?;
             let cells = milliseconds(&beyond)?.map(|milliseconds| format!("{milliseconds:.2}"));
             rows.push(comfy_table::Row::from([name(&runtime), name(&mode)].into_iter().chain(cells)));
         }

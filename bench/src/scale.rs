@@ -1,39 +1,35 @@
-//! Many feeds in one process: memory, work while nothing comes and while a little does, and the way back after a restart
-//! of the server.
+//! Many feeds in one process: memory, CPU while idle and with few messages, and recovery after a restart of the server.
 
-mod chart;
 mod proc;
 
 use std::time::{Duration, Instant};
 
-use rustix::process::{Resource, getrlimit, setrlimit};
-
 use crate::Result;
-use crate::args::{Jitter, Mode, Runtime, Scale, Threads, name};
+use crate::args::{Jitter, Mode, Runtime, Scale};
 use crate::machine::Machine;
-use crate::process::{Process, Server, arg, own};
+use crate::process::{Process, Server, Threads, arg, own};
 use crate::server::path::Path;
-use crate::table::table;
+use crate::table::{name, table};
 use proc::Usage;
 
-/// What a client prints whenever all of its feeds are Live.
+/// The line that a client prints whenever all its feeds are Live.
 pub(crate) const ALL_LIVE: &str = "all live";
 
-/// How long the server refuses connections when it restarts: for several retries of each feed.
-pub(crate) const OUTAGE: Duration = Duration::from_secs(2);
+/// How long the server refuses connections in a restart: several retries of each feed.
+const OUTAGE: Duration = Duration::from_secs(2);
 
-/// How many addresses the server has.
+/// Number of addresses of the server.
 const ADDRESSES: u8 = 8;
 
-/// The longest that all feeds may take to be Live.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How long all feeds may take to be Live.
+const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// How long the process is let alone after all feeds are Live, before its work is measured: the alarm that an attempt has
-/// set for its deadline is not taken back, and rings once more after ten seconds.
+/// Time between all feeds being Live and the measurement. The timer of an attempt's deadline is not canceled and fires once
+/// more, ten seconds after the attempt began.
 const SETTLE: Duration = Duration::from_secs(11);
 
-/// How long messages come before what they take is measured.
-const UNDER_WAY: Duration = Duration::from_secs(1);
+/// How long messages arrive before their cost is measured.
+const WARM_UP: Duration = Duration::from_secs(1);
 
 const COUNTS: [usize; 5] = [1, 10, 100, 1_000, 10_000];
 
@@ -41,27 +37,14 @@ pub(crate) fn run(options: &Scale) -> Result<()> {
     let window = Duration::from_secs(if options.quick { 2 } else { 10 });
     let counts = counts(options);
     let mut rows = Vec::new();
-    let mut waves = Vec::new();
     for runtime in [Runtime::Tokio, Runtime::Smol] {
         for &feeds in &counts {
             eprintln!("{feeds} feeds on {}", name(&runtime));
             let setup = Setup { runtime, mode: options.mode, threads: options.threads, feeds };
-            let figures = setup.measure(window)?;
-            rows.push(figures.cells(&setup));
-            // The chart shows the most feeds on one runtime.
-            if runtime == Runtime::Tokio && counts.iter().max() == Some(&feeds) {
-                waves = vec![
-                    (format!("{feeds} feeds, full jitter"), figures.full.attempts),
-                    (format!("{feeds} feeds, no jitter"), figures.none.attempts),
-                ];
-            }
+            rows.push(setup.measure(window)?.cells(&setup));
         }
     }
-    let machine = Machine::here();
-    println!("{machine}, feeds {}\n\n{}", name(&options.mode), table(COLUMNS, rows, 2));
-    if let Some(file) = &options.svg {
-        chart::draw(file, &machine, &waves)?;
-    }
+    println!("{}, feeds {}\n\n{}", Machine::here(), name(&options.mode), table(COLUMNS, rows, 2));
     Ok(())
 }
 
@@ -73,7 +56,7 @@ fn counts(options: &Scale) -> Vec<usize> {
     }
 }
 
-const COLUMNS: [&str; 11] = [
+const COLUMNS: [&str; 13] = [
     "feeds",
     "runtime",
     "ms until all are Live",
@@ -84,10 +67,12 @@ const COLUMNS: [&str; 11] = [
     "1 message/s each: CPU ms/s",
     "us of CPU per message",
     "back, full jitter: ms",
+    "back, full jitter: attempts in 0.1 s",
     "back, no jitter: ms",
+    "back, no jitter: attempts in 0.1 s",
 ];
 
-/// One process with feeds.
+/// One process with many feeds.
 struct Setup {
     runtime: Runtime,
     mode: Mode,
@@ -106,11 +91,12 @@ struct Figures {
     none: Restart,
 }
 
-/// How all feeds came back.
+/// The recovery of all feeds from a restart of the server.
 struct Restart {
-    /// From when the server takes connections again.
+    /// Time from when the server accepts connections again until all are Live.
     back_after: Duration,
-    attempts: Vec<u32>,
+    /// Most attempts in a tenth of a second in that time.
+    peak_attempts: u32,
 }
 
 impl Setup {
@@ -121,13 +107,13 @@ impl Setup {
         std::thread::sleep(SETTLE);
         let memory = proc::memory_kib(process.id())?;
         let idle = proc::usage_during(process.id(), window)?;
-        server.order("messages on")?;
-        std::thread::sleep(UNDER_WAY);
+        server.command("messages on")?;
+        std::thread::sleep(WARM_UP);
         let busy = proc::usage_during(process.id(), window)?;
-        server.order("messages off")?;
+        server.command("messages off")?;
         let full = restart(&mut server, process)?;
         let peak_kib = proc::peak_kib(process.id())?;
-        // Both end before the next are started: what is measured is one process.
+        // Both must end before the next are started, to measure one process at a time.
         drop((started.process, server));
         let mut server = Server::start(ADDRESSES)?;
         let started_again = self.start(&server, Jitter::None)?;
@@ -136,7 +122,7 @@ impl Setup {
         Ok(Figures { until_live: started.until_live, kib_each, peak_kib, idle, busy, window, full, none })
     }
 
-    /// A process all of whose feeds are Live.
+    /// Starts a process, and waits until all its feeds are Live.
     fn start(&self, server: &Server, jitter: Jitter) -> Result<Started> {
         let mut command = own("scale-client", self.threads)?;
         arg(&mut command, &self.runtime);
@@ -144,7 +130,7 @@ impl Setup {
         command.arg(self.feeds.to_string());
         arg(&mut command, &jitter);
         let process = Process::start(command.args(server.urls(Path::Hold)))?;
-        let memory_before_kib = process.json(PATIENCE)?;
+        let memory_before_kib = process.json(TIMEOUT)?;
         let begin = Instant::now();
         all_live(&process)?;
         Ok(Started { process, memory_before_kib, until_live: begin.elapsed() })
@@ -159,14 +145,14 @@ struct Started {
 
 fn restart(server: &mut Server, process: &Process) -> Result<Restart> {
     let begin = Instant::now();
-    server.order(&format!("drop {}", OUTAGE.as_millis()))?;
+    server.command(&format!("drop {}", OUTAGE.as_millis()))?;
     all_live(process)?;
-    Ok(Restart { back_after: begin.elapsed().saturating_sub(OUTAGE), attempts: server.attempts()? })
+    Ok(Restart { back_after: begin.elapsed().saturating_sub(OUTAGE), peak_attempts: server.peak_attempts()? })
 }
 
 fn all_live(process: &Process) -> Result<()> {
-    let line = process.line(PATIENCE)?;
-    if line == ALL_LIVE { Ok(()) } else { Err(format!("not what a client says: {line}").into()) }
+    let line = process.line(TIMEOUT)?;
+    if line == ALL_LIVE { Ok(()) } else { Err(format!("unknown line of a client: {line}").into()) }
 }
 
 impl Figures {
@@ -184,14 +170,9 @@ impl Figures {
             format!("{:.2}", busy * 1e3),
             format!("{:.1}", busy * 1e6 / setup.feeds as f64),
             self.full.back_after.as_millis().to_string(),
+            self.full.peak_attempts.to_string(),
             self.none.back_after.as_millis().to_string(),
+            self.none.peak_attempts.to_string(),
         ]
     }
-}
-
-/// Allows this process as many open files as it may have: each connection is one.
-pub(crate) fn raise_open_files() -> Result<()> {
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    Ok(setrlimit(Resource::Nofile, limit)?)
 }

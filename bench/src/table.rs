@@ -1,9 +1,10 @@
-//! Tables, as Markdown.
+//! How results are shown: medians, numbers, sizes, names, and Markdown tables.
 
+use clap::ValueEnum;
 use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{CellAlignment, Row, Table};
 
-/// A table whose columns from `figures` on hold figures.
+/// A table whose columns from number `figures` on hold figures.
 pub(crate) fn table(
     header: impl Into<Row>,
     rows: impl IntoIterator<Item = impl Into<Row>>,
@@ -17,7 +18,20 @@ pub(crate) fn table(
     table
 }
 
-/// A whole number, its digits in threes.
+/// The median of `values`: the middle one, or the mean of the two in the middle; `None` if there are none.
+pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    let upper = *values.get(middle)?;
+    Some(if values.len() % 2 == 1 { upper } else { f64::midpoint(values[middle - 1], upper) })
+}
+
+/// The name of a value on the command line, in tables and in files.
+pub(crate) fn name(value: &impl ValueEnum) -> String {
+    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+}
+
+/// A whole number, its digits in groups of three.
 pub(crate) fn grouped(value: f64) -> String {
     let digits = format!("{value:.0}");
     let mut text = String::new();
@@ -30,7 +44,7 @@ pub(crate) fn grouped(value: f64) -> String {
     text
 }
 
-/// A size in the greatest unit that it is a whole number of.
+/// A number of bytes, in the largest unit that divides it.
 pub(crate) fn in_bytes(size: usize) -> String {
     match (size % (1 << 20), size % (1 << 10)) {
         (0, _) => format!("{} MiB", size >> 20),
@@ -42,6 +56,14 @@ pub(crate) fn in_bytes(size: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_median_is_the_middle_or_between_the_two_middles() {
+        assert_eq!(median(vec![]), None);
+        assert_eq!(median(vec![7.0]), Some(7.0));
+        assert_eq!(median(vec![9.0, 1.0, 5.0]), Some(5.0));
+        assert_eq!(median(vec![4.0, 1.0, 9.0, 2.0]), Some(3.0));
+    }
 
     #[test]
     fn digits_are_grouped() {

@@ -1,15 +1,12 @@
-//! What a message costs: every client at every size, in rounds, so that what disturbs the machine disturbs all of them.
+//! Cost of a message: every client at every size, in rounds, so that a load on the machine affects all clients alike.
 
-mod before;
-mod chart;
+mod candidates;
 mod report;
-mod roster;
 mod summary;
 
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use serde::Deserialize;
 
 use crate::Result;
 use crate::args::Throughput;
@@ -17,60 +14,41 @@ use crate::instructions::{self, Extent};
 use crate::machine::Machine;
 use crate::process::{Process, Server};
 use crate::server::path::Path;
-use before::Before;
-use roster::Contender;
-use summary::{Cell, Grid};
+use candidates::Candidate;
+use summary::{Cell, Grid, Sample};
 
-/// All sizes, in bytes.
+/// Sizes of messages, in bytes.
 const SIZES: [usize; 6] = [16, 64, 256, 1 << 10, 16 << 10, 1 << 20];
 
-/// Those of a quick run.
+/// Sizes in a quick run.
 const QUICK: [usize; 2] = [64, 256];
 
-/// No run takes longer than this, or its client hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// A client that runs longer than this hangs.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How many bytes and messages a run has at least: what a first look takes to tell how many fit into the time.
-const LEAST_BYTES: usize = 16 << 20;
-const LEAST_MESSAGES: u64 = 20_000;
-
-/// What a run came to: the line that a client prints.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
-pub(crate) struct Sample {
-    pub(crate) msgs_per_s: f64,
-    pub(crate) mib_per_s: f64,
-    pub(crate) cpu_ns_per_msg: f64,
-    pub(crate) peak_rss_kib: f64,
-}
+/// Bytes and messages of the first run, which finds out how many messages fit into the time: whichever is less.
+const FIRST_BYTES: usize = 16 << 20;
+const FIRST_MESSAGES: u64 = 20_000;
 
 pub(crate) fn run(options: &Throughput) -> Result<()> {
-    let machine = Machine::here();
-    // Ahead of all else: a file that cannot be read must not cost a run.
-    let before = Before::read(options.before.as_deref())?;
     let rounds = options.rounds.unwrap_or(if options.quick { 3 } else { 5 });
-    let contenders = roster::gather(options)?;
-    if contenders.is_empty() {
+    let candidates = candidates::gather(options)?;
+    if candidates.is_empty() {
         return Err("no client is left".into());
     }
     let bench = Bench {
         server: Server::start(1)?,
         sizes: sizes(options),
         duration: Duration::from_millis(if options.quick { 100 } else { 700 }),
-        contenders,
+        candidates,
     };
     let grid = bench.run(rounds)?;
-    println!("{machine}, {rounds} rounds\n");
-    print!("{}", report::tables(&bench.contenders, &bench.sizes, &grid));
-    if let Some(table) = before.and_then(|before| before.table(&bench.contenders, &bench.sizes, &grid)) {
-        println!("{table}");
-    }
+    println!("{}, {rounds} rounds\n", Machine::here());
+    print!("{}", report::tables(&bench.candidates, &bench.sizes, &grid));
     if let Some(file) = &options.json {
-        std::fs::write(file, report::json(&bench.contenders, &bench.sizes, &grid)?)?;
+        std::fs::write(file, report::json(&bench.candidates, &bench.sizes, &grid)?)?;
     }
-    if let Some(file) = &options.svg {
-        chart::draw(file, &machine, &bench.contenders, &bench.sizes, &grid)?;
-    }
-    // After the files: they must not be lost if this fails.
+    // Last: the file must not be lost if this fails.
     if let Some(extent) = extent(options) {
         print!("{}", instructions::section(extent)?);
     }
@@ -85,7 +63,7 @@ fn sizes(options: &Throughput) -> Vec<usize> {
     }
 }
 
-/// Which instructions are counted: none where the run is narrowed down to something else.
+/// Which instructions to count: none if the run has other clients or sizes than usual.
 fn extent(options: &Throughput) -> Option<Extent> {
     let whole = options.only.is_empty() && options.sizes.is_empty();
     whole.then_some(if options.quick { Extent::Small } else { Extent::All })
@@ -94,29 +72,30 @@ fn extent(options: &Throughput) -> Option<Extent> {
 struct Bench {
     server: Server,
     sizes: Vec<usize>,
-    /// How long a run should take.
+    /// How long a run takes, about.
     duration: Duration,
-    contenders: Vec<Contender>,
+    candidates: Vec<Candidate>,
 }
 
 impl Bench {
-    /// A first look at each, and then the rounds. A client that fails once is left out at that size from then on.
+    /// Runs each client once to find its number of messages, then all rounds. After a failure, a client no longer runs at that
+    /// size.
     fn run(&self, rounds: u32) -> Result<Grid> {
-        let cells = self.sizes.len() * self.contenders.len();
+        let cells = self.sizes.len() * self.candidates.len();
         let bar = ProgressBar::new(cells as u64 * (u64::from(rounds) + 1));
         bar.set_style(ProgressStyle::with_template("{pos}/{len} {elapsed} {msg}")?);
-        let mut counts = vec![vec![None; self.contenders.len()]; self.sizes.len()];
+        let mut counts = vec![vec![None; self.candidates.len()]; self.sizes.len()];
         for (&size, counts) in self.sizes.iter().zip(&mut counts) {
-            for (contender, count) in self.contenders.iter().zip(counts) {
-                let first = self.sample(&bar, contender, size, least(size));
-                *count = first.map(|sample| fitting(sample, size, self.duration));
+            for (candidate, count) in self.candidates.iter().zip(counts) {
+                let first = self.sample(&bar, candidate, size, first_count(size));
+                *count = first.map(|sample| count_for(sample, size, self.duration));
             }
         }
-        let mut grid = vec![vec![Cell::new(); self.contenders.len()]; self.sizes.len()];
+        let mut grid = vec![vec![Cell::new(); self.candidates.len()]; self.sizes.len()];
         for _ in 0..rounds {
             for ((&size, counts), row) in self.sizes.iter().zip(&mut counts).zip(&mut grid) {
-                for ((contender, count), cell) in self.contenders.iter().zip(counts).zip(row) {
-                    let sample = count.and_then(|count| self.sample(&bar, contender, size, count));
+                for ((candidate, count), cell) in self.candidates.iter().zip(counts).zip(row) {
+                    let sample = count.and_then(|count| self.sample(&bar, candidate, size, count));
                     if sample.is_none() {
                         *count = None;
                     }
@@ -128,29 +107,29 @@ impl Bench {
         Ok(grid)
     }
 
-    /// Runs a client once; nothing, and a line that says why, if it fails.
-    fn sample(&self, bar: &ProgressBar, contender: &Contender, size: usize, count: u64) -> Option<Sample> {
-        bar.set_message(format!("{} at {size} B", contender.title()));
+    /// Runs a client once. Reports a failure and returns `None`.
+    fn sample(&self, bar: &ProgressBar, candidate: &Candidate, size: usize, count: u64) -> Option<Sample> {
+        bar.set_message(format!("{} at {size} B", candidate.title()));
         let url = self.server.url(Path::Flood { size, count });
-        let sample = contender
+        let sample = candidate
             .command(&url, count, size)
-            .and_then(|mut command| Process::start(&mut command)?.json(PATIENCE));
+            .and_then(|mut command| Process::start(&mut command)?.json(TIMEOUT));
         bar.inc(1);
         sample
-            .inspect_err(|error| bar.suspend(|| eprintln!("{} at {size} B: {error}", contender.title())))
+            .inspect_err(|error| bar.suspend(|| eprintln!("{} at {size} B: {error}", candidate.title())))
             .ok()
     }
 }
 
-/// How many messages of `size` a first look takes.
-fn least(size: usize) -> u64 {
-    LEAST_MESSAGES.min((LEAST_BYTES / size) as u64)
+/// Messages of the first run.
+fn first_count(size: usize) -> u64 {
+    FIRST_MESSAGES.min((FIRST_BYTES / size) as u64)
 }
 
-/// How many messages of `size` take `duration`, as far as a first look tells.
-fn fitting(first: Sample, size: usize, duration: Duration) -> u64 {
-    // A rate is positive and finite, and far below what would not fit.
-    ((first.msgs_per_s * duration.as_secs_f64()) as u64).max(least(size))
+/// Messages that take `duration`, at the rate of the first run; no fewer than in that run.
+fn count_for(first: Sample, size: usize, duration: Duration) -> u64 {
+    // A rate is positive, finite, and far below the maximum of u64.
+    ((first.msgs_per_s * duration.as_secs_f64()) as u64).max(first_count(size))
 }
 
 #[cfg(test)]
@@ -158,12 +137,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_takes_the_time_it_should_and_has_no_fewer_messages_than_the_first_look() {
+    fn a_run_takes_its_time_and_has_no_fewer_messages_than_the_first() {
         let sample =
             |msgs_per_s| Sample { msgs_per_s, mib_per_s: 0.0, cpu_ns_per_msg: 0.0, peak_rss_kib: 0.0 };
         let second = Duration::from_secs(1);
-        assert_eq!(fitting(sample(5e6), 64, second / 2), 2_500_000);
-        assert_eq!(fitting(sample(1e3), 64, second), 20_000);
-        assert_eq!(fitting(sample(1.0), 1 << 20, second), 16);
+        assert_eq!(count_for(sample(5e6), 64, second / 2), 2_500_000);
+        assert_eq!(count_for(sample(1e3), 64, second), 20_000);
+        assert_eq!(count_for(sample(1.0), 1 << 20, second), 16);
     }
 }

@@ -1,6 +1,6 @@
-//! What every client process does around its client: reads what to do, counts messages, and prints one line.
+//! The common part of client processes: reads arguments, counts messages, and prints one line.
 //!
-//! A package of its own, since the clients in `bench/peers` have it too, and are to need nothing else of ours.
+//! A package of its own, since the clients in `bench/peers` use it and need nothing else of tidegate.
 #![cfg(target_os = "linux")]
 
 use std::process::exit;
@@ -10,20 +10,20 @@ use rustix::time::clock_gettime;
 
 pub use rustix::time::ClockId;
 
-/// The environment variable that tells clients on tokio which of its runtimes to run on.
+/// Environment variable with the tokio runtime of a client: `current-thread`, or else `multi-thread`.
 pub const FLAVOR: &str = "TIDEGATE_BENCH_FLAVOR";
 
-/// The environment variable that tells clients where to run: `main`, or else in a task.
+/// Environment variable with the place of a client: `main`, or else in a task.
 pub const PLACE: &str = "TIDEGATE_BENCH_PLACE";
 
-/// What a client process is told on its command line.
+/// The arguments of a client process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {
-    /// Where the messages come from.
+    /// The server.
     pub url: String,
-    /// How many come.
+    /// Number of messages.
     pub count: u64,
-    /// How long each is, in bytes.
+    /// Size of a message, in bytes.
     pub size: usize,
 }
 
@@ -37,43 +37,43 @@ impl Job {
         })
     }
 
-    /// Reads it from the command line of the process, which ends if there is none.
+    /// Reads the command line of the process. Ends the process if it is invalid.
     #[must_use]
     pub fn from_args() -> Self {
         Self::parse(std::env::args().skip(1)).unwrap_or_else(|| fail("usage: URL COUNT SIZE"))
     }
 }
 
-/// Counts messages, and takes the time until the last. From when it is made, and not from the first message: a client that
-/// hands messages over in batches has done the work for a whole batch by then.
+/// Counts messages, and measures the time from its creation to the last message. Not from the first message: by then a client
+/// that hands over in batches has done the work of a whole batch.
 #[derive(Debug)]
 pub struct Meter {
     count: u64,
     size: usize,
     seen: u64,
-    start: Marks,
+    start: Times,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Marks {
+struct Times {
     wall: Duration,
     cpu: Duration,
 }
 
-impl Marks {
+impl Times {
     fn now() -> Self {
         Self { wall: clock(ClockId::Monotonic), cpu: clock(ClockId::ProcessCPUTime) }
     }
 }
 
 impl Meter {
-    /// A meter for this job. Make it before the client connects.
+    /// Begins to measure. Call it before the client connects.
     #[must_use]
     pub fn new(job: &Job) -> Self {
-        Self { count: job.count, size: job.size, seen: 0, start: Marks::now() }
+        Self { count: job.count, size: job.size, seen: 0, start: Times::now() }
     }
 
-    /// A message of so many bytes has come. Prints the line at the last one, and ends the process.
+    /// Counts a message, and checks its size. Prints the line and ends the process at the last one.
     #[inline]
     pub fn message(&mut self, bytes: usize) {
         if bytes != self.size {
@@ -82,7 +82,7 @@ impl Meter {
         self.item();
     }
 
-    /// Something that was made of one message has come.
+    /// Counts an item made of one message. Prints the line and ends the process at the last one.
     #[inline]
     pub fn item(&mut self) {
         self.seen += 1;
@@ -92,7 +92,7 @@ impl Meter {
     }
 
     fn finish(&self) -> ! {
-        let end = Marks::now();
+        let end = Times::now();
         let (wall, cpu) = (end.wall - self.start.wall, end.cpu - self.start.cpu);
         println!("{}", line(self.count, self.size, wall, cpu, peak_rss_kib().unwrap_or(0)));
         exit(0)
@@ -110,24 +110,24 @@ fn line(messages: u64, size: usize, wall: Duration, cpu: Duration, peak_rss_kib:
     )
 }
 
-/// Ends the process with a line on standard error.
+/// Prints an error and ends the process.
 pub fn fail(message: &str) -> ! {
     eprintln!("{message}");
     exit(1)
 }
 
-/// A reading of `id`.
+/// Reads a clock.
 pub fn clock(id: ClockId) -> Duration {
     let time = clock_gettime(id);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
-/// The most memory that this process has had.
+/// Peak memory of this process.
 fn peak_rss_kib() -> Option<u64> {
     status_kib(&std::fs::read_to_string("/proc/self/status").ok()?, "VmHWM")
 }
 
-/// A line of `/proc/PID/status` that tells of KiB.
+/// A value in KiB from `/proc/PID/status`.
 pub fn status_kib(status: &str, name: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
     line.trim().strip_suffix("kB")?.trim().parse().ok()

@@ -1,11 +1,11 @@
-//! What the programs here share. Each of them is one client of another author, in a package of its own, so that one
-//! that no longer builds does not take the others with it.
+//! The common part of the programs here. Each is one client of another author in a package of its own, so that the others still build
+//! if one does not.
 
 use std::error::Error;
 
 pub use tidegate_bench_meter::{FLAVOR, Job, Meter, PLACE, fail};
 
-/// Runs a client on the one of tokio's runtimes that [`FLAVOR`] says, where [`PLACE`] says.
+/// Runs a client on the tokio runtime that [`FLAVOR`] names, in the place that [`PLACE`] names.
 pub fn run(client: impl Future<Output = Result<(), Box<dyn Error + Send + Sync>>> + Send + 'static) {
     let mut builder = match std::env::var(FLAVOR).as_deref() {
         Ok("current-thread") => tokio::runtime::Builder::new_current_thread(),

@@ -10,10 +10,10 @@ use super::json::Sums;
 use super::platform::Platform;
 use crate::Result;
 use crate::args::Mode;
-use crate::latency::Lateness;
+use crate::latency::LatencyRecorder;
 use crate::payload::parse_number;
 
-/// Runs `$use` with the feed that `$builder` makes in `$mode`: the two kinds of feeds are two types.
+/// Runs `$use` with the feed that `$builder` makes in `$mode`: inline and spawned feeds are two types.
 macro_rules! with_feed {
     ($platform:ty, $mode:expr, $builder:expr, $feed:ident => $use:expr) => {{
         let (mode, builder) = ($mode, $builder);
@@ -53,8 +53,8 @@ pub(crate) fn json<P: Platform>(mode: Mode, job: &Job) -> Result<()> {
 }
 
 pub(crate) fn latency<P: Platform>(mode: Mode, url: &str, count: u64) -> Result<()> {
-    let mut lateness = Lateness::new(count)?;
-    let each = move |message: Message| lateness.stamped(message.as_text().unwrap_or_default());
+    let mut recorder = LatencyRecorder::new(count)?;
+    let each = move |message: Message| recorder.record(message.as_text().unwrap_or_default());
     with_feed!(P, mode, P::feed(url), feed => each_item(feed, each))
 }
 
@@ -74,8 +74,8 @@ async fn each_item<S: Source>(mut feed: Feed<S>, mut each: impl FnMut(S::Item) -
     Ok(())
 }
 
-/// Prints, for `count` reconnects, how long it took from the server's last message, which is the time at which it dropped
-/// the connection, to Live, beyond `delay`.
+/// Prints how long each of `count` reconnects took beyond `delay`: from the time at which the server dropped the connection,
+/// which is its last message, to Live.
 async fn until_back<S: Source<Item = Message>>(mut feed: Feed<S>, count: u32, delay: Duration) -> Result<()> {
     let mut dropped_at = None;
     let mut beyond = Vec::new();
@@ -86,7 +86,7 @@ async fn until_back<S: Source<Item = Message>>(mut feed: Feed<S>, count: u32, de
                 dropped_at = Some(Duration::from_nanos(stamp));
             }
             Delivery::Live { .. } => {
-                // Nothing was dropped before the first connection.
+                // No connection was dropped before the first one.
                 let Some(dropped_at) = dropped_at.take() else { continue };
                 let took = clock(ClockId::Monotonic) - dropped_at;
                 beyond.push(took.checked_sub(delay).ok_or("a reconnect before its delay was over")?);

@@ -1,4 +1,4 @@
-//! What the clients that parse JSON make of a message.
+//! Parsing a message, for the clients that parse JSON.
 
 use serde::Deserialize;
 use tidegate::{Context, Fault, FrameHandler, Message, Upgrade};

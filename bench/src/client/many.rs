@@ -9,17 +9,18 @@ use tidegate::{Config, Delivery, Feed, RetryPolicy, Source};
 use super::platform::Platform;
 use crate::Result;
 use crate::args::{Jitter, Mode};
-use crate::scale::{ALL_LIVE, raise_open_files};
+use crate::machine::raise_open_files;
+use crate::scale::ALL_LIVE;
 
 /// The delay before the first retry, and the longest.
 const RETRIES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(4));
 
-/// Runs `feeds` feeds for ever, each read in a task of its own; over all `urls` in turn, since one address has no more
-/// than some 28,000 ports for clients.
+/// Runs `feeds` feeds without end, each read in a task of its own. They take the `urls` in turn, since one address has only
+/// some 28,000 ports for clients.
 pub(crate) fn run<P: Platform>(mode: Mode, feeds: usize, jitter: Jitter, urls: Vec<String>) -> Result<()> {
     raise_open_files()?;
     P::run(async move {
-        // The runtime's threads are there now: they are not what feeds take.
+        // The runtime has its threads now: their memory is not that of feeds.
         println!("{}", memory_kib()?);
         let live = Arc::new(Live { feeds, live: AtomicUsize::new(0) });
         for url in urls.iter().cycle().take(feeds) {

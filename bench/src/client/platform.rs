@@ -1,4 +1,4 @@
-//! What clients need of a runtime, so that each is written once.
+//! The part of a runtime that clients need, so that each client is written once.
 
 use async_tungstenite::tungstenite::{Error, Message};
 use futures_util::Stream;
@@ -8,12 +8,12 @@ use tidegate_bench_meter::{FLAVOR, PLACE};
 
 use crate::Result;
 
-/// A runtime with an adapter of tidegate's and one of async-tungstenite's.
+/// A runtime that both tidegate and async-tungstenite have an adapter for.
 pub(crate) trait Platform {
-    /// What feeds run on.
+    /// The runtime of feeds.
     type Runtime: Runtime<Alarm: 'static, Transport: 'static> + Spawn + Clone;
 
-    /// Runs `client` where [`PLACE`] says.
+    /// Runs `client` in the place that [`PLACE`] names.
     fn run(client: impl Future<Output = Result<()>> + Send + 'static) -> Result<()> {
         match std::env::var(PLACE).as_deref() {
             Ok("main") => Self::block_on(client),
@@ -21,10 +21,10 @@ pub(crate) trait Platform {
         }
     }
 
-    /// Runs `main` as programs on this runtime run theirs.
+    /// Runs the main function of a program on this runtime.
     fn block_on(main: impl Future<Output = Result<()>>) -> Result<()>;
 
-    /// Runs `task` in the background, and waits for it.
+    /// Runs `task` in the background and waits for it.
     fn join(task: impl Future<Output = Result<()>> + Send + 'static) -> impl Future<Output = Result<()>>;
 
     /// Runs `task` in the background.
@@ -33,13 +33,13 @@ pub(crate) trait Platform {
     /// A feed with the default connector.
     fn feed(url: &str) -> FeedBuilder<Self::Runtime>;
 
-    /// One connection, as users of async-tungstenite make theirs.
+    /// A connection of async-tungstenite, as its users make it.
     fn connect(
         url: &str,
     ) -> impl Future<Output = Result<impl Stream<Item = Received> + Unpin + Send + 'static>> + Send;
 }
 
-/// What a raw connection gives.
+/// An item of a connection of async-tungstenite.
 pub(crate) type Received = std::result::Result<Message, Error>;
 
 pub(crate) struct Tokio;
@@ -119,10 +119,7 @@ impl Platform for AsyncStd {
         tidegate::async_std::feed(url)
     }
 
-    #[expect(
-        deprecated,
-        reason = "async-std is discontinued, and compared as long as there is an adapter for it"
-    )]
+    #[expect(deprecated, reason = "async-std is discontinued, but tidegate has an adapter for it")]
     async fn connect(url: &str) -> Result<impl Stream<Item = Received> + Unpin + Send + 'static> {
         Ok(async_tungstenite::async_std::connect_async(url).await?.0)
     }

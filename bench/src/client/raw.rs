@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use super::json;
 use super::platform::Platform;
 use crate::Result;
-use crate::latency::Lateness;
+use crate::latency::LatencyRecorder;
 
 pub(crate) fn messages<P: Platform>(job: &Job) -> Result<()> {
     let mut meter = Meter::new(job);
@@ -20,11 +20,11 @@ pub(crate) fn messages<P: Platform>(job: &Job) -> Result<()> {
     })
 }
 
-/// Messages handed over at once, in bytes and in number.
+/// Most bytes and most messages that are handed over at once.
 const BATCH: (usize, usize) = (256 * 1024, 256);
 
-/// The connection in a task of its own, which hands over all that is ready: the least that a consumer in another task takes.
-pub(crate) fn handed_over<P: Platform>(job: &Job) -> Result<()> {
+/// Reads in a task of its own, which hands over all messages that are ready: the least cost of a consumer in another task.
+pub(crate) fn messages_in_task<P: Platform>(job: &Job) -> Result<()> {
     let (job, mut meter) = (job.clone(), Meter::new(job));
     P::run(async move {
         let (sender, mut batches) = mpsc::channel(2);
@@ -57,8 +57,8 @@ pub(crate) fn json<P: Platform>(job: &Job) -> Result<()> {
 }
 
 pub(crate) fn latency<P: Platform>(url: &str, count: u64) -> Result<()> {
-    let mut lateness = Lateness::new(count)?;
-    each_text::<P>(url, move |text| lateness.stamped(text))
+    let mut recorder = LatencyRecorder::new(count)?;
+    each_text::<P>(url, move |text| recorder.record(text))
 }
 
 fn each_text<P: Platform>(

@@ -1,4 +1,4 @@
-//! The floor: what it takes to read bytes, and to make messages of them, with blocking calls and no library.
+//! The lower limit: reading bytes and finding the messages, with blocking calls and no library.
 
 use std::hint::black_box;
 use std::io::{Read, Write};
@@ -9,16 +9,16 @@ use tidegate_bench_meter::{Job, Meter};
 use crate::Result;
 use crate::payload::text_frame;
 
-/// As much as one read takes at most.
+/// Bytes of one read, at most.
 const READ: usize = 128 << 10;
 
-/// Reads until as many bytes have come as the messages have.
+/// Reads as many bytes as all messages have, and nothing else.
 pub(crate) fn read_only(job: &Job) -> Result<()> {
     let mut meter = Meter::new(job);
     let (mut socket, rest) = open(&job.url)?;
     let frame = text_frame(&vec![b' '; job.size]).len();
     let mut buffer = vec![0; READ];
-    // How much of a frame that is not whole yet has come.
+    // Bytes of an incomplete frame.
     let mut partial = rest.len();
     loop {
         while partial >= frame {
@@ -33,11 +33,11 @@ pub(crate) fn read_only(job: &Job) -> Result<()> {
     }
 }
 
-/// Finds the messages in the bytes, and checks that they are UTF-8: the practical limit for any client.
+/// Finds the messages and checks that they are UTF-8: the practical limit of any client.
 pub(crate) fn minimal_parse(job: &Job) -> Result<()> {
     let mut meter = Meter::new(job);
     let (mut socket, rest) = open(&job.url)?;
-    // Room for a message whose first bytes came at the end of a read.
+    // Room for a message that began at the end of the last read.
     let mut buffer = vec![0; READ + job.size];
     buffer[..rest.len()].copy_from_slice(&rest);
     let mut filled = rest.len();
@@ -61,7 +61,7 @@ pub(crate) fn minimal_parse(job: &Job) -> Result<()> {
     }
 }
 
-/// The lengths of a frame's header and payload, once the header has come. Only what the server sends: whole text frames.
+/// The lengths of a frame's header and payload, once the header is complete. Knows only unfragmented text frames.
 fn head(bytes: &[u8]) -> Option<(usize, usize)> {
     match bytes {
         [_, 126, a, b, ..] => Some((4, usize::from(u16::from_be_bytes([*a, *b])))),
@@ -71,7 +71,7 @@ fn head(bytes: &[u8]) -> Option<(usize, usize)> {
     }
 }
 
-/// Connects and upgrades. What came after the answer is given back.
+/// Connects and upgrades. Returns the bytes behind the answer too.
 fn open(url: &str) -> Result<(TcpStream, Vec<u8>)> {
     const END: &[u8] = b"\r\n\r\n";
     let rest = url.strip_prefix("ws://").ok_or("not a ws URL")?;

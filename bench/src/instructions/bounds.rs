@@ -1,23 +1,22 @@
-//! `bench/instructions.json`: what was taken once, and what may be taken.
+//! `bench/instructions.json`: how many instructions each scenario may take.
 
 use std::io::ErrorKind;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::Figure;
+use super::scenario::Figure;
 use crate::Result;
-use crate::args::name;
-use crate::table::grouped;
+use crate::table::{grouped, name};
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/instructions.json");
 
-/// How far from its bound a figure may be, as a part of it.
+/// How far a figure may be from its bound, as a fraction of the bound.
 const TOLERANCE: f64 = 0.05;
 
 const ACCEPT: &str = "cargo run -r -p tidegate-bench -- instructions --accept";
 
-/// What is committed, a row for each scenario and size.
+/// The committed bounds, a row for each scenario and size.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(transparent)]
 pub(crate) struct Bounds {
@@ -26,26 +25,24 @@ pub(crate) struct Bounds {
 
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Row {
+struct Row {
     scenario: String,
     size: usize,
-    /// What it was at the beginning; stays.
-    pub(crate) before: f64,
-    /// What it was when it was last accepted.
-    pub(crate) bound: f64,
+    /// Instructions when they were last accepted.
+    bound: f64,
 }
 
-/// How a figure stands to its bound. The text is for people.
+/// How a figure compares with its bound, in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Within,
-    /// The bound could be tightened.
+    /// The bound could be lower.
     Below(String),
     Above(String),
 }
 
 impl Bounds {
-    /// Nothing if there is no file yet.
+    /// Reads the file. Without one there are no bounds.
     pub(crate) fn read() -> Result<Self> {
         match std::fs::read_to_string(Path::new(FILE)) {
             Ok(text) => serde_json::from_str(&text).map_err(|error| format!("{FILE}: {error}").into()),
@@ -58,40 +55,40 @@ impl Bounds {
         Ok(std::fs::write(FILE, serde_json::to_string_pretty(self)? + "\n")?)
     }
 
-    pub(crate) fn of(&self, figure: &Figure) -> Option<&Row> {
+    pub(crate) fn of(&self, figure: &Figure) -> Option<f64> {
         let scenario = name(&figure.scenario);
-        self.rows.iter().find(|row| row.scenario == scenario && row.size == figure.size)
+        let row = self.rows.iter().find(|row| row.scenario == scenario && row.size == figure.size);
+        row.map(|row| row.bound)
     }
 
-    /// Takes what was measured for what may be taken.
+    /// Makes the figures the bounds.
     pub(crate) fn accept(&mut self, figures: &[Figure]) {
-        let rows = figures.iter().map(|figure| {
-            let bound = figure.instructions.round();
-            let before = self.of(figure).map_or(bound, |row| row.before);
-            Row { scenario: name(&figure.scenario), size: figure.size, before, bound }
+        let rows = figures.iter().map(|figure| Row {
+            scenario: name(&figure.scenario),
+            size: figure.size,
+            bound: figure.instructions.round(),
         });
         self.rows = rows.collect();
     }
 
     pub(crate) fn judge(&self, figure: &Figure) -> Verdict {
         let (title, now) = (figure.title(), grouped(figure.instructions));
-        let Some(Row { bound, .. }) = self.of(figure) else {
+        let Some(bound) = self.of(figure) else {
             return Verdict::Above(format!(
-                "{title} takes {now} instructions a message, and has no bound in bench/instructions.json.\n\
-                 To accept that: {ACCEPT}"
+                "{title}: {now} instructions, and no bound in bench/instructions.json. To accept that: {ACCEPT}"
             ));
         };
-        let (more, committed) = (figure.instructions / bound - 1.0, grouped(*bound));
+        let (more, committed) = (figure.instructions / bound - 1.0, grouped(bound));
         let percent = 100.0 * more.abs();
         if more > TOLERANCE {
             Verdict::Above(format!(
-                "{title} takes {now} instructions a message, {percent:.1} % more than the {committed} that are \
-                 committed.\nIf that is meant: {ACCEPT}"
+                "{title}: {now} instructions, {percent:.1} % more than the {committed} that are committed. \
+                 If that is intended: {ACCEPT}"
             ))
         } else if more < -TOLERANCE {
             Verdict::Below(format!(
-                "{title} takes {now} instructions a message, {percent:.1} % fewer than the {committed} that are \
-                 committed: hold what is won with {ACCEPT}"
+                "{title}: {now} instructions, {percent:.1} % fewer than the {committed} that are committed. \
+                 To make that the bound: {ACCEPT}"
             ))
         } else {
             Verdict::Within
@@ -108,29 +105,29 @@ mod tests {
         Figure { scenario: Scenario::Inline, size: 64, instructions }
     }
 
-    fn bounds(before: f64, bound: f64) -> Bounds {
-        Bounds { rows: vec![Row { scenario: "inline".to_owned(), size: 64, before, bound }] }
+    fn bounds(bound: f64) -> Bounds {
+        Bounds { rows: vec![Row { scenario: "inline".to_owned(), size: 64, bound }] }
     }
 
     #[test]
     fn up_to_five_percent_either_way_is_within() {
         for now in [950.5, 1000.0, 1049.5] {
-            assert_eq!(bounds(2000.0, 1000.0).judge(&inline(now)), Verdict::Within, "{now}");
+            assert_eq!(bounds(1000.0).judge(&inline(now)), Verdict::Within, "{now}");
         }
     }
 
     #[test]
     fn more_fails_and_says_what_to_do() {
-        let Verdict::Above(text) = bounds(2000.0, 1000.0).judge(&inline(1051.0)) else { panic!("accepted") };
-        for part in ["inline at 64 B", "1,051", "5.1 % more", "1,000", "instructions --accept"] {
+        let Verdict::Above(text) = bounds(1000.0).judge(&inline(1051.0)) else { panic!("accepted") };
+        for part in ["inline, 64 B", "1,051", "5.1 % more", "1,000", "instructions --accept"] {
             assert!(text.contains(part), "{part}: {text}");
         }
     }
 
     #[test]
-    fn fewer_is_told() {
-        let Verdict::Below(text) = bounds(2000.0, 1000.0).judge(&inline(900.0)) else { panic!("not told") };
-        for part in ["inline at 64 B", "10.0 % fewer", "instructions --accept"] {
+    fn fewer_is_reported() {
+        let Verdict::Below(text) = bounds(1000.0).judge(&inline(900.0)) else { panic!("not reported") };
+        for part in ["inline, 64 B", "10.0 % fewer", "instructions --accept"] {
             assert!(text.contains(part), "{part}: {text}");
         }
     }
@@ -139,14 +136,14 @@ mod tests {
     fn what_has_no_bound_fails() {
         assert!(matches!(Bounds::default().judge(&inline(1.0)), Verdict::Above(_)));
         let other_size = Figure { size: 1024, ..inline(1000.0) };
-        assert!(matches!(bounds(1.0, 1000.0).judge(&other_size), Verdict::Above(_)));
+        assert!(matches!(bounds(1000.0).judge(&other_size), Verdict::Above(_)));
     }
 
     #[test]
-    fn what_is_accepted_is_the_bound_and_what_was_before_stays() {
-        let mut bounds = bounds(2000.0, 1000.0);
-        bounds.accept(&[inline(899.6), Figure { size: 1024, ..inline(7.0) }]);
-        let rows: Vec<_> = bounds.rows.iter().map(|row| (row.size, row.before, row.bound)).collect();
-        assert_eq!(rows, [(64, 2000.0, 900.0), (1024, 7.0, 7.0)]);
+    fn what_is_accepted_is_the_bound() {
+        let mut bounds = bounds(1000.0);
+        let figures = [inline(899.6), Figure { size: 1024, ..inline(7.0) }];
+        bounds.accept(&figures);
+        assert_eq!(figures.map(|figure| bounds.of(&figure)), [Some(900.0), Some(7.0)]);
     }
 }

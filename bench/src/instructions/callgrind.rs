@@ -8,43 +8,43 @@ use std::time::Duration;
 use crate::Result;
 use crate::process::Process;
 
-/// What a process says when it has taken all its messages.
+/// The line that a process prints after its last message.
 pub(crate) const DONE: &str = "all messages taken";
 
-/// No run takes longer, or it hangs.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// A run that takes longer hangs.
+const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Large copies in glibc are one instruction that repeats, and valgrind would count each repetition, a byte: as much as all
-/// the rest of a message of 16 KiB several times over. Without this feature of the CPU they are loops over vectors.
+/// glibc copies large memory by one instruction that repeats, and valgrind counts each repetition, a byte: several times the
+/// rest of a message of 16 KiB. Without this feature of the CPU, glibc uses loops over vectors.
 const TUNABLES: (&str, &str) = ("GLIBC_TUNABLES", "glibc.cpu.hwcaps=-ERMS,-FSRM");
 
-/// Whether instructions can be counted; says what is missing if not.
+/// Returns an error that says what is missing if instructions cannot be counted.
 pub(crate) fn usable() -> Result<()> {
     if cfg!(debug_assertions) {
-        return Err("this is a debug build, whose instructions tell nothing: use `cargo run -r`".into());
+        return Err("the instructions of a debug build mean nothing: use `cargo run -r`".into());
     }
     let version = Command::new("valgrind").arg("--version").stdout(Stdio::null()).status();
     match version {
         Ok(status) if status.success() => Ok(()),
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            Err("valgrind is not installed: `apt-get install valgrind`, or what your system calls it".into())
+            Err("valgrind is not installed: `apt-get install valgrind`, or the package of your system".into())
         }
         Ok(status) => Err(format!("`valgrind --version` failed: {status}").into()),
         Err(error) => Err(format!("valgrind does not start: {error}").into()),
     }
 }
 
-/// How many instructions a process takes from its start to its end.
+/// Counts the instructions of a process from start to end.
 pub(crate) fn count(arguments: &[String]) -> Result<u64> {
     let mut command = Command::new("valgrind");
-    // The log goes to standard output, of which the lines are read with a bound on time.
+    // The log goes to standard output, whose lines are read with a timeout.
     command.env(TUNABLES.0, TUNABLES.1);
     command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null", "--log-fd=1"]);
     command.arg(current_exe()?).arg("instructions-client").args(arguments);
     let process = Process::start(&mut command)?;
     let mut done = false;
     loop {
-        let line = process.line(PATIENCE)?;
+        let line = process.line(TIMEOUT)?;
         done |= line == DONE;
         match collected(&line) {
             Some(instructions) if done => return Ok(instructions),
@@ -54,7 +54,7 @@ pub(crate) fn count(arguments: &[String]) -> Result<u64> {
     }
 }
 
-/// The total, if this is the line of the log that tells it.
+/// The total, if this is the line of the log that has it.
 fn collected(line: &str) -> Option<u64> {
     let (mark, total) = line.split_once(" Collected : ")?;
     let process = mark.strip_prefix("==")?.strip_suffix("==")?;

@@ -1,4 +1,4 @@
-//! A server that is a stream in memory, and a runtime's network that connects to it: no system calls, no other process.
+//! A server in memory, and a network that connects to it: no system calls and no other process.
 
 use std::future::{Pending, pending};
 use std::io;
@@ -14,13 +14,13 @@ use tidegate::driver::net::{Net, SpawnNet};
 
 use crate::payload::{json, text_frame};
 
-/// What is there at a time: one read gives at most this, and after it there is nothing for a moment, as with a socket.
+/// Bytes that are ready at a time. Then one read is pending, as with a socket.
 const BURST: usize = 64 << 10;
 
-/// Runs the tasks of spawned feeds, on whatever thread runs it.
+/// Runs the tasks of spawned feeds, on the thread that runs the executor.
 pub(crate) static EXECUTOR: Executor<'static> = Executor::new();
 
-/// A network whose connections lead into memory, whatever they were meant for.
+/// A network whose connections all lead to the server in memory.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MemoryNet;
 
@@ -32,7 +32,7 @@ impl Net for MemoryNet {
         Ok(MemoryStream::new())
     }
 
-    /// Never ready: the scenarios are over before anything is due.
+    /// Never ready: the scenarios end before any timer is due.
     fn timer(_after: Duration) -> Self::Timer {
         pending()
     }
@@ -48,7 +48,7 @@ impl SpawnNet for MemoryNet {
     }
 }
 
-/// The client's end of a connection. The path that is asked for is the size of the messages, of which there is no end.
+/// The client's end of a connection. The path of the request is the size of the messages, which never end.
 pub(crate) struct MemoryStream {
     state: State,
 }
@@ -73,8 +73,8 @@ impl AsyncRead for MemoryStream {
     ) -> Poll<io::Result<usize>> {
         match &mut self.state {
             State::Flowing(frames) => frames.poll_read(cx, buffer),
-            // A client that reads first has nothing to wait for.
-            State::Asked { .. } => Poll::Ready(Err(io::Error::other("nothing was asked for"))),
+            // A client must write its request first.
+            State::Asked { .. } => Poll::Ready(Err(io::Error::other("read before the request"))),
             State::Answered { answer, frames } => {
                 let length = answer.len().min(buffer.len());
                 buffer[..length].copy_from_slice(&answer[..length]);
@@ -109,15 +109,15 @@ impl AsyncWrite for MemoryStream {
     }
 }
 
-/// The same frame again and again.
+/// One frame, repeated without end.
 #[derive(Default)]
 struct Frames {
-    /// As many as a read at any place of the first can take.
+    /// Enough copies for a read of [`BURST`] that begins anywhere in the first.
     bytes: Vec<u8>,
     frame: usize,
-    /// Where in the frame the next read begins.
+    /// Offset in the frame at which the next read begins.
     at: usize,
-    /// What is left until there is nothing for a moment.
+    /// Bytes until the next pending read.
     left: usize,
 }
 
@@ -192,7 +192,7 @@ mod tests {
             assert_eq!(received.len(), burst * BURST);
             assert!(!woken.0.swap(false, Ordering::Relaxed));
             assert!(frames.poll_read(&mut cx, &mut buffer).is_pending());
-            assert!(woken.0.swap(false, Ordering::Relaxed), "nobody would read on");
+            assert!(woken.0.swap(false, Ordering::Relaxed), "the reader was not woken");
         }
         assert!(received.chunks(frame.len()).all(|chunk| frame.starts_with(chunk)));
     }

@@ -1,4 +1,4 @@
-//! What `/proc` says of another process.
+//! Memory and CPU of another process, from `/proc`.
 
 use std::fs;
 use std::thread::sleep;
@@ -8,12 +8,12 @@ use tidegate_bench_meter::status_kib;
 
 use crate::Result;
 
-/// What a process did for a while.
+/// Usage of a process over some time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Usage {
-    /// User and system.
+    /// User and system time of all threads.
     pub(crate) cpu: Duration,
-    /// How often its threads went to sleep: as often were they woken.
+    /// How often threads went to sleep, and so were woken.
     pub(crate) switches: u64,
 }
 
@@ -25,7 +25,7 @@ pub(crate) fn peak_kib(process: u32) -> Result<u64> {
     status(process, "VmHWM")
 }
 
-/// What a process does within `window` from now on.
+/// Measures a process for `window`.
 pub(crate) fn usage_during(process: u32, window: Duration) -> Result<Usage> {
     let before = usage(process)?;
     sleep(window);
@@ -41,24 +41,24 @@ fn status(process: u32, name: &str) -> Result<u64> {
     Ok(status_kib(&status, name).ok_or_else(|| format!("no {name} in /proc"))?)
 }
 
-/// The sum over all threads. What a thread has done is lost when it ends, but the threads of runtimes do not.
+/// Sums up all threads. A thread that has ended is not counted, but the threads of runtimes stay.
 fn usage(process: u32) -> Result<Usage> {
     let mut sum = Usage::default();
     for thread in fs::read_dir(format!("/proc/{process}/task"))? {
         let thread = thread?.path();
-        // A thread may end in between.
+        // The thread may have ended.
         let (Ok(schedstat), Ok(status)) =
             (fs::read_to_string(thread.join("schedstat")), fs::read_to_string(thread.join("status")))
         else {
             continue;
         };
-        sum.cpu += on_cpu(&schedstat).ok_or("not what schedstat looks like")?;
+        sum.cpu += on_cpu(&schedstat).ok_or("schedstat has another format")?;
         sum.switches += switches(&status).ok_or("no switches in /proc")?;
     }
     Ok(sum)
 }
 
-/// The first figure of `schedstat`: nanoseconds on the CPU.
+/// CPU time: the first number of `schedstat`, in nanoseconds.
 fn on_cpu(schedstat: &str) -> Option<Duration> {
     Some(Duration::from_nanos(schedstat.split_whitespace().next()?.parse().ok()?))
 }

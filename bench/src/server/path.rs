@@ -1,17 +1,17 @@
-//! What the path of a URL asks for.
+//! Paths of URLs, each with what the server sends.
 
 use std::time::Duration;
 
-/// What a connection gets.
+/// The messages of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Path {
-    /// `/flood/SIZE/COUNT`: that many messages of that size, as fast as they are taken.
+    /// `/flood/SIZE/COUNT`: that many messages of that size, as fast as the client reads.
     Flood { size: usize, count: u64 },
     /// `/stamp/COUNT/MICROSECONDS`: that many messages, one at a time, each with the time at which it is sent.
     Stamp { count: u64, interval: Duration },
-    /// `/flap/MILLISECONDS`: a message with the time after that long, and then the end of the connection.
+    /// `/flap/MILLISECONDS`: after that long, a message with the time, then the end of the connection.
     Flap { after: Duration },
-    /// `/hold`: what the orders say.
+    /// `/hold`: a connection that stays, with a message a second or none.
     Hold,
 }
 

@@ -1,4 +1,4 @@
-//! One connection of the server's.
+//! One connection of the server.
 
 use std::io::{self, Write};
 use std::net::TcpStream as StdStream;
@@ -10,23 +10,23 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::hub::Hub;
 use super::path::Path;
+use super::state::ServerState;
 use super::upgrade::upgrade;
 use crate::Result;
 use crate::payload::{SHORTEST, json, number, text_frame};
 
-/// As much as one write gives, or one message if that is longer.
+/// Bytes of one write, at most, unless a single message is longer.
 const WRITE: usize = 256 << 10;
 
-/// The size of messages that carry a time, or that are sent to connections that are held.
+/// Size of messages that carry a time, and of those on [`Path::Hold`].
 const SMALL: usize = 64;
 
-/// Time between two messages to a connection that is held.
+/// Time between two messages on [`Path::Hold`].
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Serves a connection that came in `epoch`, to its end.
-pub(crate) async fn serve(mut socket: TcpStream, hub: &Hub, epoch: u64) -> Result<()> {
+/// Serves a connection that was accepted in `epoch` until it ends.
+pub(crate) async fn serve(mut socket: TcpStream, state: &ServerState, epoch: u64) -> Result<()> {
     socket.set_nodelay(true)?;
     match upgrade(&mut socket).await? {
         None => Ok(()),
@@ -39,11 +39,11 @@ pub(crate) async fn serve(mut socket: TcpStream, hub: &Hub, epoch: u64) -> Resul
             sleep(after).await;
             Ok(socket.write_all(&stamped()).await?)
         }
-        Some(Path::Hold) => hold(socket, hub, epoch).await,
+        Some(Path::Hold) => hold(socket, state, epoch).await,
     }
 }
 
-/// Goes on in a thread, where nothing lies between this program and the system.
+/// Serves in a thread with blocking calls, without the cost of a runtime.
 fn blocking(
     socket: TcpStream,
     serve: impl FnOnce(&mut StdStream) -> io::Result<()> + Send + 'static,
@@ -51,7 +51,7 @@ fn blocking(
     let mut socket = socket.into_std()?;
     socket.set_nonblocking(false)?;
     thread::spawn(move || {
-        // The client goes when it has seen enough: that is no fault.
+        // A client that has received all it wants disconnects: no error.
         if serve(&mut socket).is_ok() {
             io::copy(&mut socket, &mut io::sink()).ok();
         }
@@ -59,7 +59,7 @@ fn blocking(
     Ok(())
 }
 
-/// Sends `count` messages, as many as fit in one write; they were made before.
+/// Sends `count` messages, prepared in advance, as many as fit in each write.
 fn flood(socket: &mut StdStream, size: usize, count: u64) -> io::Result<()> {
     let frame = text_frame(&json(size));
     let at_once = (WRITE / frame.len()).max(1);
@@ -74,7 +74,7 @@ fn flood(socket: &mut StdStream, size: usize, count: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Sends one message at a time, each with the time.
+/// Sends one message at a time, each with the current time.
 fn stamp(socket: &mut StdStream, count: u64, interval: Duration) -> io::Result<()> {
     for _ in 0..count {
         thread::sleep(interval);
@@ -83,22 +83,22 @@ fn stamp(socket: &mut StdStream, count: u64, interval: Duration) -> io::Result<(
     Ok(())
 }
 
-/// A message with the time at which it was made.
+/// A message with the current time.
 fn stamped() -> Vec<u8> {
     let now = clock(ClockId::Monotonic).as_nanos();
     text_frame(&number(u64::try_from(now).unwrap_or(u64::MAX), SMALL))
 }
 
-/// Holds the connection until its end: the client's, or the orders'.
-async fn hold(mut socket: TcpStream, hub: &Hub, epoch: u64) -> Result<()> {
+/// Holds the connection until the client ends it or all are dropped.
+async fn hold(mut socket: TcpStream, state: &ServerState, epoch: u64) -> Result<()> {
     let frame = text_frame(&json(SMALL));
-    let mut orders = hub.orders();
-    // Not all in the same moment.
+    let mut control = state.control();
+    // Spreads the messages of all connections over the second.
     let phase = SECOND.mul_f64(fastrand::f64());
     let mut next = Instant::now() + phase;
     let mut received = [0; SMALL];
     loop {
-        let now = *orders.borrow_and_update();
+        let now = *control.borrow_and_update();
         if now.epoch != epoch {
             return Ok(());
         }
@@ -107,7 +107,7 @@ async fn hold(mut socket: TcpStream, hub: &Hub, epoch: u64) -> Result<()> {
                 Ok(0) | Err(_) => return Ok(()),
                 Ok(_) => {}
             },
-            changed = orders.changed() => {
+            changed = control.changed() => {
                 changed?;
                 next = Instant::now() + phase;
             }

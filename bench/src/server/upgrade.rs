@@ -10,7 +10,7 @@ use crate::Result;
 const MAX_HEAD: usize = 8 << 10;
 const MAX_HEADERS: usize = 32;
 
-/// Reads the request and answers it. Nothing if the client went away first, or knocked without a word.
+/// Reads the request and answers it. Returns `None` if the client disconnected before that.
 pub(crate) async fn upgrade(socket: &mut TcpStream) -> Result<Option<Path>> {
     let mut head = Vec::with_capacity(1024);
     let (path, answer) = loop {
@@ -28,7 +28,7 @@ pub(crate) async fn upgrade(socket: &mut TcpStream) -> Result<Option<Path>> {
     Ok(Some(path))
 }
 
-/// What a request asks for, and the answer; nothing as long as it is not whole.
+/// The path of a request, and the answer; `None` until the request is complete.
 fn request(head: &[u8]) -> Result<Option<(Path, String)>> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut request = httparse::Request::new(&mut headers);

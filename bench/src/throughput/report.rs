@@ -1,14 +1,13 @@
-//! The tables, and the file.
+//! The tables and the JSON file.
 
 use serde::Serialize;
 
-use super::roster::{Contender, references};
+use super::candidates::{Candidate, references};
 use super::summary::{Cell, Grid, of, ratio};
 use crate::Result;
-use crate::args::name;
-use crate::table::{grouped, in_bytes, table};
+use crate::table::{grouped, in_bytes, name, table};
 
-/// What is told of a client at a size: its cell, and that of its reference.
+/// The text of a client at a size, from its samples and those of its reference.
 type Figure = fn(&Cell, Option<&Cell>) -> Option<String>;
 
 const TABLES: [(&str, Figure); 4] = [
@@ -26,23 +25,23 @@ const TABLES: [(&str, Figure); 4] = [
     ("Peak memory in KiB", |cell, _| Some(grouped(of(cell, |sample| sample.peak_rss_kib)?))),
 ];
 
-/// All that was measured, as Markdown.
-pub(crate) fn tables(contenders: &[Contender], sizes: &[usize], grid: &Grid) -> String {
+/// All figures, as Markdown.
+pub(crate) fn tables(candidates: &[Candidate], sizes: &[usize], grid: &Grid) -> String {
     TABLES
-        .map(|(title, figure)| format!("{title}:\n\n{}\n\n", rows(contenders, sizes, grid, figure)))
+        .map(|(title, figure)| format!("{title}:\n\n{}\n\n", rows(candidates, sizes, grid, figure)))
         .concat()
 }
 
-fn rows(contenders: &[Contender], sizes: &[usize], grid: &Grid, figure: Figure) -> comfy_table::Table {
+fn rows(candidates: &[Candidate], sizes: &[usize], grid: &Grid, figure: Figure) -> comfy_table::Table {
     let header = ["client", "runtime", "mode"].map(str::to_owned).into_iter();
     let header = header.chain(sizes.iter().map(|size| in_bytes(*size)));
-    let references = references(contenders);
-    let rows = contenders.iter().enumerate().map(|(at, contender)| {
+    let references = references(candidates);
+    let rows = candidates.iter().enumerate().map(|(at, candidate)| {
         let cells = grid.iter().map(|row| {
             let reference = references[at].map(|reference| &row[reference]);
             figure(&row[at], reference).unwrap_or_else(|| "failed".to_owned())
         });
-        let names = [contender.client.clone(), name(&contender.runtime), name(&contender.mode)];
+        let names = [candidate.client.clone(), name(&candidate.runtime), name(&candidate.mode)];
         comfy_table::Row::from(names.into_iter().chain(cells))
     });
     table(header, rows, 3)
@@ -62,16 +61,16 @@ struct Row<'a> {
     peak_rss_kib: f64,
 }
 
-/// The file: an array with an object for each client at each size, medians all.
-pub(crate) fn json(contenders: &[Contender], sizes: &[usize], grid: &Grid) -> Result<String> {
+/// The file: an array of an object for each client at each size. All figures are medians.
+pub(crate) fn json(candidates: &[Candidate], sizes: &[usize], grid: &Grid) -> Result<String> {
     let mut rows = Vec::new();
     for (&size, row) in sizes.iter().zip(grid) {
-        rows.extend(contenders.iter().zip(row).filter_map(|(contender, cell)| {
+        rows.extend(candidates.iter().zip(row).filter_map(|(candidate, cell)| {
             Some(Row {
-                client: &contender.client,
-                runtime: name(&contender.runtime),
-                transport: contender.transport,
-                mode: name(&contender.mode),
+                client: &candidate.client,
+                runtime: name(&candidate.runtime),
+                transport: candidate.transport,
+                mode: name(&candidate.mode),
                 size,
                 rounds: cell.iter().flatten().count(),
                 cpu_ns_per_msg: of(cell, |sample| sample.cpu_ns_per_msg)?,

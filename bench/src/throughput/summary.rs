@@ -1,9 +1,19 @@
 //! Medians of rounds, and of ratios within rounds.
 
-use super::Sample;
-use crate::stats::median;
+use serde::Deserialize;
 
-/// What a client came to at a size, for each round; nothing where it failed.
+use crate::table::median;
+
+/// The result of a run: the line that a client prints.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+pub(crate) struct Sample {
+    pub(crate) msgs_per_s: f64,
+    pub(crate) mib_per_s: f64,
+    pub(crate) cpu_ns_per_msg: f64,
+    pub(crate) peak_rss_kib: f64,
+}
+
+/// The samples of a client at a size, one a round; `None` for a failure.
 pub(crate) type Cell = Vec<Option<Sample>>;
 
 /// A row for each size, a cell for each client.
@@ -14,8 +24,8 @@ pub(crate) fn of(cell: &Cell, figure: impl Fn(&Sample) -> f64) -> Option<f64> {
     median(cell.iter().flatten().map(figure).collect())
 }
 
-/// The median over all rounds of what `cell` takes of the CPU, as a multiple of what `reference` takes in the same round:
-/// what slows the machine down for a while slows both.
+/// CPU time of `cell` as a multiple of `reference`'s: the median of the ratios within a round, in which a load on the machine
+/// slows down both.
 pub(crate) fn ratio(cell: &Cell, reference: &Cell) -> Option<f64> {
     let both =
         cell.iter().zip(reference).filter_map(|(ours, theirs)| Some((ours.as_ref()?, theirs.as_ref()?)));

@@ -1,18 +1,20 @@
-//! Who takes part.
+//! The clients that are compared.
 
 use std::path::PathBuf;
 use std::process::Command;
 
 use crate::Result;
-use crate::args::{Client, Mode, Runtime, Threads, Throughput, name};
+use crate::args::{Client, Mode, Runtime, Throughput};
+use crate::process::Threads;
+use crate::table::name;
 use crate::{peers, process};
 
 /// A client on a runtime in a mode.
 #[derive(Clone, Debug)]
-pub(crate) struct Contender {
+pub(crate) struct Candidate {
     pub(crate) client: String,
     pub(crate) runtime: Runtime,
-    /// What reads frames below it.
+    /// The library that reads frames.
     pub(crate) transport: &'static str,
     pub(crate) mode: Mode,
     pub(crate) reference: Reference,
@@ -20,12 +22,12 @@ pub(crate) struct Contender {
     threads: Threads,
 }
 
-/// What a client's cost is compared with, on the same runtime; on tokio for those without one.
+/// The client whose cost this one is a multiple of: on the same runtime, on tokio for clients without one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reference {
-    /// async-tungstenite.
+    /// async-tungstenite
     Plain,
-    /// The same, with JSON parsed.
+    /// async-tungstenite with JSON parsed
     Json,
 }
 
@@ -50,31 +52,31 @@ const PEERS: [Peer; 7] = [
 
 const RUNTIMES: [Runtime; 3] = [Runtime::Tokio, Runtime::Smol, Runtime::AsyncStd];
 
-/// All that are asked for and can be had.
-pub(crate) fn gather(options: &Throughput) -> Result<Vec<Contender>> {
+/// The clients that the options select and that build.
+pub(crate) fn gather(options: &Throughput) -> Result<Vec<Candidate>> {
     let wanted = |client: &str, runtime| {
         let names = [client, &name(&runtime)];
         options.only.is_empty()
             || options.only.iter().any(|only| names.iter().any(|name| name.contains(only.as_str())))
     };
-    let mut contenders: Vec<_> = own(options.threads)
+    let mut candidates: Vec<_> = own(options.threads)
         .into_iter()
-        .filter(|contender| wanted(&contender.client, contender.runtime))
+        .filter(|candidate| wanted(&candidate.client, candidate.runtime))
         .collect();
     let peers: Vec<_> = PEERS
         .into_iter()
         .filter(|(client, ..)| !options.no_peers && wanted(client, Runtime::Tokio))
         .collect();
     if !peers.is_empty() {
-        // After the raw clients, before those of tidegate.
-        let at = contenders.iter().position(|contender| contender.is_tidegate()).unwrap_or(contenders.len());
-        contenders.splice(at..at, built(&peers, options.threads)?);
+        // Between the raw clients and those of tidegate.
+        let at = candidates.iter().position(|candidate| candidate.is_tidegate()).unwrap_or(candidates.len());
+        candidates.splice(at..at, built(&peers, options.threads)?);
     }
-    Ok(contenders)
+    Ok(candidates)
 }
 
-pub(super) fn own(threads: Threads) -> Vec<Contender> {
-    let one = |client, transport, runtime, mode| Contender {
+fn own(threads: Threads) -> Vec<Candidate> {
+    let one = |client, transport, runtime, mode| Candidate {
         client: name(&client),
         runtime,
         transport,
@@ -104,15 +106,15 @@ pub(super) fn own(threads: Threads) -> Vec<Contender> {
     all
 }
 
-fn built(peers: &[Peer], threads: Threads) -> Result<Vec<Contender>> {
+fn built(peers: &[Peer], threads: Threads) -> Result<Vec<Candidate>> {
     let names: Vec<_> = peers.iter().map(|(client, ..)| *client).collect();
-    let mut contenders = Vec::new();
+    let mut candidates = Vec::new();
     for (&(client, transport, mode), program) in peers.iter().zip(peers::build(&names)?) {
         let Some(program) = program else {
             eprintln!("{client} does not build: it is left out");
             continue;
         };
-        contenders.push(Contender {
+        candidates.push(Candidate {
             client: client.to_owned(),
             runtime: Runtime::Tokio,
             transport,
@@ -122,11 +124,11 @@ fn built(peers: &[Peer], threads: Threads) -> Result<Vec<Contender>> {
             threads,
         });
     }
-    Ok(contenders)
+    Ok(candidates)
 }
 
-impl Contender {
-    /// The process that takes `count` messages of `size` from `url`.
+impl Candidate {
+    /// The process that receives `count` messages of `size` from `url`.
     pub(crate) fn command(&self, url: &str, count: u64, size: usize) -> Result<Command> {
         let mut command = match &self.program {
             Program::Own(client) => {
@@ -156,7 +158,7 @@ impl Contender {
         }
     }
 
-    /// Whether it is one of tidegate's own.
+    /// Whether it is a client of tidegate.
     pub(crate) fn is_tidegate(&self) -> bool {
         match self.program {
             Program::Own(Client::Tidegate | Client::TidegateJson) => true,
@@ -170,7 +172,7 @@ impl Contender {
         }
     }
 
-    /// Whether others are compared with it.
+    /// Whether it is the reference of other clients.
     fn is_reference(&self) -> bool {
         match self.program {
             Program::Own(Client::AsyncTungstenite | Client::AsyncTungsteniteJson) => self.mode == Mode::Raw,
@@ -182,20 +184,20 @@ impl Contender {
     }
 }
 
-/// For each of them, which of them it is compared with, if that takes part.
-pub(crate) fn references(contenders: &[Contender]) -> Vec<Option<usize>> {
-    let runtime = |contender: &Contender| match contender.runtime {
+/// The index of the reference of each candidate, if the reference is one of them.
+pub(crate) fn references(candidates: &[Candidate]) -> Vec<Option<usize>> {
+    let runtime = |candidate: &Candidate| match candidate.runtime {
         Runtime::None => Runtime::Tokio,
         runtime @ (Runtime::Tokio | Runtime::Smol | Runtime::AsyncStd) => runtime,
     };
-    let reference_of = |contender: &Contender| {
-        contenders.iter().position(|other| {
+    let reference_of = |candidate: &Candidate| {
+        candidates.iter().position(|other| {
             other.is_reference()
-                && other.reference == contender.reference
-                && other.runtime == runtime(contender)
+                && other.reference == candidate.reference
+                && other.runtime == runtime(candidate)
         })
     };
-    contenders.iter().map(reference_of).collect()
+    candidates.iter().map(reference_of).collect()
 }
 
 #[cfg(test)]
@@ -205,14 +207,14 @@ mod tests {
     #[test]
     fn each_is_compared_with_async_tungstenite_on_its_own_runtime() {
         let all = own(Threads::default());
-        for (contender, reference) in all.iter().zip(references(&all)) {
+        for (candidate, reference) in all.iter().zip(references(&all)) {
             let reference = &all[reference.unwrap()];
-            let json = contender.client.ends_with("-json");
+            let json = candidate.client.ends_with("-json");
             let client = if json { "async-tungstenite-json" } else { "async-tungstenite" };
-            assert_eq!(reference.client, client, "{}", contender.title());
-            assert_eq!(reference.mode, Mode::Raw, "{}", contender.title());
-            let runtime = if contender.runtime == Runtime::None { Runtime::Tokio } else { contender.runtime };
-            assert_eq!(reference.runtime, runtime, "{}", contender.title());
+            assert_eq!(reference.client, client, "{}", candidate.title());
+            assert_eq!(reference.mode, Mode::Raw, "{}", candidate.title());
+            let runtime = if candidate.runtime == Runtime::None { Runtime::Tokio } else { candidate.runtime };
+            assert_eq!(reference.runtime, runtime, "{}", candidate.title());
         }
     }
 
@@ -225,8 +227,8 @@ mod tests {
     #[test]
     fn the_command_line_of_a_client_is_understood() {
         use clap::Parser;
-        for contender in own(Threads::default()) {
-            let command = contender.command("ws://127.0.0.1:1/flood/64/5", 5, 64).unwrap();
+        for candidate in own(Threads::default()) {
+            let command = candidate.command("ws://127.0.0.1:1/flood/64/5", 5, 64).unwrap();
             let words = [std::ffi::OsStr::new("tidegate-bench")].into_iter().chain(command.get_args());
             crate::args::Args::try_parse_from(words).unwrap();
         }
