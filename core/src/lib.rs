@@ -128,7 +128,7 @@
 //! | what handlers may do; the ready-made handlers | `handler.rs` | H1-H4, B1 |
 //! | the queue, its bounds, overflow, pauses, markers; the consumer's demand | `demand.rs`; markers in `demand/marker.rs` | D1-D5 |
 //! | outgoing frames, and the bound on them | `outbox.rs` | O1, O3 |
-//! | an option, its default, its check, the text of its error | `config.rs`, `config/error.rs` | |
+//! | an option, its default, its check, the text of its error | `config.rs`, `config/builder.rs`, `config/error.rs` | |
 //! | frames, messages, ids; time and deadlines; figures | `frame.rs`; `time.rs`; `machine.rs` | C2, P2 |
 #![no_std]
 #![forbid(unsafe_code)]

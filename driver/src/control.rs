@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use tidegate_core::{Message, Phase, SendError, Stats};
 
-use crate::guard::guarded;
 use crate::sync::{AtomicWaker, Mutex, MutexGuard, oneshot};
 
 /// A handle to a feed, which sends messages, shuts the feed down, and reads its phase and figures.
@@ -209,7 +209,7 @@ impl Control {
         drop(refused);
         for watcher in watchers.into_values() {
             // A watcher that panics must not keep the others from being woken.
-            let _ = guarded(|| watcher.wake());
+            let _ = catch_unwind(AssertUnwindSafe(|| watcher.wake()));
         }
     }
 

@@ -10,7 +10,6 @@ use tidegate_core::{
 };
 
 use crate::control::Control;
-use crate::guard::guarded;
 use crate::link::Links;
 use crate::observe::Observer;
 use crate::resolve::Target;
@@ -319,4 +318,9 @@ impl<R: Runtime, H: FrameHandler> Drop for Engine<R, H> {
         }
         self.control.close(self.machine.stats());
     }
+}
+
+/// Runs a function of the application. Returns `None` if it panics (H5).
+fn guarded<T>(run: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(run)).ok()
 }

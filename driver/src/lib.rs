@@ -11,7 +11,6 @@
 //! | how a resolver gives URL and headers for an attempt | `resolve.rs` |
 //! | the order of work in one poll, and its bounds | `engine.rs`, `engine/poll.rs` |
 //! | deadlines and the timer | `engine/due.rs` |
-//! | how panics of the application's functions are caught | `guard.rs` |
 //! | dialing, reading, writing and flushing | `link.rs` |
 //! | the hand-over between task and consumer | `handover.rs` |
 //! | the API of consumers, inline feeds | `consumer.rs` |
@@ -26,7 +25,6 @@ mod builder;
 mod consumer;
 mod control;
 mod engine;
-mod guard;
 mod handover;
 mod link;
 #[cfg(feature = "net")]

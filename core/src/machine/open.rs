@@ -31,26 +31,17 @@ impl<H: FrameHandler> Common<H> {
         sends.into_iter().for_each(|message| self.outbox.push(message));
         let (readiness, last_frame) = (self.handler.readiness(), self.outbox.exempt());
         let bootstrap = Bootstrap::new(readiness, last_frame, self.config.bootstrap_timeout, self.now);
-        Ok(OpenConnection {
+        let connection = OpenConnection {
             session,
             liveness: Liveness::new(self.config.liveness, self.now),
             progress: Progress::Bootstrapping(bootstrap),
             wake: requests.and_then(|requests| requests.wake_at).map_or(Deadline::Never, |at| self.wake(at)),
-        })
-    }
-
-    /// Takes the first steps after the upgrade.
-    pub(super) fn begin(
-        &mut self,
-        id: ConnectionId,
-        connection: &mut OpenConnection<H::Session>,
-    ) -> Result<(), End> {
+        };
         if let Reading::Paused { since } = &mut self.reading {
             *since = self.now;
-            self.paused(id, connection)?;
+            self.paused(id, &connection)?;
         }
-        self.flushed(id, connection);
-        Ok(())
+        Ok(connection)
     }
 
     pub(super) fn on_open(

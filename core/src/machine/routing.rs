@@ -85,13 +85,12 @@ impl<H: FrameHandler> Machine<H> {
 
     fn upgraded(&mut self, id: ConnectionId) {
         match self.common.upgrade(id) {
-            Ok(connection) => self.enter(State::Active(Slot { id, stage: Stage::Open(connection) })),
-            Err(end) => return self.end(id, end),
-        }
-        if let State::Active(Slot { stage: Stage::Open(connection), .. }) = &mut self.state
-            && let Err(end) = self.common.begin(id, connection)
-        {
-            self.end(id, end);
+            Ok(connection) => {
+                self.enter(State::Active(Slot { id, stage: Stage::Open(connection) }));
+                // Without bootstrap frames there is nothing to wait for.
+                self.route(Event::Flushed { id });
+            }
+            Err(end) => self.end(id, end),
         }
     }
 

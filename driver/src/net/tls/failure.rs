@@ -29,6 +29,8 @@ const NO_VERSION: &str =
     "the two sides have no version of TLS in common; this side supports TLS 1.2 and 1.3 by default";
 const NO_ALPN: &str =
     "the two sides have no application protocol (ALPN) in common; this side supports HTTP/1.1 by default";
+const NO_CERTIFICATE_OR_SUITE: &str = "the server has no certificate for this host, or requires other cipher suites or a \
+                                       client certificate (client_certificate_files)";
 const UNSUPPORTED_NAME: Explained =
     explained(TlsProblem::Misconfigured, "certificates cannot be checked for this kind of host");
 
@@ -213,11 +215,7 @@ fn of_alert(alert: AlertDescription) -> Explained {
     use TlsProblem::{ClientCertificate, NoCommonProtocol, Protocol};
     let (problem, sentence) = match alert {
         // Before TLS 1.3 there was no separate alert for a missing certificate.
-        Alert::HandshakeFailure => (
-            NoCommonProtocol,
-            "the server has no certificate for this host, or requires other cipher suites or a client \
-                certificate (client_certificate_files)",
-        ),
+        Alert::HandshakeFailure => (NoCommonProtocol, NO_CERTIFICATE_OR_SUITE),
         Alert::ProtocolVersion => (NoCommonProtocol, NO_VERSION),
         Alert::InsufficientSecurity | Alert::ExportRestriction => {
             (NoCommonProtocol, "the server requires other cipher suites")

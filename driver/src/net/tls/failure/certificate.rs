@@ -31,18 +31,10 @@ pub(super) fn explain(error: &CertificateError) -> Explained {
         }
         CertificateError::NotValidForNameContext { expected, presented } => wrong_host(expected, presented),
         CertificateError::Expired => explained(Expired, "the server's certificate has expired"),
-        CertificateError::ExpiredContext { time, not_after } => {
-            let (until, now) = (date(*not_after), date(*time));
-            (
-                Expired,
-                format!("the server's certificate expired on {until}; the clock of this machine says {now}")
-                    .into(),
-            )
-        }
+        CertificateError::ExpiredContext { time, not_after } => out_of_time("expired on", *not_after, *time),
         CertificateError::NotValidYet => explained(Expired, "the server's certificate is not valid yet"),
         CertificateError::NotValidYetContext { time, not_before } => {
-            let (from, now) = (date(*not_before), date(*time));
-            (Expired, format!("the server's certificate is not valid before {from}; the clock of this machine says {now}").into())
+            out_of_time("is not valid before", *not_before, *time)
         }
         CertificateError::Revoked => explained(Revoked, "the server's certificate is revoked"),
         CertificateError::UnknownRevocationStatus => {
@@ -84,6 +76,11 @@ pub(super) fn explain(error: &CertificateError) -> Explained {
         },
         _ => UNKNOWN,
     }
+}
+
+fn out_of_time(what: &str, limit: UnixTime, now: UnixTime) -> Explained {
+    let (limit, now) = (date(limit), date(now));
+    (Expired, format!("the server's certificate {what} {limit}; this machine's clock says {now}").into())
 }
 
 /// Explains errors of webpki, which rustls passes on unchanged.
