@@ -12,7 +12,6 @@ mod demand;
 mod faults;
 mod frames;
 mod handshake;
-mod interruption;
 #[cfg(target_os = "linux")]
 mod links;
 mod own_connections;
@@ -21,7 +20,6 @@ mod proxies;
 mod proxy_environment;
 mod redirects;
 mod sending;
-mod single;
 mod stopping;
 mod tls;
 mod tls_options;
@@ -46,7 +44,6 @@ impl Suite for Conformance {
         frames::cases::<A>(cases);
         faults::cases::<A>(cases);
         handshake::cases::<A>(cases);
-        interruption::cases::<A>(cases);
         #[cfg(target_os = "linux")]
         links::cases::<A>(cases);
         own_connections::cases::<A>(cases);
@@ -55,7 +52,6 @@ impl Suite for Conformance {
         proxy_environment::cases::<A>(cases);
         redirects::cases::<A>(cases);
         sending::cases::<A>(cases);
-        single::cases::<A>(cases);
         stopping::cases::<A>(cases);
         tls::cases::<A>(cases);
         tls_options::cases::<A>(cases);
