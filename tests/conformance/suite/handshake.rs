@@ -1,6 +1,6 @@
 //! The HTTP upgrade: what is asked for, and all that a server may answer to it (RFC 6455 §4, RFC 9110).
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use http::header::{AUTHORIZATION, HOST, SEC_WEBSOCKET_PROTOCOL};
 use http::{HeaderName, HeaderValue};
@@ -15,7 +15,6 @@ cases! {
         the_request_carries_path_query_host_and_headers,
         another_host_is_asked_for,
         a_header_of_the_handshake_is_refused_before_anything_is_sent,
-        an_answer_that_comes_byte_by_byte,
         answers_in_other_words,
         answers_that_are_no_upgrade,
         folded_lines_and_reasons_of_any_bytes,
@@ -30,14 +29,11 @@ cases! {
         a_refusal_in_http_1_0_is_as_good_as_any,
         a_refusal_shows_what_the_server_said,
         a_refusal_repeats_no_secret,
-        retry_after_as_a_date_to_come_is_a_span_from_now,
         a_refusal_whose_body_never_ends,
         a_refusal_before_the_request_is_read,
         a_head_without_end_is_refused,
         as_many_headers_as_anyone_needs,
         a_server_that_closes_without_an_answer,
-        nobody_listens,
-        a_name_that_is_none,
     ],
 }
 
@@ -134,17 +130,6 @@ async fn a_header_of_the_handshake_is_refused_before_anything_is_sent<A: Adapter
     assert_eq!(failure.kind(), "request");
     assert!(failure.to_string().contains("the header host"), "{failure}");
     assert_eq!(server.accepted(), 0);
-}
-
-/// Tungstenite alone takes more than 64 small reads for an attack.
-async fn an_answer_that_comes_byte_by_byte<A: Adapter>() {
-    let server = Server::start(|_, peer| {
-        let answer = switching_with(&peer.request()?, "X-Padding: 0123456789\r\n");
-        peer.drip(&[answer, frame(TEXT, b"first")].concat(), Duration::from_micros(100))?;
-        peer.listen()
-    });
-    let mut connection = connect::<A>(&server.url()).await.unwrap();
-    assert_eq!(next::<A>(&mut connection).await, Some(Ok(Frame::from("first"))));
 }
 
 type Edit = fn(String) -> String;
@@ -409,17 +394,6 @@ async fn a_refusal_repeats_no_secret<A: Adapter>() {
     assert!(!format!("{failure} {failure:?}").contains("hunter2"), "{failure:?}");
 }
 
-async fn retry_after_as_a_date_to_come_is_a_span_from_now<A: Adapter>() {
-    let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(3600));
-    let answer = format!("HTTP/1.1 503 Service Unavailable\r\nRetry-After: {date}\r\n\r\n");
-    let failure = answered::<A>(move |_| answer.clone().into_bytes()).await.unwrap_err();
-    let Failure::Connect(ConnectFailure::Rejected { status: 503, retry_after: Some(after), .. }) = failure
-    else {
-        panic!("{failure}")
-    };
-    assert!(after > Duration::from_secs(3500) && after <= Duration::from_secs(3600), "{after:?}");
-}
-
 /// What has arrived of it soon is shown, and the rest is not waited for: the socket is gone, though the server keeps its side
 /// open.
 async fn a_refusal_whose_body_never_ends<A: Adapter>() {
@@ -493,21 +467,4 @@ async fn a_server_that_closes_without_an_answer<A: Adapter>() {
         );
         within(server.saw(1, Fact::Gone)).await;
     }
-}
-
-async fn nobody_listens<A: Adapter>() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    drop(listener);
-    let failure = connect::<A>(&format!("ws://{address}/")).await.unwrap_err();
-    assert_eq!(failure.kind(), "tcp");
-    assert!(failure.to_string().contains(&address), "{failure}");
-}
-
-async fn a_name_that_is_none<A: Adapter>() {
-    // Too long for a label of DNS: the resolver need not ask anyone.
-    let url = format!("ws://{}.test/?token=hunter2", "a".repeat(64));
-    let failure = connect::<A>(&url).await.unwrap_err();
-    assert_eq!(failure.kind(), "lookup");
-    assert!(!failure.to_string().contains("hunter2"), "{failure}");
 }
