@@ -75,7 +75,7 @@ impl World {
         let messages = [
             (Script::emit(1), true),
             (Script::emit(2), consumer),
-            (Script::emit(0), self.setup.clocks.stale_after.is_some()),
+            (Script::emit(0), self.setup.config.stale_after().is_some()),
             (Script::then(Then::Ready), held_back),
             (Script::then(Then::Reply), self.budget.sends > 0),
             (Script::wake(WAKE), self.wakes),

@@ -8,7 +8,7 @@
 //! | a rule's name and text | `rule.rs` |
 //! | what must hold after a step | `rules.rs`; in `rules/`: deadlines, the queue, frames, notices |
 //! | numbered items: lost, doubled, reordered, announced or not | `continuity.rs` |
-//! | the configuration that a feed is judged by | `setup.rs` |
+//! | the configuration and handler that a feed is judged by | `setup.rs` |
 //! | the handler that does what messages say | `numbers.rs` |
 //! | a call of the machine, and what can be seen of it | `call.rs` |
 //! | a feed, driven by operations that a generator draws | `run.rs` |
@@ -32,4 +32,4 @@ pub use numbers::{Item, MAX_EMIT, Numbers, Script, Then};
 pub use rule::{Broken, Rule, Verdict};
 pub use rules::{Rules, Step};
 pub use run::{Op, Run, Sort, Who, Why};
-pub use setup::{Clocks, Retry, Setup};
+pub use setup::Setup;
