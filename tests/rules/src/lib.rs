@@ -28,7 +28,7 @@ mod setup;
 
 pub use call::{Call, Output, View, is_stray};
 pub use continuity::{Continuity, Losses};
-pub use numbers::{Item, MAX_EMIT, Numbers, Script, Then};
+pub use numbers::{Item, Numbers, Script, Then};
 pub use rule::{Broken, Rule, Verdict};
 pub use rules::{Rules, Step};
 pub use run::{Op, Run, Sort, Who, Why};
