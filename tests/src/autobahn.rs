@@ -1,7 +1,7 @@
 //! The Autobahn testsuite: its fuzzing server as a process, a client that echoes, and the verdicts.
 //!
-//! It is the real `wstest`, which needs Python 2.7: `autobahn/requirements.txt` has the versions. `wstest -m fuzzingserver` runs
-//! on a port and with a report directory of its own.
+//! It is the real `wstest`, which needs Python 2.7: `autobahn/requirements.txt` has the versions. Each fuzzing server has a port
+//! and a report directory of its own.
 
 mod echo;
 mod verdict;

@@ -134,7 +134,8 @@ async fn an_end_in_place_of_an_answer_to_our_close_is_a_failure<A: Adapter>() {
     assert_eq!(next_frame::<A>(&mut client).await, Some(Err(broken_off())));
 }
 
-/// Between two frames as well, and in the header in each of its forms. What came whole before it comes out; a half frame is nothing.
+/// Between two frames as well, and in the header in each of its forms. What came whole before it comes out; a half frame is
+/// nothing.
 async fn an_end_or_a_reset_before_each_byte_of_a_frame<A: Adapter>() {
     let long = [&[0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0][..], b"x"].concat();
     for torn in [frame(TEXT, b"half"), frame(BINARY, &[7; 130])[..6].to_vec(), long] {

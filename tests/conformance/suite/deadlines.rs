@@ -15,7 +15,7 @@ cases! {
     ],
 }
 
-/// C2, C3, R2, T2: `connect_timeout` is over all of the attempt, not for each byte; then comes the delay, and the socket is gone.
+/// C2, C3, R2, T2: `connect_timeout` is for the attempt, not for each byte; then comes the delay, and the socket is gone.
 async fn an_upgrade_that_drips<M: Mode>() {
     let server = Server::start(|_, peer| {
         let request = peer.request()?;
