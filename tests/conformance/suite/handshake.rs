@@ -17,11 +17,9 @@ cases! {
         a_header_of_the_handshake_is_refused_before_anything_is_sent,
         answers_in_other_words,
         answers_that_are_no_upgrade,
-        folded_lines_and_reasons_of_any_bytes,
         what_is_not_http,
         a_port_that_speaks_tls,
         an_extension_nobody_offered_is_named,
-        one_of_several_subprotocols_may_be_chosen,
         choices_that_were_not_offered,
         interim_answers_are_skipped,
         interim_answers_without_end,
@@ -32,7 +30,6 @@ cases! {
         a_refusal_whose_body_never_ends,
         a_refusal_before_the_request_is_read,
         a_head_without_end_is_refused,
-        as_many_headers_as_anyone_needs,
         a_server_that_closes_without_an_answer,
     ],
 }
@@ -187,23 +184,6 @@ async fn answers_that_are_no_upgrade<A: Adapter>() {
     }
 }
 
-/// At once, though the server waits to be spoken to.
-/// RFC 9112 §5.2, §4.
-async fn folded_lines_and_reasons_of_any_bytes<A: Adapter>() {
-    let edits: [fn(String) -> Vec<u8>; 3] = [
-        |answer| answer.replace("Connection: U", "Connection: keep-alive,\r\n\tU").into_bytes(),
-        |answer| answer.replace("Upgrade: w", "X: a\r\n b\r\nUpgrade: w").into_bytes(),
-        |answer| {
-            let (start, rest) = answer.split_once("Switching Protocols").unwrap();
-            [start.as_bytes(), b"\xff\x00\x1b]0;x\x07", rest.as_bytes()].concat()
-        },
-    ];
-    for edit in edits {
-        let answered = answered::<A>(move |request| edit(switching(request))).await;
-        assert!(answered.is_ok(), "{answered:?}");
-    }
-}
-
 /// The server takes the request for a broken record, and says so with an alert.
 async fn a_port_that_speaks_tls<A: Adapter>() {
     for version in [1, 3] {
@@ -247,13 +227,6 @@ fn offering(subprotocols: &[&'static str]) -> ConnectRequest {
     subprotocols.iter().fold(plain(), |request, name| {
         request.with_header(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(name))
     })
-}
-
-async fn one_of_several_subprotocols_may_be_chosen<A: Adapter>() {
-    for offered in [&["v1", "v2"][..], &["v1, v2"], &["v2"]] {
-        let answer = |request: &str| switching_with(request, "Sec-WebSocket-Protocol: v2\r\n");
-        drop(answer_to::<A>(offering(offered), answer).await.unwrap());
-    }
 }
 
 /// Unrequested, another, in other letters, two at once, or none (as browsers have it).
@@ -442,14 +415,6 @@ async fn a_head_without_end_is_refused<A: Adapter>() {
     // In one line as well, and with an end.
     let failure = answered::<A>(|request| switching_with(request, &format!("X: {}\r\n", "y".repeat(70_000))));
     assert_eq!(failure.await.unwrap_err(), expected);
-}
-
-async fn as_many_headers_as_anyone_needs<A: Adapter>() {
-    // Three are the handshake's own.
-    drop(answered::<A>(|request| switching_with(request, &"X: y\r\n".repeat(125))).await.unwrap());
-    let failure =
-        answered::<A>(|request| switching_with(request, &"X: y\r\n".repeat(126))).await.unwrap_err();
-    assert_eq!(failure, upgrade_failure("its head is not HTTP: too many headers"));
 }
 
 async fn a_server_that_closes_without_an_answer<A: Adapter>() {
