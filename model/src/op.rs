@@ -9,28 +9,20 @@ use crate::world::{Millis, RETRY_AFTER};
 
 /// One thing that happens. Connections are named relative to the current one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "most are the event, or the call, of that name")]
 pub enum Op {
-    /// The event of the same name, about the current connection if it names one.
     Start,
-    /// The upgrade is complete.
     Connected,
-    /// The attempt failed.
     Refused(Refusal),
-    /// A data frame.
     Data(Script),
-    /// A ping of the peer.
     Ping,
-    /// A pong with this number; only one of them answers.
+    /// With this number; only one of them answers.
     Pong(u64),
     /// Bytes of a frame that is not whole.
     Heard,
-    /// The peer breaks the protocol.
     ProtocolError,
-    /// A Close frame of the peer.
     PeerClose,
-    /// All frames taken are with the operating system.
     Flushed,
-    /// The connection is gone.
     Lost,
     /// An event that the machine must not heed (C2).
     Stray(Who, &'static Self),
@@ -40,19 +32,17 @@ pub enum Op {
     Due,
     /// Time moves past the deadline: the machine was asleep.
     Late,
-    /// `Event::Tick`, due or early.
+    /// Due or early.
     Tick,
-    /// The application shuts the feed down.
     Shutdown,
-    /// The handler panicked.
     Panicked,
-    /// The application sends the message with this number; the action is not taken yet.
+    /// The message with this number; the frame is not taken yet.
     Send(u8),
-    /// The actions that wait are taken.
+    /// What waits is taken.
     Drain,
-    /// The consumer wants so many items more.
+    /// So many items more.
     Request(u8),
-    /// The consumer takes one delivery.
+    /// One delivery.
     Take,
     /// From here on nothing fails any more.
     Calm,

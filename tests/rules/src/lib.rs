@@ -5,7 +5,7 @@
 //!
 //! | to change | open |
 //! |---|---|
-//! | a rule's name and text | `rule.rs` |
+//! | which rules there are | `rule.rs` |
 //! | what must hold after a step | `rules.rs`; in `rules/`: deadlines, the queue, frames, notices |
 //! | numbered items: lost, doubled, reordered, announced or not | `continuity.rs` |
 //! | the configuration and handler that a feed is judged by | `setup.rs` |
