@@ -1,6 +1,5 @@
 //! Consumers that are slower than their server (D1-D5).
 
-use tidegate::Overflow;
 use tidegate_tests::prelude::*;
 use tidegate_tests::server::{Fact, Server, TEXT, frame};
 
@@ -23,7 +22,8 @@ async fn a_slow_consumer_stalls_the_server_and_loses_nothing<M: Mode>() {
     const COUNT: usize = 1000;
     let server = flooding(COUNT, 32 << 10);
     let notices = Notices::default();
-    let mut feed = M::start(M::to(&server).config(narrow(Overflow::Pause)).on_notice(notices.watch()));
+    let config = quick().buffer(4).min_demand(1).max_demand(2);
+    let mut feed = M::start(M::to(&server).config(config).on_notice(notices.watch()));
     let handle = feed.handle();
     next(&mut feed).await;
     server.open("flood");
