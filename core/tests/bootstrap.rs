@@ -30,26 +30,13 @@ fn b1_with_bootstrap_frames_go_out_before_the_handlers_own() {
 }
 
 #[test]
-fn b1_more_frames_than_the_send_buffer_holds_go_out_all_the_same() {
-    let mut bench = Bench::new(patient().send_buffer(1), Puppet::bootstraps(&["a", "b", "c"]));
-    assert_eq!(sent(&bench.connect()), ["a", "b", "c"]);
-}
-
-#[test]
-fn b1_they_do_not_count_against_the_send_buffer() {
+fn b1_more_than_the_send_buffer_holds_go_out_and_do_not_count_against_it() {
     let mut bench = Bench::new(patient().send_buffer(1), Puppet::bootstraps(&["a", "b"]).declares());
-    bench.connect();
+    assert_eq!(sent(&bench.connect()), ["a", "b"]);
     assert_eq!(sent(&bench.text("send:reply")), ["reply"]);
     bench.text("send:reply");
     bench.request(9);
     assert_eq!(bench.deliveries(), [item("the message was not sent: the outgoing queue is full")]);
-}
-
-#[test]
-fn b2_without_frames_a_connection_is_live_at_once() {
-    let mut bench = Bench::plain(patient());
-    assert_eq!(names(&bench.connect()), ["success", "status"]);
-    bench.assert_phase(Phase::Live);
 }
 
 #[test]
@@ -113,15 +100,6 @@ fn b3_bootstrap_timeout_bounds_it_and_frames_do_not_extend_it() {
     assert_eq!(names(&actions), ["failure", "Abort", "retry"]);
     let failure = Failure::Bootstrap(BootstrapFailure::Timeout);
     assert_eq!(notices(&actions)[0], Notice::Failure { id: id(1), failure });
-}
-
-#[test]
-fn b3_the_default_is_ten_seconds_and_live_ends_it() {
-    let mut bench = Bench::new(patient(), Puppet::bootstraps(&["a"]));
-    bench.connect();
-    bench.assert_deadline(10_000);
-    bench.flushed();
-    bench.assert_no_deadline();
 }
 
 #[test]

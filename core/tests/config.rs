@@ -5,7 +5,7 @@ mod common;
 use std::time::Duration;
 
 use common::ms;
-use tidegate_core::{Config, ConfigBuilder, ConfigError, RetryPolicy, Value};
+use tidegate_core::{Config, ConfigBuilder, ConfigError, Overflow, RetryPolicy, Value};
 
 const ZERO: Duration = Duration::ZERO;
 
@@ -15,9 +15,23 @@ fn error(build: impl FnOnce(ConfigBuilder) -> ConfigBuilder) -> ConfigError {
 }
 
 #[test]
-fn the_defaults_obey_the_rules() {
+fn the_defaults_obey_the_rules_and_are_those_that_are_told() {
     let config = Config::default();
-    assert_eq!((config.min_demand(), config.max_demand(), config.send_buffer()), (1000, 2000, 256));
+    let spans = [
+        config.connect_timeout(),
+        config.bootstrap_timeout(),
+        config.close_timeout(),
+        config.stable_after(),
+        config.max_retry_after(),
+        config.pong_timeout(),
+    ];
+    assert_eq!(spans, [10, 10, 1, 10, 300, 10].map(Duration::from_secs));
+    let clocks = [config.idle_timeout(), config.ping_interval(), config.stale_after(), config.max_pause()];
+    assert_eq!(clocks, [None; 4]);
+    assert_eq!((config.buffer(), config.buffer_bytes(), config.send_buffer()), (1024, 1 << 20, 256));
+    assert_eq!((config.overflow(), config.telemetry_id()), (Overflow::Pause, "websocket_producer"));
+    assert_eq!((config.min_demand(), config.max_demand()), (1000, 2000));
+    assert_eq!(Config::builder().telemetry_id("ticks").build().unwrap().telemetry_id(), "ticks");
 }
 
 #[test]

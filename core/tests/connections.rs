@@ -163,31 +163,6 @@ fn c3_connect_timeout_is_one_deadline_from_the_dial() {
 }
 
 #[test]
-fn c3_the_default_is_ten_seconds() {
-    let mut bench = Bench::plain(patient());
-    bench.start();
-    bench.assert_deadline(10_000);
-}
-
-#[test]
-fn c3_an_upgrade_that_completes_after_the_timeout_is_stale() {
-    let mut bench = Bench::plain(patient());
-    bench.start();
-    bench.expire();
-    assert_eq!(bench.hand_in(Event::Connected { id: id(1), connected: Connected::default() }), []);
-    bench.assert_phase(Phase::Waiting);
-}
-
-#[test]
-fn c4_a_resolver_that_fails_is_retried() {
-    let mut bench = Bench::plain(patient());
-    bench.start();
-    let failure = Failure::Connect(ConnectFailure::Resolve { detail: "no token".into() });
-    assert_eq!(names(&bench.connect_failed(failure)), ["failure", "retry"]);
-    bench.assert_phase(Phase::Waiting);
-}
-
-#[test]
 fn c5_the_peers_close_is_answered_with_its_code() {
     let table = [
         (None, None),
@@ -214,14 +189,6 @@ fn c5_a_peer_that_closes_and_keeps_tcp_open_holds_nothing_up() {
     bench.at(240).text("still talking");
     assert_eq!(bench.at(249).tick(), []);
     assert_eq!(names(&bench.at(250).tick()), ["Abort", "retry"]);
-}
-
-#[test]
-fn c5_the_default_is_one_second() {
-    let mut bench = Bench::plain(patient());
-    bench.connect();
-    bench.frame(Frame::Close(None));
-    bench.assert_deadline(1000);
 }
 
 #[test]
@@ -294,27 +261,6 @@ fn p2_a_tick_leaves_no_deadline_due_and_an_early_one_changes_nothing() {
             assert!(bench.feed.deadline() > deadline.into(), "{phase}");
         }
     }
-}
-
-#[test]
-fn p3_the_same_events_give_the_same_actions_and_deliveries() {
-    let run = |seed| {
-        let retry = tidegate_core::RetryPolicy::exponential(ms(50), ms(800)).unlimited();
-        let mut bench = Bench::seeded(patient().retry(retry), PassThrough, seed);
-        let mut log = bench.start();
-        let mut items = Vec::new();
-        for _ in 0..20 {
-            log.extend(bench.connect_failed(refused()));
-            log.extend(bench.connect());
-            log.extend(bench.text("x"));
-            items.extend(bench.request(1).deliveries());
-            log.extend(bench.lost());
-            log.extend(bench.expire());
-        }
-        (log, items)
-    };
-    assert_eq!(run(3), run(3));
-    assert_ne!(run(3).0, run(4).0, "the seed decides the delays");
 }
 
 #[test]

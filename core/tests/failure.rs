@@ -4,7 +4,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{broken, refused, rejected};
+use common::{broken, refused};
 use tidegate_core::{
     BootstrapFailure, Class, Classification, CloseFrame, ConnectFailure, ConnectionFailure, Failure, Fault,
     LocalFailure, ProxyProblem, Refusal, Severity, StopReason, TlsProblem,
@@ -87,9 +87,9 @@ fn r6_failures_to_connect_say_what_happened() {
     }
     let after = Some(Duration::from_secs(3));
     let refusal = "the server refused the upgrade with HTTP";
-    says(rejected(503, None), "rejected", RETRIED, &format!("{refusal} 503"));
-    says(rejected(503, after), "rejected", RETRIED, &format!("{refusal} 503, retry after 3 s"));
-    says(rejected(404, after), "rejected", FATAL, &format!("{refusal} 404"));
+    says(Failure::rejected(503, None), "rejected", RETRIED, &format!("{refusal} 503"));
+    says(Failure::rejected(503, after), "rejected", RETRIED, &format!("{refusal} 503, retry after 3 s"));
+    says(Failure::rejected(404, after), "rejected", FATAL, &format!("{refusal} 404"));
     says(
         ConnectFailure::Redirected { to: "wss://b.test/x".to_owned() },
         "redirected",
@@ -190,7 +190,9 @@ fn detail_is_there_to_add_to() {
         failure.detail_mut().unwrap().push('y');
         assert!(failure.to_string().ends_with(": xy"), "{failure}");
     }
-    for mut failure in [rejected(503, None), ConnectionFailure::Stale.into(), LocalFailure::Overflow.into()] {
+    for mut failure in
+        [Failure::rejected(503, None), ConnectionFailure::Stale.into(), LocalFailure::Overflow.into()]
+    {
         assert_eq!(failure.detail_mut(), None);
     }
 }

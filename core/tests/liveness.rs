@@ -26,14 +26,6 @@ fn pinging() -> Bench<PassThrough> {
 }
 
 #[test]
-fn all_clocks_are_off_by_default() {
-    let mut bench = Bench::plain(patient());
-    bench.connect();
-    bench.assert_phase(Phase::Live);
-    bench.assert_no_deadline();
-}
-
-#[test]
 fn l1_every_inbound_frame_counts_as_heard() {
     let frames = [
         text("x"),
@@ -186,14 +178,6 @@ fn l3_an_answer_slower_than_the_interval_does_not_pile_up_pings() {
     assert_eq!(bench.at(300).tick(), [], "one ping at a time");
     bench.at(350).frame(Frame::Pong(payload));
     ping(&bench.expire());
-}
-
-#[test]
-fn l3_pong_timeout_defaults_to_ten_seconds() {
-    let mut bench = Bench::plain(patient().ping_interval(ms(100)));
-    bench.connect();
-    bench.at(100).tick();
-    bench.assert_deadline(10_100);
 }
 
 #[test]

@@ -72,20 +72,6 @@ fn o1_nor_through_a_closing_handshake() {
 }
 
 #[test]
-fn o2_a_ping_is_left_to_the_transport() {
-    let mut bench = live();
-    assert_eq!(bench.frame(Frame::Ping(Bytes::from_static(b"x"))), []);
-}
-
-#[test]
-fn o2_reading_goes_on_while_the_consumer_is_slow_but_the_queue_is_not_full() {
-    let mut bench = Bench::new(patient().buffer(3), Puppet::default());
-    bench.connect();
-    bench.text("item:a item:b");
-    assert!(bench.feed.wants_frames());
-}
-
-#[test]
 fn o3_the_bound_counts_until_the_flush_and_full_gives_the_message_back() {
     let mut bench = live();
     bench.feed.send("a").unwrap();
@@ -120,16 +106,6 @@ fn o3_a_new_connection_has_the_whole_bound() {
     bench.feed.send("c").unwrap();
     bench.feed.send("d").unwrap();
     bench.feed.send("e").unwrap_err();
-}
-
-#[test]
-fn o3_the_default_is_256() {
-    let mut bench = Bench::new(patient(), Puppet::default());
-    bench.connect();
-    for _ in 0..256 {
-        bench.feed.send("x").unwrap();
-    }
-    bench.feed.send("x").unwrap_err();
 }
 
 #[test]

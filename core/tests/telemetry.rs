@@ -2,9 +2,9 @@
 
 mod common;
 
-use common::{Asked, Bench, Puppet, broken, id, ms, names, notices, patient, ping, refused};
+use common::{Asked, Bench, Puppet, broken, id, ms, names, notices, patient, refused};
 use tidegate_core::{
-    CloseFrame, Config, Connected, ConnectionFailure, Event, Failure, Frame, Notice, Phase, StopReason,
+    CloseFrame, Connected, ConnectionFailure, Event, Failure, Frame, Notice, Phase, StopReason,
 };
 
 #[test]
@@ -37,13 +37,6 @@ fn t1_names_follow_the_reference_and_accessors_give_what_there_is() {
 }
 
 #[test]
-fn t1_the_id_defaults_to_the_references() {
-    assert_eq!(Config::default().telemetry_id(), "websocket_producer");
-    let config = Config::builder().telemetry_id("ticks").build().unwrap();
-    assert_eq!(config.telemetry_id(), "ticks");
-}
-
-#[test]
 fn t1_status_is_1_when_live_and_0_when_no_longer() {
     let mut bench = Bench::plain(patient());
     bench.start();
@@ -62,17 +55,6 @@ fn t1_retry_tells_attempt_and_delay() {
         assert_eq!(notices(&bench.connect_failed(refused()))[1], retry);
         bench.expire();
     }
-}
-
-#[test]
-fn t1_pauses_and_pongs_are_told() {
-    let mut bench = Bench::new(patient().buffer(1).ping_interval(ms(100)), Puppet::default());
-    bench.connect();
-    let payload = ping(&bench.expire());
-    assert_eq!(names(&bench.frame(Frame::Pong(payload))), ["pong"]);
-    assert_eq!(notices(&bench.text("item:a")), [Notice::Paused { id: id(1) }]);
-    bench.request(1).deliveries();
-    assert_eq!(names(&bench.actions()), ["resumed"]);
 }
 
 /// How often each is told of connection 1; `end` takes no action.
@@ -180,6 +162,43 @@ fn t3_debug_output_holds_no_close_reason() {
     let shown = format!("{actions:?} {:?}", Failure::Connection(ConnectionFailure::Closed(Some(reason))));
     assert!(!shown.contains("secret"), "{shown}");
     assert!(shown.contains("4001"));
+}
+
+/// Neither what was sent nor what waits for the consumer.
+#[test]
+fn t3_a_feed_shows_its_phase_and_no_payload() {
+    let config = patient().idle_timeout(ms(1000));
+    let mut bench = Bench::new(config, Puppet::bootstraps(&["hush"]));
+    let mut phases = Vec::new();
+    let mut look = |bench: &Bench<Puppet>| {
+        let (phase, shown) = (bench.feed.phase(), format!("{:?}", bench.feed));
+        assert!(shown.contains(&format!("{phase:?}")) && !shown.contains("hush"), "{phase:?}: {shown}");
+        phases.push(phase);
+    };
+    look(&bench);
+    bench.start();
+    look(&bench);
+    bench.connected();
+    look(&bench);
+    bench.flushed();
+    bench.text("item:hush send:hush");
+    look(&bench);
+    bench.text("fault");
+    look(&bench);
+    bench.lost();
+    look(&bench);
+    bench.shutdown();
+    look(&bench);
+    let expected = [
+        Phase::Idle,
+        Phase::Connecting,
+        Phase::Bootstrapping,
+        Phase::Live,
+        Phase::Closing,
+        Phase::Waiting,
+        Phase::Stopped,
+    ];
+    assert_eq!(phases, expected);
 }
 
 #[test]

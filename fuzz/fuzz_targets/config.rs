@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use tidegate_core::{Config, Jitter, Overflow};
-use tidegate_rules::{Clocks, Numbers, Op, Retry, Run, Script, Setup, Sort, Then, Who, Why};
+use tidegate_core::{Classification, Config, ConfigBuilder, Jitter, Overflow, RetryPolicy};
+use tidegate_rules::{Numbers, Op, Run, Script, Setup, Sort, Then, Who, Why};
 
 /// What an error may begin with.
 const OPTIONS: [&str; 15] = [
@@ -75,13 +75,7 @@ struct Retries {
 }
 
 fuzz_target!(|options: Options| {
-    let setup = setup(&options);
-    let built = setup
-        .builder()
-        .min_demand(options.demand.0)
-        .max_demand(options.demand.1)
-        .telemetry_id(options.telemetry_id.as_str())
-        .build();
+    let built = builder(&options).build();
     assert_eq!(built.is_err(), must_be_refused(&options), "{built:?}");
     let config = match built {
         Ok(config) => config,
@@ -92,7 +86,8 @@ fuzz_target!(|options: Options| {
         }
     };
     demand(&config);
-    let mut run = Run::with(setup, config);
+    let handler = Numbers { bootstrap: 2, refuses: true, wakes: Some(3), ..Numbers::default() };
+    let mut run = Run::new(Setup { seed: options.seed, config, handler });
     if let Err(broken) = run.all(&script()) {
         panic!("{broken}\n{}", run.log());
     }
@@ -111,29 +106,30 @@ fn demand(config: &Config) {
     }
 }
 
-fn setup(options: &Options) -> Setup {
-    Setup {
-        seed: options.seed,
-        connect_timeout: span(options.connect),
-        bootstrap_timeout: span(options.bootstrap),
-        close_timeout: span(options.close),
-        stable_after: span(options.stable_after),
-        max_retry_after: span(options.max_retry_after),
-        clocks: Clocks {
-            idle_timeout: options.idle.map(span),
-            ping_interval: options.ping.map(span),
-            pong_timeout: options.pong.map(span),
-            stale_after: options.stale.map(span),
-            max_pause: options.max_pause.map(span),
-        },
-        buffer: size(options.buffer),
-        buffer_bytes: size(options.buffer_bytes),
-        overflow: pick(Overflow::ALL, options.overflow),
-        send_buffer: size(options.send_buffer),
-        retry: retry(options.retry),
-        any_http_error: options.any_http_error,
-        handler: Numbers { bootstrap: 2, refuses: true, wakes: Some(3), ..Numbers::default() },
-    }
+fn builder(options: &Options) -> ConfigBuilder {
+    let config = Config::builder()
+        .connect_timeout(span(options.connect))
+        .bootstrap_timeout(span(options.bootstrap))
+        .close_timeout(span(options.close))
+        .stable_after(span(options.stable_after))
+        .max_retry_after(span(options.max_retry_after))
+        .buffer(size(options.buffer))
+        .buffer_bytes(size(options.buffer_bytes))
+        .overflow(pick(Overflow::ALL, options.overflow))
+        .send_buffer(size(options.send_buffer))
+        .min_demand(options.demand.0)
+        .max_demand(options.demand.1)
+        .telemetry_id(options.telemetry_id.as_str())
+        .retry(retry(options.retry))
+        .classification(match options.any_http_error {
+            true => Classification::AnyHttpError,
+            false => Classification::Standard,
+        });
+    let config = options.idle.map(span).into_iter().fold(config, ConfigBuilder::idle_timeout);
+    let config = options.ping.map(span).into_iter().fold(config, ConfigBuilder::ping_interval);
+    let config = options.pong.map(span).into_iter().fold(config, ConfigBuilder::pong_timeout);
+    let config = options.stale.map(span).into_iter().fold(config, ConfigBuilder::stale_after);
+    options.max_pause.map(span).into_iter().fold(config, ConfigBuilder::max_pause)
 }
 
 fn must_be_refused(options: &Options) -> bool {
@@ -197,7 +193,11 @@ fn pick<T: Copy>(all: &[T], number: u8) -> T {
     all[usize::from(number) % all.len()]
 }
 
-fn retry(given: Retries) -> Retry {
-    let exponential = given.cap.map(|cap| (span(cap), pick(Jitter::ALL, given.jitter)));
-    Retry { base: span(given.base), exponential, max: given.max }
+fn retry(given: Retries) -> RetryPolicy {
+    let base = span(given.base);
+    let policy = match given.cap {
+        Some(cap) => RetryPolicy::exponential(base, span(cap)).jitter(pick(Jitter::ALL, given.jitter)),
+        None => RetryPolicy::fixed(base),
+    };
+    given.max.into_iter().fold(policy.unlimited(), RetryPolicy::max_retries)
 }

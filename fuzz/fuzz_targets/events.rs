@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use arbitrary::{Arbitrary, Unstructured};
 use libfuzzer_sys::fuzz_target;
-use tidegate_core::{Jitter, Overflow};
-use tidegate_rules::{Clocks, Numbers, Op, Retry, Run, Setup, Sort, Who};
+use tidegate_core::{Config, ConfigBuilder, Jitter, Overflow, RetryPolicy};
+use tidegate_rules::{Numbers, Op, Run, Setup, Sort, Who};
 
 /// A configuration that is always valid, with bounds and clocks small enough to be met.
 #[derive(Arbitrary, Debug)]
@@ -63,36 +63,32 @@ fn millis(count: u8) -> Duration {
 }
 
 fn setup(input: Input) -> Setup {
-    Setup {
-        seed: input.seed,
-        connect_timeout: millis(input.connect),
-        bootstrap_timeout: millis(input.bootstrap),
-        close_timeout: millis(input.close),
-        stable_after: Duration::from_millis(input.stable_after.into()),
-        max_retry_after: Duration::from_secs(300),
-        clocks: Clocks {
-            // Above any ping interval.
-            idle_timeout: input.idle.map(|idle| Duration::from_millis(300) + millis(idle)),
-            ping_interval: input.ping.map(|(interval, _)| millis(interval)),
-            pong_timeout: input.ping.map(|(_, timeout)| millis(timeout)),
-            stale_after: input.stale.map(millis),
-            max_pause: input.max_pause.map(millis),
-        },
-        buffer: usize::from(input.buffer) + 1,
-        buffer_bytes: usize::from(input.buffer_bytes) + 1,
-        overflow: pick(Overflow::ALL, input.overflow),
-        send_buffer: usize::from(input.send_buffer) + 1,
-        retry: retry(&input),
-        any_http_error: false,
-        handler: input.handler,
-    }
+    let config = Config::builder()
+        .connect_timeout(millis(input.connect))
+        .bootstrap_timeout(millis(input.bootstrap))
+        .close_timeout(millis(input.close))
+        .stable_after(Duration::from_millis(input.stable_after.into()))
+        .buffer(usize::from(input.buffer) + 1)
+        .buffer_bytes(usize::from(input.buffer_bytes) + 1)
+        .overflow(pick(Overflow::ALL, input.overflow))
+        .send_buffer(usize::from(input.send_buffer) + 1)
+        .retry(retry(&input));
+    // Above any ping interval.
+    let idle = input.idle.map(|idle| Duration::from_millis(300) + millis(idle));
+    let config = idle.into_iter().fold(config, ConfigBuilder::idle_timeout);
+    let config = input.ping.into_iter().fold(config, |config, (interval, timeout)| {
+        config.ping_interval(millis(interval)).pong_timeout(millis(timeout))
+    });
+    let config = input.stale.map(millis).into_iter().fold(config, ConfigBuilder::stale_after);
+    let config = input.max_pause.map(millis).into_iter().fold(config, ConfigBuilder::max_pause);
+    Setup { seed: input.seed, config: config.build().expect("it is valid"), handler: input.handler }
 }
 
-fn retry(input: &Input) -> Retry {
-    let max = input.max_retries.map(u32::from);
-    let Some((base, more, spread)) = input.exponential else {
-        return Retry::fixed(Duration::from_millis(20), max);
+fn retry(input: &Input) -> RetryPolicy {
+    let policy = match input.exponential {
+        Some((base, more, spread)) => RetryPolicy::exponential(millis(base), millis(base) + millis(more))
+            .jitter(pick(Jitter::ALL, spread)),
+        None => RetryPolicy::fixed(Duration::from_millis(20)),
     };
-    let jitter = pick(Jitter::ALL, spread);
-    Retry { base: millis(base), exponential: Some((millis(base) + millis(more), jitter)), max }
+    input.max_retries.map(u32::from).into_iter().fold(policy.unlimited(), RetryPolicy::max_retries)
 }

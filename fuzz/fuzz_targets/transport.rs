@@ -17,7 +17,7 @@ use tidegate_core::{
     Message, PassThrough, Phase, Timestamp,
 };
 use tidegate_driver::net::{Connector, Limits, fuzzing};
-use tidegate_fuzz::peer::Peer;
+use tidegate_fuzz::Peer;
 use tungstenite::Message as WsMessage;
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 

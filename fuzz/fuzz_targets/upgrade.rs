@@ -13,7 +13,7 @@ use tidegate_core::{ConnectFailure, Failure, Refusal};
 use tidegate_driver::ConnectRequest;
 use tidegate_driver::net::fuzzing::{self, Outcome};
 use tidegate_driver::net::{Connector, Proxy};
-use tidegate_fuzz::peer::{Peer, find};
+use tidegate_fuzz::{Peer, find};
 
 /// Credentials, in whatever is sent and in whatever the peer sends back.
 const SECRET: &str = "hunter2";

@@ -45,7 +45,7 @@ pub struct State {
 
 impl State {
     fn first(world: &World) -> Self {
-        let feed = world.feed();
+        let feed = world.setup.feed();
         Self {
             history: Arc::new([]),
             now: 0,
@@ -61,7 +61,7 @@ impl State {
 
     /// The feed, made anew from what was done to it.
     pub(crate) fn feed(&self, world: &World) -> Machine<Numbers> {
-        let mut feed = world.feed();
+        let mut feed = world.setup.feed();
         for (op, now) in self.history.iter() {
             apply(&mut feed, *op, *now);
         }
@@ -106,9 +106,9 @@ impl State {
         match self.view.phase {
             Phase::Idle | Phase::Stopped => true,
             Phase::Connecting | Phase::Closing | Phase::Waiting => false,
-            Phase::Bootstrapping => self.view.is_held_back() && world.setup.clocks.max_pause.is_none(),
-            Phase::Live if self.view.is_held_back() => world.setup.clocks.max_pause.is_none(),
-            Phase::Live => !world.setup.clocks.watch(),
+            Phase::Bootstrapping => self.view.is_held_back() && world.setup.config.max_pause().is_none(),
+            Phase::Live if self.view.is_held_back() => world.setup.config.max_pause().is_none(),
+            Phase::Live => !world.setup.watches(),
         }
     }
 }
@@ -236,7 +236,7 @@ impl Model for World {
                     state.view.is_held_back()
                         || state.view.stats.dropped > 0
                         || world.budget.data < 2
-                        || world.setup.overflow == Overflow::Disconnect
+                        || world.setup.config.overflow() == Overflow::Disconnect
                 },
             ),
         ]

@@ -1,10 +1,10 @@
 //! The environment: what may happen in a state, free, calm or silent, and what is left of the bounds afterwards.
 
 use tidegate_core::Phase;
-use tidegate_rules::{Script, Then, View};
+use tidegate_rules::{Call, Script, Then, View, is_stray};
 
 use crate::check::{Mode, State};
-use crate::op::{Op, Refusal, Stray, Who};
+use crate::op::{Op, Refusal, STRAYS, Who};
 use crate::view::due_in;
 use crate::world::{LATE, Millis, WAKE, World};
 
@@ -75,7 +75,7 @@ impl World {
         let messages = [
             (Script::emit(1), true),
             (Script::emit(2), consumer),
-            (Script::emit(0), self.setup.clocks.stale_after.is_some()),
+            (Script::emit(0), self.setup.config.stale_after().is_some()),
             (Script::then(Then::Ready), held_back),
             (Script::then(Then::Reply), self.budget.sends > 0),
             (Script::wake(WAKE), self.wakes),
@@ -88,13 +88,15 @@ impl World {
 
     /// What the machine must not heed.
     fn unheeded(&self, view: &View, ops: &mut Vec<Op>) {
-        for stray in Stray::ALL {
-            ops.push(Op::Stray(Who::Later, stray));
-            if view.stats.attempts > 0 {
-                ops.push(Op::Stray(Who::Earlier, stray));
+        let known = view.stats.attempts > 0;
+        for op in &STRAYS {
+            ops.push(Op::Stray(Who::Later, op));
+            if known {
+                ops.push(Op::Stray(Who::Earlier, op));
             }
-            if view.stats.attempts > 0 && stray.is_impossible_in(view.phase) {
-                ops.push(Op::Stray(Who::Current, stray));
+            let call = op.call(view.stats.attempts, view.now);
+            if known && matches!(&call, Some(Call::Handle(event)) if is_stray(event, view)) {
+                ops.push(Op::Stray(Who::Current, op));
             }
         }
         if view.phase != Phase::Idle {

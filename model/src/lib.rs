@@ -24,6 +24,6 @@ mod view;
 mod world;
 
 pub use check::State;
-pub use op::{Op, Refusal, Stray, Who};
+pub use op::{Op, Refusal, Who};
 pub use report::check_all;
 pub use world::{Budget, World, worlds};

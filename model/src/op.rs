@@ -1,9 +1,7 @@
 //! What can happen to a feed, and what comes of it.
 
 use bytes::Bytes;
-use tidegate_core::{
-    ConnectFailure, Connected, ConnectionId, Event, Failure, Frame, Machine, Phase, Timestamp,
-};
+use tidegate_core::{ConnectFailure, Connected, ConnectionId, Event, Failure, Frame, Machine, Timestamp};
 use tidegate_rules::{Call, Numbers, Output, Script};
 
 use crate::view::at;
@@ -11,50 +9,40 @@ use crate::world::{Millis, RETRY_AFTER};
 
 /// One thing that happens. Connections are named relative to the current one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "most are the event, or the call, of that name")]
 pub enum Op {
-    /// The event of the same name, about the current connection if it names one.
     Start,
-    /// The upgrade is complete.
     Connected,
-    /// The attempt failed.
     Refused(Refusal),
-    /// A data frame.
     Data(Script),
-    /// A ping of the peer.
     Ping,
-    /// A pong with this number; only one of them answers.
+    /// With this number; only one of them answers.
     Pong(u64),
     /// Bytes of a frame that is not whole.
     Heard,
-    /// The peer breaks the protocol.
     ProtocolError,
-    /// A Close frame of the peer.
     PeerClose,
-    /// All frames taken are with the operating system.
     Flushed,
-    /// The connection is gone.
     Lost,
     /// An event that the machine must not heed (C2).
-    Stray(Who, Stray),
+    Stray(Who, &'static Self),
     /// Time moves half way to the deadline.
     Half,
     /// Time moves to the deadline.
     Due,
     /// Time moves past the deadline: the machine was asleep.
     Late,
-    /// `Event::Tick`, due or early.
+    /// Due or early.
     Tick,
-    /// The application shuts the feed down.
     Shutdown,
-    /// The handler panicked.
     Panicked,
-    /// The application sends the message with this number; the action is not taken yet.
+    /// The message with this number; the frame is not taken yet.
     Send(u8),
-    /// The actions that wait are taken.
+    /// What waits is taken.
     Drain,
-    /// The consumer wants so many items more.
+    /// So many items more.
     Request(u8),
-    /// The consumer takes one delivery.
+    /// One delivery.
     Take,
     /// From here on nothing fails any more.
     Calm,
@@ -84,49 +72,17 @@ pub enum Who {
     Later,
 }
 
-/// Which event it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Stray {
-    /// `Event::Connected`.
-    Connected,
-    /// `Event::ConnectFailed`, with a fatal failure.
-    ConnectFailed,
-    /// `Event::Frame` with data.
-    Data,
-    /// `Event::Frame` with a Close.
-    Close,
-    /// `Event::Heard`.
-    Heard,
-    /// `Event::ProtocolError`.
-    ProtocolError,
-    /// `Event::Flushed`.
-    Flushed,
-    /// `Event::Lost`.
-    Lost,
-}
-
-impl Stray {
-    pub(crate) const ALL: [Self; 8] = [
-        Self::Connected,
-        Self::ConnectFailed,
-        Self::Data,
-        Self::Close,
-        Self::Heard,
-        Self::ProtocolError,
-        Self::Flushed,
-        Self::Lost,
-    ];
-
-    /// Whether it has no place in a phase even if it names the current connection.
-    pub(crate) const fn is_impossible_in(self, phase: Phase) -> bool {
-        let dials = matches!(self, Self::Connected | Self::ConnectFailed);
-        match phase {
-            Phase::Connecting => !dials,
-            Phase::Bootstrapping | Phase::Live | Phase::Closing => dials,
-            Phase::Idle | Phase::Waiting | Phase::Stopped => true,
-        }
-    }
-}
+/// What is tried as an event that the machine must not heed.
+pub(crate) static STRAYS: [Op; 8] = [
+    Op::Connected,
+    Op::Refused(Refusal::NotFound),
+    Op::Data(Script::emit(1)),
+    Op::PeerClose,
+    Op::Heard,
+    Op::ProtocolError,
+    Op::Flushed,
+    Op::Lost,
+];
 
 /// Does it to the feed. What follows depends on the feed, the operation and the time alone, so that a list of
 /// operations and times can be replayed (P3).
@@ -144,13 +100,15 @@ impl Op {
             Self::Request(count) => Call::Request(count.into()),
             Self::Take => Call::Take,
             Self::Drain => Call::Drain,
-            event => Call::Handle(event_of(event, last, at)?),
+            Self::Stray(Who::Earlier, op) => return op.call(last.saturating_sub(1), at),
+            Self::Stray(Who::Current, op) => return op.call(last, at),
+            Self::Stray(Who::Later, op) => return op.call(last + 1, at),
+            event => Call::Handle(event_of(event, ConnectionId::new(last), at)?),
         })
     }
 }
 
-fn event_of(op: Op, last: u64, at: Timestamp) -> Option<Event> {
-    let id = ConnectionId::new(last);
+fn event_of(op: Op, id: ConnectionId, at: Timestamp) -> Option<Event> {
     let frame = |frame| Event::Frame { id, frame };
     Some(match op {
         Op::Start => Event::Start,
@@ -160,40 +118,15 @@ fn event_of(op: Op, last: u64, at: Timestamp) -> Option<Event> {
         Op::Ping => frame(Frame::Ping(Bytes::new())),
         Op::Pong(number) => frame(Frame::Pong(Bytes::copy_from_slice(&number.to_be_bytes()))),
         Op::Heard => Event::Heard { id, at },
-        Op::ProtocolError => protocol_error(id),
+        Op::ProtocolError => Event::ProtocolError { id, code: 1002, detail: "reserved bit".into() },
         Op::PeerClose => frame(Frame::Close(None)),
         Op::Flushed => Event::Flushed { id },
-        Op::Lost => Event::Lost { id, failure: reset() },
-        Op::Stray(who, stray) => {
-            let id = ConnectionId::new(match who {
-                Who::Earlier => last.saturating_sub(1),
-                Who::Current => last,
-                Who::Later => last + 1,
-            });
-            match stray {
-                Stray::Connected => Event::Connected { id, connected: Connected::default() },
-                Stray::ConnectFailed => Event::ConnectFailed { id, failure: refused(Refusal::NotFound) },
-                Stray::Data => Event::Frame { id, frame: Script::emit(1).frame() },
-                Stray::Close => Event::Frame { id, frame: Frame::Close(None) },
-                Stray::Heard => Event::Heard { id, at },
-                Stray::ProtocolError => protocol_error(id),
-                Stray::Flushed => Event::Flushed { id },
-                Stray::Lost => Event::Lost { id, failure: reset() },
-            }
-        }
+        Op::Lost => Event::Lost { id, failure: Failure::io("reset") },
         Op::Tick => Event::Tick,
         Op::Shutdown => Event::Shutdown,
         Op::Panicked => Event::HandlerPanicked,
         _ => return None,
     })
-}
-
-fn protocol_error(id: ConnectionId) -> Event {
-    Event::ProtocolError { id, code: 1002, detail: "reserved bit".into() }
-}
-
-fn reset() -> Failure {
-    Failure::io("reset")
 }
 
 fn refused(refusal: Refusal) -> Failure {

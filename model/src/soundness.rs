@@ -7,7 +7,7 @@ use stateright::Model;
 use tidegate_rules::{Script, Then, View};
 
 use crate::check::State;
-use crate::op::{Op, Refusal, Stray, Who, apply};
+use crate::op::{Op, Refusal, Who, apply};
 use crate::view::{at, due_in};
 use crate::world::{Budget, Millis, World, worlds};
 
@@ -31,7 +31,7 @@ const OPS: [Op; 24] = [
     Op::Flushed,
     Op::Flushed,
     Op::Lost,
-    Op::Stray(Who::Earlier, Stray::Lost),
+    Op::Stray(Who::Earlier, &Op::Lost),
     Op::Tick,
     Op::Tick,
     Op::Send(1),

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use tidegate_core::{Machine, Overflow};
-use tidegate_rules::{Clocks, Numbers, Retry, Setup};
+use tidegate_core::{Config, ConfigBuilder, Overflow, RetryPolicy};
+use tidegate_rules::{Numbers, Setup};
 
 /// Time in the models: small whole numbers, so that clocks meet.
 pub(crate) type Millis = u32;
@@ -57,39 +57,32 @@ pub struct Budget {
     pub detours: u8,
 }
 
-impl World {
-    /// A fresh feed of this world.
-    pub(crate) fn feed(&self) -> Machine<Numbers> {
-        self.setup.feed()
-    }
-}
-
 /// Every span is short, so that clocks meet; one retry, one bootstrap frame.
 fn setup() -> Setup {
-    Setup {
-        seed: 0,
-        connect_timeout: ms(4),
-        bootstrap_timeout: ms(6),
-        close_timeout: ms(2),
-        stable_after: ms(4),
-        max_retry_after: ms(100),
-        clocks: Clocks::default(),
-        buffer: 2,
-        buffer_bytes: 1 << 20,
-        overflow: Overflow::Pause,
-        send_buffer: 1,
-        retry: retries(1),
-        any_http_error: false,
-        handler: Numbers { bootstrap: 1, weighs_by_number: true, ..Numbers::default() },
-    }
+    let config = Config::builder()
+        .connect_timeout(ms(4))
+        .bootstrap_timeout(ms(6))
+        .close_timeout(ms(2))
+        .stable_after(ms(4))
+        .buffer(2)
+        .send_buffer(1)
+        .retry(retries(1));
+    let handler = Numbers { bootstrap: 1, weighs_by_number: true, ..Numbers::default() };
+    Setup { seed: 0, config: config.build().expect("it is valid"), handler }
 }
 
-fn retries(max: u32) -> Retry {
-    Retry::fixed(ms(2), Some(max))
+/// With other options.
+fn with(setup: Setup, change: impl FnOnce(ConfigBuilder) -> ConfigBuilder) -> Setup {
+    Setup { config: change(setup.config.into()).build().expect("it is valid"), ..setup }
 }
 
-fn handler(bootstrap: u8, declares: bool) -> Numbers {
-    Numbers { bootstrap, declares, ..setup().handler }
+fn retries(max: u32) -> RetryPolicy {
+    RetryPolicy::fixed(ms(2)).max_retries(max)
+}
+
+fn handled(bootstrap: u8, declares: bool) -> Setup {
+    let plain = setup();
+    Setup { handler: Numbers { bootstrap, declares, ..plain.handler }, ..plain }
 }
 
 /// All worlds. `extra` widens their bounds: 0 is for every build, 1 and more for a longer run by hand.
@@ -98,7 +91,7 @@ pub fn worlds(extra: u8) -> Vec<World> {
     let budget = Budget { attempts: 2 + extra, detours: 1 + extra, ..Budget::default() };
     let plain = World {
         name: "connections".to_owned(),
-        setup: Setup { retry: retries(2), ..setup() },
+        setup: with(setup(), |config| config.retry(retries(2))),
         wakes: false,
         budget: Budget {
             attempts: 3 + extra,
@@ -113,29 +106,21 @@ pub fn worlds(extra: u8) -> Vec<World> {
     let mut worlds = vec![
         World {
             name: "no retries".to_owned(),
-            setup: Setup { retry: retries(0), ..setup() },
+            setup: with(setup(), |config| config.retry(retries(0))),
             budget: Budget { early: 1, ..plain.budget },
             ..plain.clone()
         },
         World {
             name: "acknowledged bootstrap".to_owned(),
-            setup: Setup { handler: handler(2, true), ..setup() },
+            setup: handled(2, true),
             budget: Budget { data: 2 + extra, control: 1, idle: 1, ..budget },
             ..plain.clone()
         },
         World {
             name: "silence, pings and mute feeds".to_owned(),
-            setup: Setup {
-                clocks: Clocks {
-                    idle_timeout: Some(ms(6)),
-                    ping_interval: Some(ms(4)),
-                    pong_timeout: Some(ms(4)),
-                    stale_after: Some(ms(8)),
-                    max_pause: None,
-                },
-                handler: handler(0, false),
-                ..setup()
-            },
+            setup: with(handled(0, false), |config| {
+                config.idle_timeout(ms(6)).ping_interval(ms(4)).pong_timeout(ms(4)).stale_after(ms(8))
+            }),
             budget: Budget { data: 1, control: 2 + extra, early: extra, ..budget },
             ..plain.clone()
         },
@@ -152,25 +137,18 @@ pub fn worlds(extra: u8) -> Vec<World> {
 }
 
 fn with_slow_consumer(plain: &World, budget: Budget, extra: u8) -> Vec<World> {
-    let clocks = Clocks { idle_timeout: Some(ms(4)), max_pause: Some(ms(6)), ..Clocks::default() };
-    let watched = Setup { clocks, handler: handler(0, false), ..setup() };
+    let watched = |setup| with(setup, |config| config.idle_timeout(ms(4)).max_pause(ms(6)));
     let queue = World {
         name: "slow consumer, pause".to_owned(),
-        setup: watched.clone(),
+        setup: watched(handled(0, false)),
         budget: Budget { data: 3, requests: 1 + extra, rude: 1, ..budget },
         ..plain.clone()
     };
     let one_connection = Budget { attempts: 1 + extra, ..queue.budget };
     let unwatched = |overflow| World {
         name: format!("slow consumer, {overflow:?}"),
-        setup: Setup { clocks: Clocks::default(), overflow, ..watched.clone() },
+        setup: with(handled(0, false), |config| config.overflow(overflow)),
         ..queue.clone()
-    };
-    let pings = Clocks {
-        ping_interval: Some(ms(4)),
-        pong_timeout: Some(ms(2)),
-        stale_after: Some(ms(6)),
-        ..Clocks::default()
     };
     let mut worlds: Vec<_> = Overflow::ALL
         .iter()
@@ -181,13 +159,15 @@ fn with_slow_consumer(plain: &World, budget: Budget, extra: u8) -> Vec<World> {
     worlds.extend([
         World {
             name: "slow consumer, acknowledged bootstrap".to_owned(),
-            setup: Setup { handler: handler(0, true), ..watched.clone() },
+            setup: watched(handled(0, true)),
             budget: Budget { rude: 0, ..one_connection },
             ..queue.clone()
         },
         World {
             name: "slow consumer, pings".to_owned(),
-            setup: Setup { clocks: pings, ..watched.clone() },
+            setup: with(handled(0, false), |config| {
+                config.ping_interval(ms(4)).pong_timeout(ms(2)).stale_after(ms(6))
+            }),
             budget: Budget { data: 2, control: 1 + extra, rude: 0, ..one_connection },
             ..queue.clone()
         },

@@ -8,8 +8,8 @@ use std::thread;
 use std::time::Duration;
 
 use libtest_mimic::{Completion, Trial};
+use tidegate_tests::needs::absent;
 use tidegate_tests::netns::{Namespace, Way, remove_leftovers, unavailable};
-use tidegate_tests::requirement::absent;
 
 /// Lost packets are sent again after ever longer times.
 const WAIT: Duration = Duration::from_secs(120);

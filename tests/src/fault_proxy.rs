@@ -25,11 +25,10 @@ mod toxic;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
 use door::Door;
+pub use shared::End;
 use shared::Shared;
-pub use shared::{Counters, End};
 pub use toxic::{Direction, Toxic};
 
 /// Forwards between its own address and a server, until it is dropped.
@@ -75,8 +74,8 @@ impl FaultProxy {
 
     /// Nothing gets through any more in either direction, neither data nor an end, and no connection is closed.
     pub fn half_open(&self) {
-        self.set(Direction::Upstream, Toxic::Timeout { after: None });
-        self.set(Direction::Downstream, Toxic::Timeout { after: None });
+        self.set(Direction::Upstream, Toxic::Timeout);
+        self.set(Direction::Downstream, Toxic::Timeout);
     }
 
     /// Refuses new connections. Those that are open are left alone.
@@ -90,22 +89,9 @@ impl FaultProxy {
         self.door.reopen();
     }
 
-    /// Ends all current connections, on both sides: all that [`Self::connections`] counts as open. One that the server
-    /// has just accepted may not be among them yet; see [`Self::wait_for`].
+    /// Ends all current connections, on both sides. One that the server has just accepted may not be among them yet.
     pub fn cut(&self, end: End) {
         self.shared.cut(end);
-    }
-
-    /// What has gone through so far. It is counted when that has happened: a peer may know of it a moment sooner.
-    #[must_use]
-    pub fn connections(&self) -> Counters {
-        self.shared.counters()
-    }
-
-    /// Waits until the counters are as `wanted`; `false` if they are not within `bound`.
-    #[must_use]
-    pub fn wait_for(&self, bound: Duration, wanted: impl FnMut(Counters) -> bool) -> bool {
-        self.shared.wait_for(bound, wanted)
     }
 }
 

@@ -10,10 +10,8 @@ use libtest_mimic::{Arguments, Completion, Failed, FormatSetting, Trial};
 
 use crate::adapter;
 use crate::case::{Case, Cases, Suite};
+use crate::needs::absent;
 use crate::report::{self, Detail, Outcome};
-
-/// Where what a case needs is not to be had, the case fails instead of being skipped.
-const REQUIRE_ALL: &str = "TIDEGATE_REQUIRE_ALL";
 
 /// In the message of a panic that is part of a case, in whatever thread it comes: it is not shown.
 pub const EXPECTED_PANIC: &str = "as it should";
@@ -73,14 +71,10 @@ fn twice_the_processors() -> Option<usize> {
 }
 
 fn run_case(case: &Case) -> (Outcome, Result<Completion, Failed>) {
-    let absent = case.needs.iter().find_map(|need| Some((need.name(), need.find().err()?)));
-    if let Some((name, why)) = absent {
-        let why = format!("{name}: {why}");
-        return if std::env::var_os(REQUIRE_ALL).is_some() {
-            (Outcome::Failed, Err(format!("{why}, and {REQUIRE_ALL} is set").into()))
-        } else {
-            (Outcome::Skipped, Ok(Completion::ignored_with(why)))
-        };
+    let missing = case.needs.iter().find_map(|need| Some((need.name(), need.find().err()?)));
+    if let Some((name, why)) = missing {
+        let result = absent(format!("{name}: {why}"));
+        return (if result.is_ok() { Outcome::Skipped } else { Outcome::Failed }, result);
     }
     LAST_PANIC.take();
     RUNS_A_CASE.set(true);

@@ -13,7 +13,6 @@
 //! | servers that no one here wrote | `peers.rs` |
 //! | faults of the network, without root and with | `fault_proxy.rs`, `netns.rs` |
 //! | the Autobahn testsuite | `autobahn.rs` |
-//! | refusals, where the words of the server do not matter | `refusal.rs` |
 //! | certificates | `pki.rs` |
 //! | how cases run | `harness.rs` |
 //! | what is printed at the end | `report.rs` |
@@ -34,9 +33,7 @@ pub mod notices;
 pub mod once;
 pub mod peers;
 pub mod pki;
-pub mod refusal;
 mod report;
-pub mod requirement;
 pub mod server;
 pub mod wait;
 
@@ -50,7 +47,6 @@ pub mod prelude {
     pub use crate::lines::*;
     pub use crate::mode::*;
     pub use crate::notices::*;
-    pub use crate::refusal::*;
     pub use crate::wait::*;
 }
 

@@ -1,4 +1,4 @@
-//! Deliveries as short lines.
+//! Deliveries as short lines, and refusals without the words of the server.
 
 use std::fmt::Debug;
 use std::panic::Location;
@@ -6,7 +6,7 @@ use std::pin::pin;
 
 use futures_util::future::{Either, select};
 use tidegate::driver::Source;
-use tidegate::{Delivery, Feed, Message, StopReason};
+use tidegate::{ConnectFailure, Delivery, Failure, Feed, Message, StopReason};
 
 use crate::wait::{within, within_at};
 
@@ -129,4 +129,23 @@ where
 /// Shows a value in all the ways that logs do.
 pub fn shown(value: &(impl Debug + ?Sized)) -> String {
     format!("{value:?} {value:#?}")
+}
+
+/// The failure, without what a server said besides status and `Retry-After`.
+#[must_use]
+pub fn without_words(failure: Failure) -> Failure {
+    if let Failure::Connect(ConnectFailure::Rejected { status, retry_after, .. }) = failure {
+        return Failure::rejected(status, retry_after);
+    }
+    failure
+}
+
+/// The same of what ended a feed.
+#[must_use]
+pub fn stop_without_words(reason: StopReason) -> StopReason {
+    match reason {
+        StopReason::RetriesExhausted { last } => StopReason::RetriesExhausted { last: without_words(last) },
+        StopReason::Fatal { failure } => StopReason::Fatal { failure: without_words(failure) },
+        reason @ (StopReason::Shutdown | StopReason::HandlerPanicked | _) => reason,
+    }
 }

@@ -3,9 +3,7 @@
 use std::marker::PhantomData;
 
 use tidegate::driver::{Source, Spawn};
-use tidegate::{
-    Config, ConfigBuilder, Feed, FeedBuilder, FrameHandler, Inline, Overflow, RetryPolicy, Spawned,
-};
+use tidegate::{Config, ConfigBuilder, Feed, FeedBuilder, FrameHandler, Inline, RetryPolicy, Spawned};
 
 use crate::adapter::{Adapter, World};
 use crate::lines::Shown;
@@ -90,10 +88,4 @@ pub fn no_task_is_left<M: Mode>() -> impl Future<Output = ()> {
 #[must_use]
 pub fn quick() -> ConfigBuilder {
     Config::builder().retry(RetryPolicy::fixed(ms(10)).unlimited())
-}
-
-/// Holds few items, so that a consumer is soon too slow.
-#[must_use]
-pub fn narrow(overflow: Overflow) -> ConfigBuilder {
-    quick().buffer(4).min_demand(1).max_demand(2).overflow(overflow)
 }

@@ -1,8 +1,12 @@
 //! What a case may need of the machine: it is looked for once, and reported by name.
 
+use std::env;
+use std::fmt::Display;
 use std::net::TcpListener;
 use std::process::Command;
 use std::sync::OnceLock;
+
+use libtest_mimic::{Completion, Failed};
 
 use crate::autobahn;
 use crate::peers::{self, Available, Missing};
@@ -98,5 +102,19 @@ impl Need {
             Ok(found) => format!("{name}: {found}"),
             Err(why) => format!("skipped: {name}: {why}"),
         })
+    }
+}
+
+/// Where it is set, as in the gate, what a case needs must be there.
+const REQUIRE_ALL: &str = "TIDEGATE_REQUIRE_ALL";
+
+/// Skips a trial, and says why; fails it where `TIDEGATE_REQUIRE_ALL` is set.
+///
+/// # Errors
+/// In that case.
+pub fn absent(reason: impl Display) -> Result<Completion, Failed> {
+    match env::var_os(REQUIRE_ALL) {
+        Some(_) => Err(format!("{reason}, and {REQUIRE_ALL} is set").into()),
+        None => Ok(Completion::ignored_with(reason)),
     }
 }

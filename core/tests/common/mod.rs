@@ -2,7 +2,6 @@
 //! messages say.
 #![allow(dead_code, reason = "each suite uses its own part")]
 
-use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -31,10 +30,6 @@ pub(crate) fn broken() -> Failure {
 
 pub(crate) fn refused() -> Failure {
     Failure::Connect(ConnectFailure::Tcp { detail: "connection refused".into() })
-}
-
-pub(crate) fn rejected(status: u16, retry_after: Option<Duration>) -> Failure {
-    Failure::rejected(status, retry_after)
 }
 
 /// A configuration without surprises: retries for ever, 100 ms apart.
@@ -259,8 +254,8 @@ pub(crate) struct Puppet {
     /// What `on_upgrade` answers.
     pub(crate) refuses: Option<Fault>,
     pub(crate) wake_at_upgrade: Option<Timestamp>,
-    /// How many sessions are alive.
-    pub(crate) sessions: Rc<Cell<usize>>,
+    /// Each session has one.
+    pub(crate) alive: Rc<()>,
 }
 
 impl Puppet {
@@ -273,22 +268,12 @@ impl Puppet {
     }
 }
 
-pub(crate) struct PuppetSession {
-    seen: usize,
-    alive: Rc<Cell<usize>>,
-}
-
-impl Drop for PuppetSession {
-    fn drop(&mut self) {
-        self.alive.set(self.alive.get() - 1);
-    }
-}
-
 impl FrameHandler for Puppet {
-    type Session = PuppetSession;
+    /// How many messages it has seen.
+    type Session = (usize, Rc<()>);
     type Item = String;
 
-    fn on_upgrade(&mut self, upgrade: &mut Upgrade<'_>) -> Result<PuppetSession, Fault> {
+    fn on_upgrade(&mut self, upgrade: &mut Upgrade<'_>) -> Result<Self::Session, Fault> {
         for frame in &self.bootstrap {
             upgrade.send(frame.clone());
         }
@@ -298,23 +283,22 @@ impl FrameHandler for Puppet {
         if let Some(fault) = &self.refuses {
             return Err(fault.clone());
         }
-        self.sessions.set(self.sessions.get() + 1);
-        Ok(PuppetSession { seen: 0, alive: Rc::clone(&self.sessions) })
+        Ok((0, Rc::clone(&self.alive)))
     }
 
     fn on_message(
         &mut self,
-        session: &mut PuppetSession,
+        (seen, _): &mut Self::Session,
         message: Message,
         cx: &mut Context<'_, String>,
     ) -> Result<(), Fault> {
-        session.seen += 1;
+        *seen += 1;
         for word in message.as_text().unwrap_or_default().split_whitespace() {
             match word.split_once(':').unwrap_or((word, "")) {
                 ("item", name) => cx.emit(name.into()),
                 ("send", payload) => cx.send(payload).unwrap_or_else(|error| cx.emit(error.to_string())),
                 ("wake", millis) => cx.wake_at(at(millis.parse().expect("a number of milliseconds"))),
-                ("count", _) => cx.emit(session.seen.to_string()),
+                ("count", _) => cx.emit(seen.to_string()),
                 ("ready", _) => cx.ready(),
                 ("reconnect", _) => cx.reconnect(),
                 ("fault", _) => return Err(Fault::retryable("fault")),
@@ -326,7 +310,7 @@ impl FrameHandler for Puppet {
         Ok(())
     }
 
-    fn on_wake(&mut self, _session: &mut PuppetSession, cx: &mut Context<'_, String>) -> Result<(), Fault> {
+    fn on_wake(&mut self, _: &mut Self::Session, cx: &mut Context<'_, String>) -> Result<(), Fault> {
         cx.emit("woken".into());
         Ok(())
     }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::{bool::weighted, option, sample::select};
-use tidegate_core::{Jitter, Overflow};
-use tidegate_rules::{Clocks, Numbers, Op, Retry, Script, Setup, Sort, Then, Who, Why};
+use tidegate_core::{Classification, Config, ConfigBuilder, Jitter, Overflow, RetryPolicy};
+use tidegate_rules::{Numbers, Op, Script, Setup, Sort, Then, Who, Why};
 
 /// Milliseconds, few enough that every clock runs out in some case.
 fn spans(millis: Range<u64>) -> impl Strategy<Value = Duration> {
@@ -20,44 +20,55 @@ pub(crate) fn setups() -> impl Strategy<Value = Setup> {
     ];
     let bounds = (1..=6_usize, 1..=160_usize, overflow, 1..=3_usize);
     let times = (spans(1..50), spans(1..50), spans(1..20), spans(0..50), spans(0..60));
-    (any::<u64>(), times, clocks(), bounds, retries(), weighted(0.1), handlers()).prop_map(
-        |(seed, times, clocks, bounds, retry, any_http_error, handler)| Setup {
-            seed,
-            connect_timeout: times.0,
-            bootstrap_timeout: times.1,
-            close_timeout: times.2,
-            stable_after: times.3,
-            max_retry_after: times.4,
-            clocks,
-            buffer: bounds.0,
-            buffer_bytes: bounds.1,
-            overflow: bounds.2,
-            send_buffer: bounds.3,
-            retry,
-            any_http_error,
-            handler,
+    let classifications = weighted(0.1).prop_map(|any| match any {
+        true => Classification::AnyHttpError,
+        false => Classification::Standard,
+    });
+    (any::<u64>(), times, clocks(), bounds, retries(), classifications, handlers()).prop_map(
+        |(seed, times, config, bounds, retry, classification, handler)| {
+            let config = config
+                .connect_timeout(times.0)
+                .bootstrap_timeout(times.1)
+                .close_timeout(times.2)
+                .stable_after(times.3)
+                .max_retry_after(times.4)
+                .buffer(bounds.0)
+                .buffer_bytes(bounds.1)
+                .overflow(bounds.2)
+                .send_buffer(bounds.3)
+                .retry(retry)
+                .classification(classification);
+            Setup { seed, config: config.build().expect("it is valid"), handler }
         },
     )
 }
 
-fn clocks() -> impl Strategy<Value = Clocks> {
+fn clocks() -> impl Strategy<Value = ConfigBuilder> {
     let maybe = || option::of(spans(5..60));
     let ping = option::of((spans(1..40), spans(1..30)));
-    (maybe(), ping, maybe(), maybe()).prop_map(|(idle_timeout, ping, stale_after, max_pause)| {
-        let below_idle = |interval: Duration| match idle_timeout {
+    (maybe(), ping, maybe(), maybe()).prop_map(|(idle, ping, stale, pause)| {
+        let below_idle = |interval: Duration| match idle {
             Some(idle) => interval.min(idle - Duration::from_millis(1)),
             None => interval,
         };
-        let ping_interval = ping.map(|(interval, _)| below_idle(interval));
-        Clocks { idle_timeout, ping_interval, pong_timeout: ping.map(|ping| ping.1), stale_after, max_pause }
+        let config = ping.into_iter().fold(Config::builder(), |config, (interval, timeout)| {
+            config.ping_interval(below_idle(interval)).pong_timeout(timeout)
+        });
+        let config = idle.into_iter().fold(config, ConfigBuilder::idle_timeout);
+        let config = stale.into_iter().fold(config, ConfigBuilder::stale_after);
+        pause.into_iter().fold(config, ConfigBuilder::max_pause)
     })
 }
 
-fn retries() -> impl Strategy<Value = Retry> {
+fn retries() -> impl Strategy<Value = RetryPolicy> {
     let max = prop_oneof![2 => Just(None), 1 => (0..5_u32).prop_map(Some)];
-    (spans(1..20), option::of((spans(0..100), select(Jitter::ALL))), max).prop_map(|(base, doubles, max)| {
-        Retry { base, exponential: doubles.map(|(more, jitter)| (base + more, jitter)), max }
-    })
+    let policies = (spans(1..20), option::of((spans(0..100), select(Jitter::ALL))));
+    let policies = policies.prop_map(|(base, doubles)| match doubles {
+        Some((more, jitter)) => RetryPolicy::exponential(base, base + more).jitter(jitter),
+        None => RetryPolicy::fixed(base),
+    });
+    (policies, max)
+        .prop_map(|(policy, max)| max.into_iter().fold(policy.unlimited(), RetryPolicy::max_retries))
 }
 
 fn handlers() -> impl Strategy<Value = Numbers> {

@@ -3,13 +3,12 @@
 mod draw;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Duration;
 
 use draw::{ops, setups};
 use proptest::prelude::*;
 use proptest::test_runner::Config as Runs;
-use tidegate_core::{Overflow, TRANSITIONS, Transition};
-use tidegate_rules::{Clocks, Numbers, Op, Retry, Run, Setup, Sort, Who, Why};
+use tidegate_core::{Config, RetryPolicy, TRANSITIONS, Transition};
+use tidegate_rules::{Numbers, Op, Run, Setup, Sort, Who, Why};
 
 proptest! {
     #![proptest_config(Runs { cases: Runs::default().cases.max(1200), failure_persistence: None, ..Runs::default() })]
@@ -43,43 +42,29 @@ const REFUSED: Op = Op::ConnectFailed(Who::Current, Why::Reset);
 const DUE: Op = Op::TickAtDeadline(0);
 
 /// One bootstrap frame, the second upgrade refused, no clocks.
-fn plain(max_retries: Option<u32>) -> Setup {
-    let span = Duration::from_millis(10);
-    Setup {
-        seed: 0,
-        connect_timeout: span,
-        bootstrap_timeout: span,
-        close_timeout: span,
-        stable_after: span,
-        max_retry_after: span,
-        clocks: Clocks::default(),
-        buffer: 4,
-        buffer_bytes: 64,
-        overflow: Overflow::Pause,
-        send_buffer: 1,
-        retry: Retry::fixed(span, max_retries),
-        any_http_error: false,
-        handler: Numbers { bootstrap: 1, refuses: true, ..Numbers::default() },
-    }
+fn plain(retry: RetryPolicy) -> Setup {
+    let config = Config::builder().retry(retry).build().expect("it is valid");
+    Setup { seed: 0, config, handler: Numbers { bootstrap: 1, refuses: true, ..Numbers::default() } }
 }
 
 #[test]
 fn every_transition_occurs() {
-    let scripts: [(Option<u32>, &[Op]); 10] = [
-        (None, &[Op::Shutdown]),
-        (None, &[Op::Start, Op::Shutdown]),
-        (None, &[Op::Start, REFUSED, Op::Shutdown]),
-        (None, &[Op::Start, REFUSED, DUE, CONNECTED]),
-        (None, &[Op::Start, CONNECTED, LOST]),
-        (None, &[Op::Start, CONNECTED, CLOSE, LOST]),
-        (Some(0), &[Op::Start, CONNECTED, LOST]),
-        (None, &[Op::Start, CONNECTED, FLUSHED, LOST]),
-        (Some(0), &[Op::Start, CONNECTED, FLUSHED, LOST]),
-        (None, &[Op::Start, CONNECTED, FLUSHED, Op::Shutdown, DUE]),
+    let (endless, none) = (RetryPolicy::default().unlimited(), RetryPolicy::default().max_retries(0));
+    let scripts: [(&RetryPolicy, &[Op]); 10] = [
+        (&endless, &[Op::Shutdown]),
+        (&endless, &[Op::Start, Op::Shutdown]),
+        (&endless, &[Op::Start, REFUSED, Op::Shutdown]),
+        (&endless, &[Op::Start, REFUSED, DUE, CONNECTED]),
+        (&endless, &[Op::Start, CONNECTED, LOST]),
+        (&endless, &[Op::Start, CONNECTED, CLOSE, LOST]),
+        (&none, &[Op::Start, CONNECTED, LOST]),
+        (&endless, &[Op::Start, CONNECTED, FLUSHED, LOST]),
+        (&none, &[Op::Start, CONNECTED, FLUSHED, LOST]),
+        (&endless, &[Op::Start, CONNECTED, FLUSHED, Op::Shutdown, DUE]),
     ];
     let mut moves = Vec::new();
-    for (max_retries, ops) in scripts {
-        let mut run = Run::new(plain(max_retries));
+    for (retry, ops) in scripts {
+        let mut run = Run::new(plain(retry.clone()));
         run.all(ops).unwrap_or_else(|broken| panic!("{broken}\n{}", run.log()));
         moves.extend(run.moves());
     }

@@ -4,6 +4,8 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
+use http::HeaderValue;
+use http::header::AUTHORIZATION;
 use socket2::{Domain, Socket, Type};
 use tidegate::{
     Attempt, Config, ConfigBuilder, ConnectFailure, ConnectRequest, Failure, RetryPolicy, StopReason,
@@ -165,7 +167,7 @@ async fn the_local_address_is_the_one_asked_for<M: Mode>() {
     }
 }
 
-/// C4: the host may be another on each attempt, and its addresses with it.
+/// C4: host and headers may be others on each attempt, and the addresses with the host.
 async fn each_attempt_looks_its_host_up<M: Mode>() {
     let [first, second] = bound([FIRST, SECOND]);
     let port = port(&first);
@@ -177,13 +179,17 @@ async fn each_attempt_looks_its_host_up<M: Mode>() {
     let connector = Connector::default().resolve("one.test", [FIRST]).resolve("two.test", [SECOND]);
     let resolver = move |attempt: Attempt| {
         let host = if attempt.id.get() == 1 { "one" } else { "two" };
-        std::future::ready(ConnectRequest::new(format!("ws://{host}.test:{port}/feed")))
+        let request = ConnectRequest::new(format!("ws://{host}.test:{port}/feed"));
+        let token = HeaderValue::from_static(host);
+        std::future::ready(request.map(|request| request.with_header(AUTHORIZATION, token)))
     };
     let mut feed = M::start(M::feed(&url(port)).config(twice()).connector(connector).resolver(resolver));
     let last = Failure::rejected(503, None);
     assert_eq!(end(&mut feed).await.map(stop_without_words), Some(StopReason::RetriesExhausted { last }));
-    let hosts = [first, second].map(|server| server.headers("host"));
-    assert_eq!(hosts, ["one", "two"].map(|host| vec![Some(format!("{host}.test:{port}"))]));
+    for (server, host) in [(first, "one"), (second, "two")] {
+        assert_eq!(server.headers("host"), [Some(format!("{host}.test:{port}"))]);
+        assert_eq!(server.headers("authorization"), [Some(host.to_owned())]);
+    }
 }
 
 /// The failure of each of two attempts.

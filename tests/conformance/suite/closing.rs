@@ -2,7 +2,7 @@
 //! How a feed stops is in `stopping.rs`.
 
 use futures_util::SinkExt;
-use tidegate::{CloseFrame, ConnectionFailure, Delivery, Failure, Feed, Frame, Phase, Source};
+use tidegate::{CloseFrame, ConnectionFailure, Delivery, Failure, Feed, Frame, Source};
 use tidegate_tests::once::{next as next_frame, pair};
 use tidegate_tests::prelude::*;
 use tidegate_tests::server::{BINARY, CLOSE, Fact, Server, TEXT, frame};
@@ -13,18 +13,14 @@ cases! {
         a_close_without_code_and_without_our_doing_is_answered_too,
         nothing_comes_out_after_a_close,
         our_close_is_answered_and_reading_goes_on_until_then,
-        both_close_at_once,
         a_close_reason_that_does_not_fit_is_cut,
         a_reset_after_close_is_only_the_end,
-        an_end_without_close_is_a_failure_and_then_the_stream_is_over,
         an_end_in_place_of_an_answer_to_our_close_is_a_failure,
-        a_reset_is_a_failure,
-        an_end_or_a_reset_after_each_byte_of_a_frame,
+        an_end_or_a_reset_before_each_byte_of_a_frame,
     ],
     both: [
         a_feed_tells_code_and_reason_of_a_close,
         a_close_within_a_message,
-        a_late_answer_is_waited_for,
         both_sides_say_goodbye,
         what_comes_after_our_close_is_taken_but_not_delivered,
         an_end_or_a_reset_in_place_of_an_answer,
@@ -106,24 +102,6 @@ async fn our_close_is_answered_and_reading_goes_on_until_then<A: Adapter>() {
     assert_eq!(server.frames(1), [(CLOSE, b"\x03\xe8".to_vec())], "nothing followed our Close");
 }
 
-/// Each takes the other's for the answer.
-async fn both_close_at_once<A: Adapter>() {
-    let (mut client, server) = pair::<A>(|peer| {
-        peer.close(1001)?;
-        peer.note("closed");
-        peer.read_to_close()?;
-        peer.fin()
-    })
-    .await;
-    within(server.saw(1, Fact::Note("closed"))).await;
-    within(client.send(normal())).await.unwrap();
-    assert_eq!(next_frame::<A>(&mut client).await, Some(Ok(Frame::Close(Some(CloseFrame::new(1001))))));
-    assert_eq!(next_frame::<A>(&mut client).await, None);
-    drop(client);
-    within(server.saw(1, Fact::Gone)).await;
-    assert_eq!(server.frames(1), [(CLOSE, b"\x03\xe8".to_vec())]);
-}
-
 async fn a_close_reason_that_does_not_fit_is_cut<A: Adapter>() {
     let (mut client, server) = pair::<A>(tidegate_tests::server::Peer::serve).await;
     let reason = "x".repeat(200);
@@ -145,12 +123,6 @@ async fn a_reset_after_close_is_only_the_end<A: Adapter>() {
     assert_eq!(within(client.flush()).await, Ok(()), "nobody waits for the answer");
 }
 
-async fn an_end_without_close_is_a_failure_and_then_the_stream_is_over<A: Adapter>() {
-    let (mut client, _server) = pair::<A>(tidegate_tests::server::Peer::fin).await;
-    assert_eq!(next_frame::<A>(&mut client).await, Some(Err(broken_off())));
-    assert_eq!(next_frame::<A>(&mut client).await, None);
-}
-
 async fn an_end_in_place_of_an_answer_to_our_close_is_a_failure<A: Adapter>() {
     let (mut client, server) = pair::<A>(|peer| {
         peer.read_to_close()?;
@@ -162,23 +134,12 @@ async fn an_end_in_place_of_an_answer_to_our_close_is_a_failure<A: Adapter>() {
     assert_eq!(next_frame::<A>(&mut client).await, Some(Err(broken_off())));
 }
 
-async fn a_reset_is_a_failure<A: Adapter>() {
-    let (mut client, server) = pair::<A>(|peer| {
-        peer.wait("reset")?;
-        peer.reset()
-    })
-    .await;
-    server.open("reset");
-    let failure = next_frame::<A>(&mut client).await.unwrap().unwrap_err();
-    assert_eq!(failure.kind(), "io");
-    assert_eq!(next_frame::<A>(&mut client).await, None);
-}
-
-/// In the header too, in each of its forms. What came whole before it comes out; a half frame is nothing.
-async fn an_end_or_a_reset_after_each_byte_of_a_frame<A: Adapter>() {
+/// Between two frames as well, and in the header in each of its forms. What came whole before it comes out; a half frame is
+/// nothing.
+async fn an_end_or_a_reset_before_each_byte_of_a_frame<A: Adapter>() {
     let long = [&[0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0][..], b"x"].concat();
     for torn in [frame(TEXT, b"half"), frame(BINARY, &[7; 130])[..6].to_vec(), long] {
-        for (cut, reset) in (1..torn.len()).flat_map(|cut| [(cut, false), (cut, true)]) {
+        for (cut, reset) in (0..torn.len()).flat_map(|cut| [(cut, false), (cut, true)]) {
             let half = torn[..cut].to_vec();
             let (mut client, server) = pair::<A>(move |peer| {
                 peer.text("whole")?;
@@ -262,29 +223,6 @@ async fn a_close_within_a_message<M: Mode>() {
     let mut feed = M::start(M::to(&server).config(quick()));
     assert_eq!(take(&mut feed, 4).await, ["live 1", "interrupted 1: closed", "live 2", "next"]);
     assert_eq!(server.saw_close(1).await, Some(1001));
-}
-
-/// C5, S1: up to `close_timeout`, and no longer than it takes.
-async fn a_late_answer_is_waited_for<M: Mode>() {
-    let server = Server::start(|_, peer| {
-        peer.upgrade()?;
-        peer.read_to_close()?;
-        peer.wait("answer")?;
-        peer.close(1000)?;
-        peer.fin()
-    });
-    let mut feed = M::start(M::to(&server).config(quick().close_timeout(3 * WAIT)));
-    let handle = feed.handle();
-    next(&mut feed).await;
-    handle.shutdown();
-    let (code, _) = drive(&mut feed, server.saw_close(1)).await;
-    assert_eq!((code, handle.phase()), (Some(1000), Phase::Closing));
-    // It is not the timer's.
-    drive(&mut feed, sleep(ms(100))).await;
-    assert_eq!(handle.phase(), Phase::Closing);
-    server.open("answer");
-    assert_eq!(end(&mut feed).await, None);
-    within(server.saw(1, Fact::Gone)).await;
 }
 
 /// Whichever comes first, there is one Close from each side, and it is a shutdown.

@@ -257,7 +257,7 @@ async fn lost_on_the_way_to_the_server<M: Mode>() {
     let mut pinging = follow::<M>(&proxy, "pinging", config, &notices);
     idle.items(10).await;
     pinging.items(10).await;
-    proxy.set(Direction::Upstream, Toxic::Timeout { after: None });
+    proxy.set(Direction::Upstream, Toxic::Timeout);
     assert_eq!(pinging.interruption().await.1, "pong_timeout");
     // For longer than it would be silent.
     let before = Instant::now();
@@ -280,7 +280,7 @@ async fn lost_on_the_way_to_us<M: Mode>() {
         let proxy = FaultProxy::start(server.address());
         let mut feed = follow::<M>(&proxy, "a", config, &notices);
         feed.items(10).await;
-        proxy.set(Direction::Downstream, Toxic::Timeout { after: None });
+        proxy.set(Direction::Downstream, Toxic::Timeout);
         assert_eq!(feed.interruption().await.1, kind);
         assert_eq!(notices.times(&format!("timeout 1: {kind}")).len(), 1);
         proxy.clear();

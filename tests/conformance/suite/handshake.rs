@@ -1,6 +1,6 @@
 //! The HTTP upgrade: what is asked for, and all that a server may answer to it (RFC 6455 §4, RFC 9110).
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use http::header::{AUTHORIZATION, HOST, SEC_WEBSOCKET_PROTOCOL};
 use http::{HeaderName, HeaderValue};
@@ -15,14 +15,11 @@ cases! {
         the_request_carries_path_query_host_and_headers,
         another_host_is_asked_for,
         a_header_of_the_handshake_is_refused_before_anything_is_sent,
-        an_answer_that_comes_byte_by_byte,
         answers_in_other_words,
         answers_that_are_no_upgrade,
-        folded_lines_and_reasons_of_any_bytes,
         what_is_not_http,
         a_port_that_speaks_tls,
         an_extension_nobody_offered_is_named,
-        one_of_several_subprotocols_may_be_chosen,
         choices_that_were_not_offered,
         interim_answers_are_skipped,
         interim_answers_without_end,
@@ -30,14 +27,10 @@ cases! {
         a_refusal_in_http_1_0_is_as_good_as_any,
         a_refusal_shows_what_the_server_said,
         a_refusal_repeats_no_secret,
-        retry_after_as_a_date_to_come_is_a_span_from_now,
         a_refusal_whose_body_never_ends,
         a_refusal_before_the_request_is_read,
         a_head_without_end_is_refused,
-        as_many_headers_as_anyone_needs,
         a_server_that_closes_without_an_answer,
-        nobody_listens,
-        a_name_that_is_none,
     ],
 }
 
@@ -136,17 +129,6 @@ async fn a_header_of_the_handshake_is_refused_before_anything_is_sent<A: Adapter
     assert_eq!(server.accepted(), 0);
 }
 
-/// Tungstenite alone takes more than 64 small reads for an attack.
-async fn an_answer_that_comes_byte_by_byte<A: Adapter>() {
-    let server = Server::start(|_, peer| {
-        let answer = switching_with(&peer.request()?, "X-Padding: 0123456789\r\n");
-        peer.drip(&[answer, frame(TEXT, b"first")].concat(), Duration::from_micros(100))?;
-        peer.listen()
-    });
-    let mut connection = connect::<A>(&server.url()).await.unwrap();
-    assert_eq!(next::<A>(&mut connection).await, Some(Ok(Frame::from("first"))));
-}
-
 type Edit = fn(String) -> String;
 
 /// Lists, in any case of letters, and more than was asked for (RFC 9110 §5).
@@ -202,23 +184,6 @@ async fn answers_that_are_no_upgrade<A: Adapter>() {
     }
 }
 
-/// At once, though the server waits to be spoken to.
-/// RFC 9112 §5.2, §4.
-async fn folded_lines_and_reasons_of_any_bytes<A: Adapter>() {
-    let edits: [fn(String) -> Vec<u8>; 3] = [
-        |answer| answer.replace("Connection: U", "Connection: keep-alive,\r\n\tU").into_bytes(),
-        |answer| answer.replace("Upgrade: w", "X: a\r\n b\r\nUpgrade: w").into_bytes(),
-        |answer| {
-            let (start, rest) = answer.split_once("Switching Protocols").unwrap();
-            [start.as_bytes(), b"\xff\x00\x1b]0;x\x07", rest.as_bytes()].concat()
-        },
-    ];
-    for edit in edits {
-        let answered = answered::<A>(move |request| edit(switching(request))).await;
-        assert!(answered.is_ok(), "{answered:?}");
-    }
-}
-
 /// The server takes the request for a broken record, and says so with an alert.
 async fn a_port_that_speaks_tls<A: Adapter>() {
     for version in [1, 3] {
@@ -262,13 +227,6 @@ fn offering(subprotocols: &[&'static str]) -> ConnectRequest {
     subprotocols.iter().fold(plain(), |request, name| {
         request.with_header(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(name))
     })
-}
-
-async fn one_of_several_subprotocols_may_be_chosen<A: Adapter>() {
-    for offered in [&["v1", "v2"][..], &["v1, v2"], &["v2"]] {
-        let answer = |request: &str| switching_with(request, "Sec-WebSocket-Protocol: v2\r\n");
-        drop(answer_to::<A>(offering(offered), answer).await.unwrap());
-    }
 }
 
 /// Unrequested, another, in other letters, two at once, or none (as browsers have it).
@@ -409,17 +367,6 @@ async fn a_refusal_repeats_no_secret<A: Adapter>() {
     assert!(!format!("{failure} {failure:?}").contains("hunter2"), "{failure:?}");
 }
 
-async fn retry_after_as_a_date_to_come_is_a_span_from_now<A: Adapter>() {
-    let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(3600));
-    let answer = format!("HTTP/1.1 503 Service Unavailable\r\nRetry-After: {date}\r\n\r\n");
-    let failure = answered::<A>(move |_| answer.clone().into_bytes()).await.unwrap_err();
-    let Failure::Connect(ConnectFailure::Rejected { status: 503, retry_after: Some(after), .. }) = failure
-    else {
-        panic!("{failure}")
-    };
-    assert!(after > Duration::from_secs(3500) && after <= Duration::from_secs(3600), "{after:?}");
-}
-
 /// What has arrived of it soon is shown, and the rest is not waited for: the socket is gone, though the server keeps its side
 /// open.
 async fn a_refusal_whose_body_never_ends<A: Adapter>() {
@@ -470,14 +417,6 @@ async fn a_head_without_end_is_refused<A: Adapter>() {
     assert_eq!(failure.await.unwrap_err(), expected);
 }
 
-async fn as_many_headers_as_anyone_needs<A: Adapter>() {
-    // Three are the handshake's own.
-    drop(answered::<A>(|request| switching_with(request, &"X: y\r\n".repeat(125))).await.unwrap());
-    let failure =
-        answered::<A>(|request| switching_with(request, &"X: y\r\n".repeat(126))).await.unwrap_err();
-    assert_eq!(failure, upgrade_failure("its head is not HTTP: too many headers"));
-}
-
 async fn a_server_that_closes_without_an_answer<A: Adapter>() {
     for part in ["", "HTTP/1.1 101 Switching Protocols\r\nUpgr", "HTTP/1.1 100 Continue\r\n\r\n"] {
         let server = Server::start(move |_, peer| {
@@ -493,21 +432,4 @@ async fn a_server_that_closes_without_an_answer<A: Adapter>() {
         );
         within(server.saw(1, Fact::Gone)).await;
     }
-}
-
-async fn nobody_listens<A: Adapter>() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    drop(listener);
-    let failure = connect::<A>(&format!("ws://{address}/")).await.unwrap_err();
-    assert_eq!(failure.kind(), "tcp");
-    assert!(failure.to_string().contains(&address), "{failure}");
-}
-
-async fn a_name_that_is_none<A: Adapter>() {
-    // Too long for a label of DNS: the resolver need not ask anyone.
-    let url = format!("ws://{}.test/?token=hunter2", "a".repeat(64));
-    let failure = connect::<A>(&url).await.unwrap_err();
-    assert_eq!(failure.kind(), "lookup");
-    assert!(!failure.to_string().contains("hunter2"), "{failure}");
 }

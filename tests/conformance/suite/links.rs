@@ -16,8 +16,6 @@ cases! {
     both: [
         a_half_open_connection_is_idle needs [NETNS],
         a_half_open_connection_answers_no_ping needs [NETNS],
-        lost_on_the_way_to_the_server needs [NETNS],
-        lost_on_the_way_to_us needs [NETNS],
         nobody_answers_a_syn needs [NETNS],
         a_link_that_is_cut_while_connecting needs [NETNS],
         a_fifth_of_all_packets_is_lost needs [NETNS],
@@ -133,25 +131,6 @@ async fn a_half_open_connection_answers_no_ping<M: Mode>() {
     // The ping may have been on its way.
     assert!(end >= before + ms(500), "too early: {:?}", end - before);
     assert!(end <= lost + ms(650) + LATE, "too late: {:?}", end - lost);
-    beyond.recovers(&mut feed, &notices).await;
-}
-
-/// L3: nothing that is sent arrives, not even what would acknowledge the server's data.
-async fn lost_on_the_way_to_the_server<M: Mode>() {
-    let (beyond, notices) = (Beyond::new(), Notices::default());
-    let config = impatient().ping_interval(ms(50)).pong_timeout(ms(400));
-    let mut feed = beyond.live::<M>(config, &notices).await;
-    beyond.link.lose(Way::In, 100).unwrap();
-    assert_eq!(next(&mut feed).await, "interrupted 1: pong_timeout");
-    beyond.recovers(&mut feed, &notices).await;
-}
-
-/// L1: all that is sent arrives, and nothing comes back.
-async fn lost_on_the_way_to_us<M: Mode>() {
-    let (beyond, notices) = (Beyond::new(), Notices::default());
-    let mut feed = beyond.live::<M>(impatient().idle_timeout(ms(400)), &notices).await;
-    beyond.link.lose(Way::Out, 100).unwrap();
-    assert_eq!(next(&mut feed).await, "interrupted 1: idle_timeout");
     beyond.recovers(&mut feed, &notices).await;
 }
 

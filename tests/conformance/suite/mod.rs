@@ -3,31 +3,24 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 mod addresses;
-mod bootstrap;
 mod cancelled;
 mod cancelling;
 mod client_certificates;
 mod closing;
-mod connecting;
+mod deadlines;
 mod demand;
 mod faults;
 mod frames;
-mod handlers;
 mod handshake;
-mod interruption;
 #[cfg(target_os = "linux")]
 mod links;
-mod liveness;
 mod own_connections;
 mod peers;
 mod proxies;
 mod proxy_environment;
 mod redirects;
-mod retrying;
 mod sending;
-mod single;
 mod stopping;
-mod telemetry;
 mod tls;
 mod tls_options;
 mod tls_refusals;
@@ -42,31 +35,24 @@ pub(crate) struct Conformance;
 impl Suite for Conformance {
     fn cases<A: Adapter>(cases: &mut Cases) {
         addresses::cases::<A>(cases);
-        bootstrap::cases::<A>(cases);
         cancelled::cases::<A>(cases);
         cancelling::cases::<A>(cases);
         client_certificates::cases::<A>(cases);
         closing::cases::<A>(cases);
-        connecting::cases::<A>(cases);
+        deadlines::cases::<A>(cases);
         demand::cases::<A>(cases);
         frames::cases::<A>(cases);
         faults::cases::<A>(cases);
-        handlers::cases::<A>(cases);
         handshake::cases::<A>(cases);
-        interruption::cases::<A>(cases);
         #[cfg(target_os = "linux")]
         links::cases::<A>(cases);
-        liveness::cases::<A>(cases);
         own_connections::cases::<A>(cases);
         peers::cases::<A>(cases);
         proxies::cases::<A>(cases);
         proxy_environment::cases::<A>(cases);
         redirects::cases::<A>(cases);
-        retrying::cases::<A>(cases);
         sending::cases::<A>(cases);
-        single::cases::<A>(cases);
         stopping::cases::<A>(cases);
-        telemetry::cases::<A>(cases);
         tls::cases::<A>(cases);
         tls_options::cases::<A>(cases);
         tls_refusals::cases::<A>(cases);

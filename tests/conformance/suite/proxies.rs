@@ -22,9 +22,7 @@ use tidegate_tests::{Connector, TlsOptions};
 cases! {
     both: [
         through_tinyproxy needs [TINYPROXY],
-        through_tinyproxy_with_credentials needs [TINYPROXY],
         through_microsocks needs [MICROSOCKS],
-        through_microsocks_with_credentials needs [MICROSOCKS],
         to_a_server_of_another_author needs [TINYPROXY, MICROSOCKS, WEBSOCKETS],
         the_name_is_looked_up_where_the_scheme_says needs [MICROSOCKS],
         the_certificate_is_the_hosts_not_the_proxys needs [TINYPROXY],
@@ -33,9 +31,8 @@ cases! {
         credentials_that_microsocks_refuses needs [MICROSOCKS],
         a_proxy_that_is_not_there,
         a_proxy_that_never_answers,
-        a_forbidden_host,
+        a_tunnel_that_the_proxy_does_not_open,
         a_port_that_tinyproxy_forbids needs [TINYPROXY],
-        a_host_that_the_proxy_cannot_reach,
         no_proxy_at_all,
     ],
     single: [an_answer_that_drips, what_comes_right_behind_the_answer],
@@ -112,25 +109,18 @@ async fn goes_through<M: Mode>(proxy: &peers::Proxy, url: &str, before: usize) {
 }
 
 async fn through_tinyproxy<M: Mode>() {
-    let proxy = peers::Proxy::http(None).unwrap();
-    goes_through::<M>(&proxy, &proxy.url(None), 0).await;
-}
-
-async fn through_tinyproxy_with_credentials<M: Mode>() {
-    let proxy = peers::Proxy::http(RIGHT).unwrap();
-    goes_through::<M>(&proxy, &proxy.url(RIGHT), 0).await;
+    for credentials in [None, RIGHT] {
+        let proxy = peers::Proxy::http(credentials).unwrap();
+        goes_through::<M>(&proxy, &proxy.url(credentials), 0).await;
+    }
 }
 
 async fn through_microsocks<M: Mode>() {
-    let proxy = peers::Proxy::socks5(None).unwrap();
-    goes_through::<M>(&proxy, &proxy.url(None), 0).await;
-    goes_through::<M>(&proxy, &proxy.url(None).replace("socks5:", "socks5h:"), 4).await;
-}
-
-async fn through_microsocks_with_credentials<M: Mode>() {
-    let proxy = peers::Proxy::socks5(RIGHT).unwrap();
-    goes_through::<M>(&proxy, &proxy.url(RIGHT), 0).await;
-    goes_through::<M>(&proxy, &proxy.url(RIGHT).replace("socks5:", "socks5h:"), 4).await;
+    for credentials in [None, RIGHT] {
+        let proxy = peers::Proxy::socks5(credentials).unwrap();
+        goes_through::<M>(&proxy, &proxy.url(credentials), 0).await;
+        goes_through::<M>(&proxy, &proxy.url(credentials).replace("socks5:", "socks5h:"), 4).await;
+    }
 }
 
 /// Over TLS, and more than fits into any buffer on the way.
@@ -230,9 +220,8 @@ const FATAL: (&str, usize) = ("fatal", 1);
 const RETRIED: (&str, usize) = ("retries_exhausted", 2);
 
 /// R6.
-async fn credentials_that_tinyproxy_refuses<M: Mode>() {
+async fn refuses_credentials<M: Mode>(proxy: peers::Proxy) {
     let server = Server::start(greet);
-    let proxy = peers::Proxy::http(RIGHT).unwrap();
     for (credentials, words) in [(WRONG, "refuses these credentials"), (None, "requires credentials")] {
         let ended = ending::<M>(&server.url(), &proxy.url(credentials), WAIT).await;
         assert_ends(&ended, ProxyProblem::Credentials, FATAL);
@@ -241,16 +230,12 @@ async fn credentials_that_tinyproxy_refuses<M: Mode>() {
     assert_eq!((server.accepted(), proxy.tunnels()), (0, 0));
 }
 
-/// R6.
+async fn credentials_that_tinyproxy_refuses<M: Mode>() {
+    refuses_credentials::<M>(peers::Proxy::http(RIGHT).unwrap()).await;
+}
+
 async fn credentials_that_microsocks_refuses<M: Mode>() {
-    let server = Server::start(greet);
-    let proxy = peers::Proxy::socks5(RIGHT).unwrap();
-    for (credentials, words) in [(WRONG, "refuses these credentials"), (None, "requires credentials")] {
-        let ended = ending::<M>(&server.url(), &proxy.url(credentials), WAIT).await;
-        assert_ends(&ended, ProxyProblem::Credentials, FATAL);
-        assert!(ended.0.to_string().contains(words), "{}", ended.0);
-    }
-    assert_eq!((server.accepted(), proxy.tunnels()), (0, 0));
+    refuses_credentials::<M>(peers::Proxy::socks5(RIGHT).unwrap()).await;
 }
 
 /// The URLs of a proxy at this address, with credentials, in each protocol.
@@ -312,8 +297,9 @@ async fn refused<M: Mode>(status: &'static str, code: u8, problem: ProxyProblem,
 }
 
 /// R6.
-async fn a_forbidden_host<M: Mode>() {
+async fn a_tunnel_that_the_proxy_does_not_open<M: Mode>() {
     refused::<M>("403 Forbidden", 2, ProxyProblem::Forbidden, FATAL).await;
+    refused::<M>("502 Bad Gateway", 5, ProxyProblem::Failed, RETRIED).await;
 }
 
 /// R6.
@@ -324,11 +310,6 @@ async fn a_port_that_tinyproxy_forbids<M: Mode>() {
     let ended = ending::<M>(&forbidden.url(), &proxy.url(None), WAIT).await;
     assert_ends(&ended, ProxyProblem::Forbidden, FATAL);
     assert_eq!(forbidden.accepted(), 0);
-}
-
-/// R6.
-async fn a_host_that_the_proxy_cannot_reach<M: Mode>() {
-    refused::<M>("502 Bad Gateway", 5, ProxyProblem::Failed, RETRIED).await;
 }
 
 /// The last word counts.

@@ -25,7 +25,6 @@ cases! {
         from_host_to_host,
         five_are_followed_and_no_more,
         answers_that_lead_nowhere,
-        locations_that_cannot_be_followed,
         never_from_wss_to_ws,
         another_origin_is_named_and_not_followed,
         credentials_stay_with_their_origin,
@@ -34,7 +33,7 @@ cases! {
         one_deadline_over_the_whole_chain,
         a_redirect_whose_body_never_ends,
     ],
-    both: [every_attempt_starts_at_the_first_url, a_chain_without_end_is_one_failed_attempt],
+    both: [every_attempt_starts_at_the_first_url],
 }
 
 /// What a server answers: the end of a status line and header lines, or an upgrade.
@@ -157,25 +156,6 @@ async fn answers_that_lead_nowhere<A: Adapter>() {
         assert_eq!(arrives::<A>(&server).await.map_err(without_words), Err(Failure::rejected(status, None)));
         assert_eq!(server.accepted(), 1);
         within(server.all_gone()).await;
-    }
-}
-
-/// T3: without a word of what is in them.
-async fn locations_that_cannot_be_followed<A: Adapter>() {
-    for location in [
-        "ftp://hunter2.test/",
-        "http://user:hunter2@a.test/",
-        "http://",
-        "/hunter2 and more",
-        "ws://a.test:99999/",
-        "mailto:hunter2",
-        "http://[::hunter2]/",
-    ] {
-        let server = routed(move |_| found(location));
-        let failure = arrives::<A>(&server).await.unwrap_err();
-        assert_eq!(failure.kind(), "upgrade", "{location}: {failure}");
-        assert!(!failure.to_string().contains("hunter2"), "{failure}");
-        assert_eq!(server.accepted(), 1);
     }
 }
 
@@ -363,17 +343,4 @@ async fn every_attempt_starts_at_the_first_url<M: Mode>() {
     drop(feed);
     within(balancer.all_gone()).await;
     within(there.all_gone()).await;
-}
-
-/// R1, R7: it goes down the path of all failures, and is not followed while the feed waits.
-async fn a_chain_without_end_is_one_failed_attempt<M: Mode>() {
-    let server = routed(|_| found("/round"));
-    let notices = Notices::default();
-    let config = quick().retry(tidegate::RetryPolicy::fixed(ms(10)).max_retries(2));
-    let mut feed = M::start(M::to(&server).config(config).on_notice(notices.watch()));
-    let reason = end(&mut feed).await.unwrap();
-    assert_eq!(reason.kind(), "retries_exhausted");
-    let failures = notices.lines().into_iter().filter(|line| line.ends_with(": upgrade")).count();
-    assert_eq!((failures, server.accepted()), (3, 18));
-    within(server.all_gone()).await;
 }

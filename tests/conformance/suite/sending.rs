@@ -1,6 +1,5 @@
 //! What applications send (O1-O3).
 
-use futures_util::future::join_all;
 use tidegate::{Message, SendError};
 use tidegate_tests::prelude::*;
 use tidegate_tests::server::{BINARY, Fact, PING, PONG, Server, frame};
@@ -9,8 +8,6 @@ cases! {
     both: [
         only_while_live_and_only_on_this_connection,
         a_full_queue_gives_the_message_back,
-        more_at_once_than_the_queue_takes,
-        text_that_is_no_text,
     ],
     spawned: [pings_are_answered_while_the_consumer_sleeps],
 }
@@ -87,48 +84,6 @@ async fn a_full_queue_gives_the_message_back<M: Mode>() {
         }
     });
     room.await;
-}
-
-/// O3: also before the feed has seen any of them.
-async fn more_at_once_than_the_queue_takes<M: Mode>() {
-    let server = Server::start(|_, peer| {
-        peer.upgrade()?;
-        peer.be_silent()
-    });
-    let mut feed = M::start(M::to(&server).config(quick().send_buffer(2)));
-    let handle = feed.handle();
-    next(&mut feed).await;
-    let sends = (0..10).map(|number| handle.send(number.to_string()));
-    let (results, _) = drive(&mut feed, join_all(sends)).await;
-    let mut accepted = Vec::new();
-    for (number, result) in (0..10).map(|number: u32| number.to_string()).zip(results) {
-        match result {
-            Ok(()) => accepted.push(number),
-            Err(error) => assert_eq!(error, SendError::Full(Message::from(number))),
-        }
-    }
-    // A task may have taken the first before the last is there.
-    assert!(if M::SPAWNED { accepted.len() >= 2 } else { accepted == ["0", "1"] }, "{accepted:?}");
-    handle.shutdown();
-    end(&mut feed).await;
-    within(server.saw(1, Fact::Gone)).await;
-    assert_eq!(server.texts(1), accepted);
-}
-
-async fn text_that_is_no_text<M: Mode>() {
-    let server = Server::start(|_, peer| {
-        peer.upgrade()?;
-        peer.serve()
-    });
-    let mut feed = M::start(M::to(&server).config(quick()));
-    let handle = feed.handle();
-    next(&mut feed).await;
-    let message = Message::Text(vec![0xff].into());
-    let (sent, seen) = drive(&mut feed, handle.send(message.clone())).await;
-    assert_eq!(sent, Err(SendError::NotUtf8(message)));
-    assert!(seen.is_empty());
-    let (sent, _) = drive(&mut feed, handle.send("fine")).await;
-    assert_eq!(sent, Ok(()));
 }
 
 /// O2: nobody polls the stream meanwhile, and more comes than was asked for.

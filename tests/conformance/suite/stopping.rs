@@ -1,7 +1,5 @@
 //! How feeds end (S1-S4, H5).
 
-use std::time::Instant;
-
 use tidegate::{
     Attempt, Class, Config, Context, Fault, FeedBuilder, FrameHandler, Message, Phase, RetryPolicy,
     StopReason, Upgrade,
@@ -13,15 +11,11 @@ use tidegate_tests::server::{CLOSE, Fact, Server, frame};
 cases! {
     both: [
         a_shutdown_says_goodbye,
-        a_server_that_never_answers_close,
-        a_shutdown_in_any_phase,
         the_stream_ends_once,
         a_dropped_feed_closes_its_connection,
-        a_feed_dropped_in_any_phase_leaves_nothing,
         a_panic_ends_the_feed,
     ],
     spawned: [what_is_queued_outlives_a_shutdown],
-    worlds: [a_runtime_that_is_dropped_takes_its_feeds_along, a_feed_without_a_task_outlives_its_runtime],
 }
 
 /// S1, S3: Close(1000), the answer, the end.
@@ -60,48 +54,6 @@ async fn a_shutdown_says_goodbye<M: Mode>() {
 fn sorted(mut lines: Vec<String>) -> Vec<String> {
     lines.sort();
     lines
-}
-
-/// S1, C5: waits for the peer at most `close_timeout`.
-async fn a_server_that_never_answers_close<M: Mode>() {
-    let server = Server::start(|_, peer| {
-        peer.upgrade()?;
-        peer.be_silent()
-    });
-    let mut feed = M::start(M::to(&server).config(quick().close_timeout(ms(200))));
-    next(&mut feed).await;
-    let before = Instant::now();
-    feed.handle().shutdown();
-    assert_eq!(end(&mut feed).await, None);
-    assert!(before.elapsed() >= ms(200));
-    assert_eq!(server.saw_close(1).await, Some(1000));
-    within(server.saw(1, Fact::Gone)).await;
-}
-
-/// S1: there may be no connection to close.
-async fn a_shutdown_in_any_phase<M: Mode>() {
-    let server = Server::start(|_, peer| {
-        peer.request()?;
-        peer.wait("upgrade")
-    });
-    // Before the first poll.
-    let mut feed = M::start(M::to(&server).config(quick()));
-    feed.handle().shutdown();
-    assert_eq!(end(&mut feed).await, None);
-    // While connecting.
-    let mut feed = M::start(M::to(&server).config(quick()));
-    let handle = feed.handle();
-    drive(&mut feed, handle.wait_for(|phase| phase == Phase::Connecting)).await;
-    handle.shutdown();
-    assert_eq!(end(&mut feed).await, None);
-    // While waiting.
-    let refusing = Server::start(|_, peer| peer.refuse("503 Service Unavailable", ""));
-    let mut feed = M::start(M::to(&refusing).config(Config::builder().retry(RetryPolicy::fixed(10 * WAIT))));
-    let handle = feed.handle();
-    drive(&mut feed, handle.wait_for(|phase| phase == Phase::Waiting)).await;
-    handle.shutdown();
-    assert_eq!(end(&mut feed).await, None);
-    assert_eq!(handle.phase(), Phase::Stopped);
 }
 
 /// S3: one `Err`, then nothing; for the items alone, too.
@@ -165,34 +117,6 @@ async fn a_dropped_feed_closes_its_connection<M: Mode>() {
     }
     no_task_is_left::<M>().await;
     assert_eq!(server.accepted(), 1);
-}
-
-/// S4: in whatever phase, in no more time than `close_timeout`.
-async fn a_feed_dropped_in_any_phase_leaves_nothing<M: Mode>() {
-    let server = Server::start(|number, peer| match number {
-        1 => peer.be_silent(),
-        2 => peer.refuse("503 Service Unavailable", ""),
-        _ => {
-            peer.upgrade()?;
-            peer.be_silent()
-        }
-    });
-    for phase in [Phase::Connecting, Phase::Waiting, Phase::Live] {
-        let config = Config::builder().retry(RetryPolicy::fixed(10 * WAIT)).close_timeout(ms(100));
-        let mut feed = M::start(M::to(&server).config(config));
-        let handle = feed.handle();
-        let found = drive(&mut feed, handle.wait_for(|now| now == phase)).await.0;
-        assert_eq!(found, phase);
-        if phase == Phase::Connecting {
-            drive(&mut feed, server.saw(1, Fact::Accepted)).await;
-        }
-        drop(feed);
-        assert_eq!(within(handle.wait_for(|_| false)).await, Phase::Stopped);
-        no_task_is_left::<M>().await;
-    }
-    for peer in 1..=3 {
-        within(server.saw(peer, Fact::Gone)).await;
-    }
 }
 
 /// Panics where it is told to.
@@ -280,46 +204,4 @@ async fn a_panic_ends_the_feed<M: Mode>() {
         assert!(server.accepted() <= 1, "{panics:?}");
         no_task_is_left::<M>().await;
     }
-}
-
-/// The runtime goes first: the stream ends, wherever it is polled from.
-fn a_runtime_that_is_dropped_takes_its_feeds_along<A: Adapter>() {
-    let server = Server::start(|_, peer| {
-        peer.upgrade()?;
-        peer.text("x")?;
-        peer.serve()
-    });
-    let world = A::world();
-    let mut feed = world.run(async {
-        let mut feed = Task::<A>::start(Task::<A>::to(&server).config(quick()));
-        assert_eq!(take(&mut feed, 2).await, ["live 1", "x"]);
-        feed
-    });
-    let handle = feed.handle();
-    drop(world);
-    A::world().run(async {
-        assert_eq!(end(&mut feed).await, None);
-        assert_eq!(within(handle.wait_for(|_| false)).await, Phase::Stopped);
-        assert!(within(handle.send("x")).await.is_err());
-        within(server.saw(1, Fact::Gone)).await;
-    });
-}
-
-/// Without a task nothing is left that could run: it must not be polled, but can be dropped.
-fn a_feed_without_a_task_outlives_its_runtime<A: Adapter>() {
-    let server = Server::start(|_, peer| {
-        peer.upgrade()?;
-        peer.serve()
-    });
-    let world = A::world();
-    let feed = world.run(async {
-        let mut feed = NoTask::<A>::start(NoTask::<A>::to(&server).config(quick()));
-        next(&mut feed).await;
-        feed
-    });
-    drop(world);
-    let handle = feed.handle();
-    drop(feed);
-    assert_eq!(handle.phase(), Phase::Stopped);
-    A::world().run(within(server.saw(1, Fact::Gone)));
 }

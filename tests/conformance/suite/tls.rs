@@ -11,10 +11,7 @@ use tidegate::rustls::pki_types::PrivateKeyDer;
 use tidegate::rustls::server::WebPkiClientVerifier;
 use tidegate::rustls::version::{TLS12, TLS13};
 use tidegate::rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
-use tidegate::{
-    Config, ConnectFailure, ConnectRequest, ConnectionFailure, Failure, Frame, RetryPolicy, StopReason,
-    TlsProblem,
-};
+use tidegate::{ConnectFailure, ConnectRequest, ConnectionFailure, Failure, Frame, TlsProblem};
 use tidegate_tests::needs::IPV6;
 use tidegate_tests::pki::{Authority, Identity, Leaf};
 use tidegate_tests::prelude::*;
@@ -26,8 +23,6 @@ use super::proxy_environment::{child, outcome};
 cases! {
     both: [
         a_feed_reconnects_over_tls,
-        what_is_settled_here_is_fatal,
-        what_mends_itself_is_retried,
     ],
     single: [
         an_unknown_authority,
@@ -153,55 +148,6 @@ async fn a_feed_reconnects_over_tls<M: Mode>() {
     feed.handle().shutdown();
     assert_eq!(end(&mut feed).await, None);
     assert_eq!(within(server.saw_close(2)).await, Some(1000));
-}
-
-/// How a feed with one retry ends, and after how many attempts.
-async fn ending<M: Mode>(server: &Server, options: TlsOptions) -> (StopReason, usize) {
-    let config = Config::builder().retry(RetryPolicy::fixed(ms(5)).max_retries(1));
-    let notices = Notices::default();
-    let builder = M::feed(&server.secure_url("localhost")).config(config).tls(options);
-    let mut feed = M::start(builder.on_notice(notices.watch()));
-    let reason = end(&mut feed).await.unwrap();
-    assert_eq!(server.accepted(), notices.times("connecting").len());
-    (reason, server.accepted())
-}
-
-/// R6.
-async fn what_is_settled_here_is_fatal<M: Mode>() {
-    let (authority, clients) = (Authority::new(), Authority::new());
-    let other_host = Speaks::with(authority.issue(Leaf::server(["other.test"]))).serve();
-    let required =
-        Speaks { clients: Some(&clients), ..Speaks::with(authority.issue(Leaf::localhost())) }.serve();
-    let table = [
-        (good(&Authority::new()), TlsProblem::UnknownIssuer, "ca_file"),
-        (other_host, TlsProblem::WrongHost, "other.test"),
-        (good(&authority.with_key(KeyPair::generate().unwrap())), TlsProblem::BadSignature, "another key"),
-        (Speaks::with(authority.identity()).serve(), TlsProblem::BadCertificate, "CA:TRUE"),
-        (required, TlsProblem::ClientCertificate, "client_certificate_files"),
-        (plain(), TlsProblem::PlainServer, "ws://"),
-    ];
-    for (server, problem, hint) in table {
-        let (reason, attempts) = ending::<M>(&server, trusting(&authority)).await;
-        assert_eq!((reason.kind(), attempts), ("fatal", 1));
-        assert!(reason.to_string().contains(hint), "{reason}");
-        assert_problem::<()>(Err(reason.failure().unwrap().clone()), problem, &[hint]);
-    }
-}
-
-/// R6.
-async fn what_mends_itself_is_retried<M: Mode>() {
-    let authority = Authority::new();
-    let leaf = Speaks::with(authority.issue(Leaf::localhost()));
-    let table = [
-        (Speaks::with(authority.issue(Leaf::localhost().expired())), TlsProblem::Expired),
-        (Speaks { protocols: &["h2"], ..leaf }, TlsProblem::NoCommonProtocol),
-    ];
-    for (speaks, problem) in table {
-        let server = speaks.serve();
-        let (reason, attempts) = ending::<M>(&server, trusting(&authority)).await;
-        assert_eq!((reason.kind(), attempts), ("retries_exhausted", 2));
-        assert_problem::<()>(Err(reason.failure().unwrap().clone()), problem, &[]);
-    }
 }
 
 async fn an_unknown_authority<A: Adapter>() {

@@ -3,30 +3,20 @@
 
 use std::iter::once;
 
-use futures_util::SinkExt;
-use tidegate::{CloseFrame, ConnectionFailure, Delivery, Failure, Frame};
-use tidegate_tests::once::{next as next_frame, pair, request};
+use tidegate::{CloseFrame, ConnectionFailure, Delivery, Failure};
+use tidegate_tests::once::{next as next_frame, request};
 use tidegate_tests::prelude::*;
 use tidegate_tests::server::{BINARY, CLOSE, PING, PONG, Server, TEXT, frame};
 use tidegate_tests::{Connector, Limits};
 
 cases! {
     both: [
-        reserved_bits,
-        reserved_opcodes,
-        masked_frames,
-        control_frames_in_pieces,
-        control_frames_over_125_bytes,
-        text_that_is_not_utf8,
-        messages_out_of_order,
-        close_frames_that_are_none,
-        close_codes_that_must_not_be_sent,
+        each_ends_its_connection,
         close_codes_that_may_be_sent,
-        lengths_over_the_limit,
         a_message_over_the_limit_in_pieces,
         lengths_that_are_not_minimal,
     ],
-    single: [each_is_a_failure_of_the_protocol, a_length_that_is_only_claimed_costs_nothing],
+    single: [a_length_that_is_only_claimed_costs_nothing],
 }
 
 /// What it is, and the bytes.
@@ -153,72 +143,47 @@ fn of_lengths() -> Vec<Violation> {
     table.map(|(len, what)| (what.to_owned(), long(len))).into()
 }
 
-/// Each on a connection of its own. `between` is what of the violation is still good.
-async fn each_ends_its_connection<M: Mode>(table: Vec<Violation>, code: u16, between: &[(&str, &str)]) {
-    let (count, bytes) = (table.len(), table.clone());
+/// Each on a connection of its own, with the code that it is closed with.
+async fn each_ends_its_connection<M: Mode>() {
+    let table = [
+        (1002, of_reserved_bits()),
+        (1002, of_reserved_opcodes()),
+        (1002, of_masks()),
+        (1002, of_control_frames_in_pieces()),
+        (1002, of_large_control_frames()),
+        (1007, of_utf8()),
+        (1002, of_fragments()),
+        (1002, vec![of_half_a_code()]),
+        (1007, of_reasons()),
+        (1002, of_codes()),
+        (1009, of_lengths()),
+    ];
+    let with_code = |(code, all): (u16, Vec<Violation>)| all.into_iter().map(move |each| (code, each));
+    let table: Vec<_> = table.into_iter().flat_map(with_code).collect();
+    let bytes: Vec<_> = table.iter().map(|(_, (_, bytes))| bytes.clone()).collect();
     let server = Server::start(move |number, peer| {
         peer.upgrade()?;
         peer.text(&format!("good {number}"))?;
-        let Some((_, bytes)) = bytes.get(number - 1) else { return peer.serve() };
+        let Some(bytes) = bytes.get(number - 1) else { return peer.serve() };
         // The client may have closed before it has all.
         let _ = peer.raw(bytes);
         peer.read_to_close()
     });
     let config = quick().retry(tidegate::RetryPolicy::fixed(ms(1)).unlimited());
     let mut feed = M::start(M::to(&server).config(config));
-    for (id, (what, _)) in (1..).zip(&table) {
+    for (id, (code, (what, _))) in (1..).zip(&table) {
         let mut expected = vec![format!("live {id}"), format!("good {id}")];
-        let good = between.iter().filter(|(violation, _)| violation == what);
-        expected.extend(good.map(|(_, item)| (*item).to_owned()));
-        let kind = if code == CloseFrame::TOO_BIG { "too_long" } else { "protocol" };
+        // What is still good of it; what the first piece of a text began is not delivered.
+        expected.extend((what == "a piece after a whole message").then(|| "x".to_owned()));
+        let kind = if *code == CloseFrame::TOO_BIG { "too_long" } else { "protocol" };
         expected.push(format!("interrupted {id}: {kind}"));
         assert_eq!(take(&mut feed, expected.len()).await, expected, "{what}");
     }
-    let after = [format!("good {}", count + 1)];
-    take_to(&mut feed, &after[0]).await;
-    assert_eq!(server.accepted(), count + 1);
-    for (id, (what, _)) in (1..).zip(&table) {
-        assert_eq!(within(server.saw_close(id)).await, Some(code), "{what}");
+    take_to(&mut feed, &format!("good {}", table.len() + 1)).await;
+    assert_eq!(server.accepted(), table.len() + 1);
+    for (id, (code, (what, _))) in (1..).zip(&table) {
+        assert_eq!(within(server.saw_close(id)).await, Some(*code), "{what}");
     }
-}
-
-async fn reserved_bits<M: Mode>() {
-    // What the first piece of a text began has not been delivered.
-    each_ends_its_connection::<M>(of_reserved_bits(), 1002, &[]).await;
-}
-
-async fn reserved_opcodes<M: Mode>() {
-    each_ends_its_connection::<M>(of_reserved_opcodes(), 1002, &[]).await;
-}
-
-async fn masked_frames<M: Mode>() {
-    each_ends_its_connection::<M>(of_masks(), 1002, &[]).await;
-}
-
-async fn control_frames_in_pieces<M: Mode>() {
-    each_ends_its_connection::<M>(of_control_frames_in_pieces(), 1002, &[]).await;
-}
-
-async fn control_frames_over_125_bytes<M: Mode>() {
-    each_ends_its_connection::<M>(of_large_control_frames(), 1002, &[]).await;
-}
-
-async fn text_that_is_not_utf8<M: Mode>() {
-    each_ends_its_connection::<M>(of_utf8(), 1007, &[]).await;
-}
-
-async fn messages_out_of_order<M: Mode>() {
-    let whole = [("a piece after a whole message", "x")];
-    each_ends_its_connection::<M>(of_fragments(), 1002, &whole).await;
-}
-
-async fn close_frames_that_are_none<M: Mode>() {
-    each_ends_its_connection::<M>(vec![of_half_a_code()], 1002, &[]).await;
-    each_ends_its_connection::<M>(of_reasons(), 1007, &[]).await;
-}
-
-async fn lengths_over_the_limit<M: Mode>() {
-    each_ends_its_connection::<M>(of_lengths(), 1009, &[]).await;
 }
 
 /// How the feed's first connection ends if the server sends this Close, and which code it is answered with.
@@ -246,11 +211,6 @@ async fn closed_with<M: Mode>(code: u16) -> (Option<(u16, String)>, Option<u16>)
     };
     let (answer, _) = drive(&mut feed, server.saw_close(1)).await;
     (found, answer)
-}
-
-/// §7.4.
-async fn close_codes_that_must_not_be_sent<M: Mode>() {
-    each_ends_its_connection::<M>(of_codes(), 1002, &[]).await;
 }
 
 /// As they came.
@@ -303,44 +263,6 @@ async fn lengths_that_are_not_minimal<M: Mode>() {
     });
     let mut feed = M::start(M::to(&server).config(quick()));
     assert_eq!(take(&mut feed, 6).await, ["live 1", "a", "b", "", "256 bytes", "after"]);
-}
-
-/// Without a feed: the failure, with the code to close with. What was good before it comes out first.
-async fn each_is_a_failure_of_the_protocol<A: Adapter>() {
-    let all = [
-        of_reserved_bits(),
-        of_reserved_opcodes(),
-        of_masks(),
-        of_control_frames_in_pieces(),
-        of_large_control_frames(),
-        of_utf8(),
-        of_fragments(),
-        vec![of_half_a_code()],
-        of_reasons(),
-        of_codes(),
-        of_lengths(),
-    ];
-    for (what, bytes) in all.concat() {
-        let (mut client, server) = pair::<A>(move |peer| {
-            peer.text("good")?;
-            let _ = peer.raw(&bytes);
-            peer.read_to_close()
-        })
-        .await;
-        assert_eq!(next_frame::<A>(&mut client).await, Some(Ok(Frame::from("good"))), "{what}");
-        let failure = loop {
-            match next_frame::<A>(&mut client).await {
-                Some(Ok(Frame::Message(_) | Frame::Ping(_))) => {}
-                Some(Err(failure)) => break failure,
-                other => panic!("{what}: {other:?}"),
-            }
-        };
-        let Failure::Connection(ConnectionFailure::Protocol { code, .. }) = failure else {
-            panic!("{what}: {failure}")
-        };
-        within(client.send(Frame::Close(Some(CloseFrame::new(code))))).await.unwrap();
-        assert_eq!(within(server.saw_close(1)).await, Some(code), "{what}");
-    }
 }
 
 /// D3, §10.4: a TiB that was reserved would show in the most that the process ever had, or end it; nothing of the payload

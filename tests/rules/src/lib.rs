@@ -5,10 +5,10 @@
 //!
 //! | to change | open |
 //! |---|---|
-//! | a rule's name and text | `rule.rs` |
+//! | which rules there are | `rule.rs` |
 //! | what must hold after a step | `rules.rs`; in `rules/`: deadlines, the queue, frames, notices |
 //! | numbered items: lost, doubled, reordered, announced or not | `continuity.rs` |
-//! | the configuration that a feed is judged by | `setup.rs` |
+//! | the configuration and handler that a feed is judged by | `setup.rs` |
 //! | the handler that does what messages say | `numbers.rs` |
 //! | a call of the machine, and what can be seen of it | `call.rs` |
 //! | a feed, driven by operations that a generator draws | `run.rs` |
@@ -28,8 +28,8 @@ mod setup;
 
 pub use call::{Call, Output, View, is_stray};
 pub use continuity::{Continuity, Losses};
-pub use numbers::{Item, MAX_EMIT, Numbers, Script, Then};
+pub use numbers::{Item, Numbers, Script, Then};
 pub use rule::{Broken, Rule, Verdict};
 pub use rules::{Rules, Step};
 pub use run::{Op, Run, Sort, Who, Why};
-pub use setup::{Clocks, Retry, Setup};
+pub use setup::Setup;

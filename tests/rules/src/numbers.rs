@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tidegate_core::{ConnectionId, Context, Fault, Frame, FrameHandler, Message, Readiness, Upgrade};
 
 /// The most items a message can emit.
-pub const MAX_EMIT: u8 = 7;
+const MAX_EMIT: u8 = 7;
 
 /// The handler, with the number of its next item.
 #[derive(Clone, Debug, Default)]

@@ -114,7 +114,7 @@ impl Rules {
             credit: 0,
             outgoing: Outgoing::default(),
             told: Told::default(),
-            continuity: Continuity::new(setup.overflow.into(), Some(setup.handler.next)),
+            continuity: Continuity::new(setup.config.overflow().into(), Some(setup.handler.next)),
         }
     }
 
@@ -186,7 +186,7 @@ impl Rules {
     pub fn finish(&self, setup: &Setup, last: &View) -> Verdict {
         let numbers = last.stats.items + setup.handler.next;
         hold!(last.stats.queued == 0, D1, "requested, and not delivered");
-        let whole = setup.overflow == Overflow::Disconnect || self.continuity.next() == numbers;
+        let whole = setup.config.overflow() == Overflow::Disconnect || self.continuity.next() == numbers;
         hold!(whole, D2, "{} is to come, and {numbers} were emitted", self.continuity.next());
         self.continuity.taken(last.connection.filter(|_| last.is_linked()).map(ConnectionId::get))
     }

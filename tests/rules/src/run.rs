@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tidegate_core::{
-    CloseFrame, Config, ConnectFailure, Connected, ConnectionId, Deadline, Event, Failure, Frame, Machine,
-    Phase, Timestamp,
+    CloseFrame, ConnectFailure, Connected, ConnectionId, Deadline, Event, Failure, Frame, Machine, Phase,
+    Timestamp,
 };
 
 use crate::call::{Call, Output, View};
@@ -138,20 +138,10 @@ struct Past {
 
 impl Run {
     /// A fresh feed.
-    ///
-    /// # Panics
-    /// If the configuration is refused.
     #[must_use]
     pub fn new(setup: Setup) -> Self {
-        let config = setup.builder().build().expect("a configuration that is valid");
-        Self::with(setup, config)
-    }
-
-    /// A fresh feed with a configuration made from the setup's.
-    #[must_use]
-    pub fn with(setup: Setup, config: Config) -> Self {
         Self {
-            feed: setup.feed_with(config),
+            feed: setup.feed(),
             rules: Rules::new(&setup),
             setup,
             now: Timestamp::ZERO,

@@ -6,7 +6,7 @@ use futures_util::{SinkExt, StreamExt, TryStreamExt, stream};
 use tidegate::driver::Transport;
 use tidegate::{ConnectRequest, Frame};
 
-use super::process::Wstest;
+use super::Wstest;
 use crate::Connector;
 use crate::adapter::Adapter;
 use crate::wait::timeout;

@@ -142,7 +142,6 @@ impl Half {
                 Ok(len) => {
                     piece = &piece[len..];
                     self.sent += len as u64;
-                    self.shared.count(self.direction, len as u64);
                 }
                 Err(error) if is_timeout(error.kind()) => {
                     if !self.shared.is_open(self.id) {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 
-use super::toxic::{Direction, Toxics};
+use super::toxic::Toxics;
 
 /// Far longer than threads take to end.
 const FINISH: Duration = Duration::from_secs(10);
@@ -21,33 +21,19 @@ pub enum End {
     Reset,
 }
 
-/// What has gone through a proxy.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Connections accepted, ever.
-    pub accepted: usize,
-    /// Connections open now.
-    pub open: usize,
-    /// Bytes passed on to the server.
-    pub upstream_bytes: u64,
-    /// Bytes passed on to clients.
-    pub downstream_bytes: u64,
-}
-
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     state: Mutex<State>,
     changed: Condvar,
 }
 
-/// By [`Direction`] where there are two.
 #[derive(Debug, Default)]
 pub(super) struct State {
+    /// By [`Direction`](super::Direction).
     pub(super) toxics: [Toxics; 2],
     /// A connection that is not in here has ended; its threads find that out.
     open: BTreeMap<usize, Arc<Sockets>>,
     accepted: usize,
-    bytes: [u64; 2],
     threads: usize,
     over: bool,
 }
@@ -110,10 +96,6 @@ impl Shared {
         })
     }
 
-    pub(super) fn count(&self, direction: Direction, bytes: u64) {
-        self.change(|state| state.bytes[direction as usize] += bytes);
-    }
-
     pub(super) fn is_open(&self, id: usize) -> bool {
         self.lock().open.contains_key(&id)
     }
@@ -152,11 +134,11 @@ impl Shared {
         while !state.over {
             let next = state.next_deadline();
             state = match next {
-                Some((id, at, end)) => {
+                Some((id, at)) => {
                     let left = at.saturating_duration_since(Instant::now());
                     if left.is_zero() {
                         drop(state);
-                        self.end(id, end);
+                        self.end(id, End::Reset);
                         self.lock()
                     } else {
                         self.changed.wait_timeout(state, left).unwrap().0
@@ -165,15 +147,6 @@ impl Shared {
                 None => self.changed.wait(state).unwrap(),
             };
         }
-    }
-
-    pub(super) fn counters(&self) -> Counters {
-        self.lock().counters()
-    }
-
-    pub(super) fn wait_for(&self, bound: Duration, mut wanted: impl FnMut(Counters) -> bool) -> bool {
-        let unmet = |state: &mut State| !wanted(state.counters());
-        !self.changed.wait_timeout_while(self.lock(), bound, unmet).unwrap().1.timed_out()
     }
 
     pub(super) fn finish(&self) {
@@ -185,16 +158,11 @@ impl Shared {
 }
 
 impl State {
-    fn next_deadline(&self) -> Option<(usize, Instant, End)> {
+    fn next_deadline(&self) -> Option<(usize, Instant)> {
         let deadline = |(id, sockets): (&usize, &Arc<Sockets>)| {
             let both = self.toxics.iter().filter_map(|toxics| toxics.deadline(sockets.since));
-            both.min_by_key(|(at, _)| *at).map(|(at, end)| (*id, at, end))
+            both.min().map(|at| (*id, at))
         };
-        self.open.iter().filter_map(deadline).min_by_key(|(_, at, _)| *at)
-    }
-
-    fn counters(&self) -> Counters {
-        let [upstream_bytes, downstream_bytes] = self.bytes;
-        Counters { accepted: self.accepted, open: self.open.len(), upstream_bytes, downstream_bytes }
+        self.open.iter().filter_map(deadline).min_by_key(|(_, at)| *at)
     }
 }

@@ -1,4 +1,4 @@
-//! Each toxic, seen from plain sockets on both sides.
+//! What the cases that use the proxy would not notice, seen from plain sockets on both sides.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -83,43 +83,9 @@ fn without_toxics_everything_gets_through() {
     // One direction has ended, the other has not.
     write(&server, b"answer");
     assert_eq!(read(&client, 6), b"answer");
-    let expected = Counters { accepted: 1, open: 1, upstream_bytes: 1_000_000, downstream_bytes: 6 };
-    assert!(setup.proxy.wait_for(WAIT, |counters| counters == expected), "{:?}", setup.proxy.connections());
     drop(server);
     assert_eq!(rest(&client), (vec![], Ok(())));
-    assert!(setup.proxy.wait_for(WAIT, |counters| counters.open == 0));
     assert_eq!(setup.proxy.url("/feed"), format!("ws://{}/feed", setup.proxy.addr()));
-}
-
-#[test]
-fn latency_in_one_direction_and_order_under_jitter() {
-    let setup = Setup::new();
-    let (client, server) = setup.connect();
-    setup.proxy.set(Direction::Downstream, Toxic::Latency { delay: ms(150), jitter: ms(0) });
-    let start = Instant::now();
-    write(&server, b"late");
-    assert_eq!(read(&client, 4), b"late");
-    assert!(start.elapsed() >= ms(150), "{:?}", start.elapsed());
-
-    setup.proxy.set(Direction::Downstream, Toxic::Latency { delay: ms(20), jitter: ms(20) });
-    let numbers: Vec<u8> = (0..100).collect();
-    for number in &numbers {
-        write(&server, &[*number]);
-        thread::sleep(ms(1));
-    }
-    assert_eq!(read(&client, 100), numbers);
-}
-
-#[test]
-fn bandwidth() {
-    let setup = Setup::new();
-    let (client, server) = setup.connect();
-    setup.proxy.set(Direction::Downstream, Toxic::Bandwidth { bytes_per_second: 20_000 });
-    let start = Instant::now();
-    write(&server, &[b'x'; 8_000]);
-    read(&client, 8_000);
-    // What is last need not be waited after.
-    assert!(start.elapsed() >= ms(350), "{:?}", start.elapsed());
 }
 
 #[test]
@@ -131,52 +97,6 @@ fn slicer() {
     write(&client, b"0123456789");
     assert_eq!(read(&server, 10), b"0123456789");
     assert!(start.elapsed() >= 3 * ms(30), "{:?}", start.elapsed());
-}
-
-#[test]
-fn slow_close() {
-    let setup = Setup::new();
-    let (client, server) = setup.connect();
-    setup.proxy.set(Direction::Downstream, Toxic::SlowClose { delay: ms(400) });
-    let start = Instant::now();
-    write(&server, b"last");
-    drop(server);
-    assert_eq!(read(&client, 4), b"last");
-    assert_eq!(rest(&client), (vec![], Ok(())));
-    assert!(start.elapsed() >= ms(400), "{:?}", start.elapsed());
-}
-
-#[test]
-fn half_open_loses_data_and_tells_nobody() {
-    let setup = Setup::new();
-    let (client, server) = setup.connect();
-    let (other_client, other_server) = setup.connect();
-    setup.proxy.half_open();
-    write(&client, b"lost");
-    write(&server, b"lost");
-    drop(other_server);
-    for stream in [&client, &server, &other_client] {
-        assert_open_and_quiet(stream);
-    }
-    assert_eq!(setup.proxy.connections().open, 2);
-    setup.proxy.clear();
-    write(&client, b"heard");
-    assert_eq!(read(&server, 5), b"heard");
-    // The end of the stream comes after all.
-    assert_eq!(rest(&other_client), (vec![], Ok(())));
-}
-
-#[test]
-fn timeout_closes() {
-    let setup = Setup::new();
-    setup.proxy.set(Direction::Downstream, Toxic::Timeout { after: Some(ms(200)) });
-    let start = Instant::now();
-    let (client, server) = setup.connect();
-    write(&server, b"lost");
-    write(&client, b"the other way");
-    assert_eq!(rest(&client), (vec![], Ok(())));
-    assert!(start.elapsed() >= ms(200), "{:?}", start.elapsed());
-    assert_eq!(rest(&server), (b"the other way".to_vec(), Ok(())));
 }
 
 #[test]
@@ -197,76 +117,6 @@ fn stall_loses_nothing_and_holds_up_the_sender() {
     assert_open_and_quiet(&client);
     setup.proxy.clear();
     assert_eq!(read(&client, written).len(), written);
-}
-
-#[test]
-fn reset_peer() {
-    let setup = Setup::new();
-    let (client, server) = setup.connect();
-    write(&server, b"before");
-    assert_eq!(read(&client, 6), b"before");
-    let start = Instant::now();
-    setup.proxy.set(Direction::Upstream, Toxic::ResetPeer { after: ms(200) });
-    assert_eq!(rest(&client), (vec![], Err(ErrorKind::ConnectionReset)));
-    assert!(start.elapsed() >= ms(200), "{:?}", start.elapsed());
-    assert_eq!(rest(&server), (vec![], Err(ErrorKind::ConnectionReset)));
-    // Later ones, too.
-    setup.proxy.set(Direction::Upstream, Toxic::ResetPeer { after: ms(0) });
-    let later = connect(setup.proxy.addr()).unwrap();
-    assert_eq!(rest(&later), (vec![], Err(ErrorKind::ConnectionReset)));
-}
-
-#[test]
-fn limit_data_counts_from_the_beginning_of_the_connection() {
-    let setup = Setup::new();
-    let (client, server) = setup.connect();
-    write(&server, b"01234");
-    assert_eq!(read(&client, 5), b"01234");
-    setup.proxy.set(Direction::Downstream, Toxic::LimitData { bytes: 8, end: End::Close });
-    write(&server, b"56789");
-    assert_eq!(rest(&client), (b"567".to_vec(), Ok(())));
-
-    let (client, server) = setup.connect();
-    setup.proxy.set(Direction::Downstream, Toxic::LimitData { bytes: 3, end: End::Reset });
-    write(&server, b"56789");
-    let (bytes, end) = rest(&client);
-    assert!(b"567".starts_with(&bytes), "{bytes:?}");
-    assert_eq!(end, Err(ErrorKind::ConnectionReset));
-}
-
-#[test]
-fn refusing_and_accepting_again() {
-    let setup = Setup::new();
-    let (client, server) = setup.connect();
-    for _ in 0..3 {
-        setup.proxy.refuse();
-        setup.proxy.refuse();
-        let refused = connect(setup.proxy.addr()).unwrap_err();
-        assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
-        write(&client, b"still here");
-        assert_eq!(read(&server, 10), b"still here");
-        setup.proxy.clear();
-        setup.connect();
-    }
-    assert!(setup.proxy.wait_for(WAIT, |counters| counters.accepted == 4));
-    assert!(setup.proxy.wait_for(WAIT, |counters| counters.open == 1));
-}
-
-#[test]
-fn cutting_ends_all_that_are_open_and_no_later_one() {
-    let setup = Setup::new();
-    for (end, seen) in [(End::Close, Ok(())), (End::Reset, Err(ErrorKind::ConnectionReset))] {
-        let pairs = [setup.connect(), setup.connect()];
-        assert!(setup.proxy.wait_for(WAIT, |counters| counters.open == 2));
-        setup.proxy.cut(end);
-        for stream in pairs.iter().flat_map(|(client, server)| [client, server]) {
-            assert_eq!(rest(stream), (vec![], seen));
-        }
-        assert_eq!(setup.proxy.connections().open, 0);
-    }
-    let (client, server) = setup.connect();
-    write(&client, b"new");
-    assert_eq!(read(&server, 3), b"new");
 }
 
 #[test]

@@ -38,10 +38,7 @@ pub enum Toxic {
         delay: Duration,
     },
     /// Nothing gets through: data is taken and lost, the end of the stream waits.
-    Timeout {
-        /// The connection is closed after that time, counted from when it began or this was set; or never.
-        after: Option<Duration>,
-    },
+    Timeout,
     /// Nothing gets through and nothing is lost: the sender is held up as soon as the buffers are full.
     Stall,
     /// The connection is reset after that time, counted from when it began or this was set.
@@ -112,7 +109,7 @@ impl Toxics {
                 Toxic::Latency { .. } | Toxic::ResetPeer { .. } => {}
                 Toxic::Bandwidth { bytes_per_second } => all.bandwidth = Some(bytes_per_second.max(1)),
                 Toxic::SlowClose { delay } => all.slow_close = delay,
-                Toxic::Timeout { .. } => all.lost = true,
+                Toxic::Timeout => all.lost = true,
                 Toxic::Stall => all.stalled = true,
                 Toxic::Slicer { size, delay } => all.slice = Some((size.max(1), delay)),
                 Toxic::LimitData { bytes, end } => all.limit = Some((bytes, end)),
@@ -123,36 +120,19 @@ impl Toxics {
 
     /// By how much data that comes now is held back.
     pub(super) fn latency(&self) -> Duration {
-        let latency = |toxic: &Toxic| match *toxic {
-            Toxic::Latency { delay, jitter } => {
-                Some((delay + jitter.mul_f64(2.0 * fastrand::f64())).saturating_sub(jitter))
-            }
-            Toxic::Bandwidth { .. }
-            | Toxic::SlowClose { .. }
-            | Toxic::Timeout { .. }
-            | Toxic::Stall
-            | Toxic::ResetPeer { .. }
-            | Toxic::Slicer { .. }
-            | Toxic::LimitData { .. } => None,
+        let latency = |toxic: &Toxic| {
+            let Toxic::Latency { delay, jitter } = *toxic else { return None };
+            Some((delay + jitter.mul_f64(2.0 * fastrand::f64())).saturating_sub(jitter))
         };
         self.0.iter().find_map(|(toxic, _)| latency(toxic)).unwrap_or_default()
     }
 
-    /// When a connection ends that began at `since`, and how.
-    pub(super) fn deadline(&self, since: Instant) -> Option<(Instant, End)> {
+    /// When a connection is reset that began at `since`.
+    pub(super) fn deadline(&self, since: Instant) -> Option<Instant> {
         let deadline = |(toxic, set): &(Toxic, Instant)| {
-            let start = since.max(*set);
-            match *toxic {
-                Toxic::Timeout { after } => Some((start + after?, End::Close)),
-                Toxic::ResetPeer { after } => Some((start + after, End::Reset)),
-                Toxic::Latency { .. }
-                | Toxic::Bandwidth { .. }
-                | Toxic::SlowClose { .. }
-                | Toxic::Stall
-                | Toxic::Slicer { .. }
-                | Toxic::LimitData { .. } => None,
-            }
+            let Toxic::ResetPeer { after } = *toxic else { return None };
+            Some(since.max(*set) + after)
         };
-        self.0.iter().filter_map(deadline).min_by_key(|(at, _)| *at)
+        self.0.iter().find_map(deadline)
     }
 }

@@ -1,14 +1,13 @@
-//! That the peers do what `peers.rs` says, are found or told missing, and end when they should.
+//! That the peers are found or told missing, and end when they should. What they do is seen where it is wanted: in the cases
+//! against them.
 
-mod behaviour;
 mod detection;
 mod ends;
-mod through;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use super::{Missing, WAIT, or_skip};
+use super::{WAIT, or_skip};
 use crate::peers::{Peer, ServerTls, WebSocketServer};
 use crate::pki::{Authority, Leaf};
 
@@ -21,24 +20,23 @@ fn local(authority: &Authority) -> ServerTls {
     ServerTls::new(authority.issue(Leaf::localhost()))
 }
 
-/// Asks for an upgrade on a bare stream; the answer's head.
-fn upgrade(stream: &mut TcpStream, path: &str, more: &str) -> String {
-    stream.set_read_timeout(Some(WAIT)).unwrap();
-    let request = format!(
-        "GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{more}\r\n"
-    );
-    stream.write_all(request.as_bytes()).unwrap();
-    head(stream)
-}
-
-/// Reads up to an empty line.
-fn head(stream: &mut TcpStream) -> String {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        stream.read_exact(&mut byte).unwrap();
-        head.push(byte[0]);
+/// Else it would prove nothing that a server compresses nothing for us.
+#[test]
+fn each_server_compresses_for_clients_that_offer_it() {
+    for peer in servers() {
+        let mut stream = TcpStream::connect(peer.address()).unwrap();
+        stream.set_read_timeout(Some(WAIT)).unwrap();
+        let request = "GET /deflate HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+             Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        let head = String::from_utf8(head).unwrap();
+        assert!(head.starts_with("HTTP/1.1 101") && head.contains("permessage-deflate"), "{peer:?}: {head}");
     }
-    String::from_utf8(head).unwrap()
 }

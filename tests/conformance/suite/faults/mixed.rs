@@ -146,7 +146,7 @@ impl Lot {
     /// Data is lost, as it is not on TCP: what has lost some must end before the rest gets through.
     async fn swallow<S: Source<Item = Message>>(&self, ways: &[Direction], feed: &mut Followed<S>) {
         for direction in ways {
-            self.proxy.set(*direction, Toxic::Timeout { after: None });
+            self.proxy.set(*direction, Toxic::Timeout);
         }
         feed.interruption().await;
         self.proxy.cut(End::Reset);

@@ -54,12 +54,13 @@ fn nanos(span: Duration) -> u64 {
 impl Rules {
     /// P1, and the deadline of each phase that has one of its own.
     pub(super) fn check_deadline(&self, Step { setup, after, .. }: &Step<'_>) -> Verdict {
+        let config = &setup.config;
         let must = match after.phase {
             Phase::Idle | Phase::Stopped => false,
             Phase::Connecting | Phase::Closing | Phase::Waiting => true,
             Phase::Bootstrapping if after.wants_frames => true,
-            Phase::Live if after.wants_frames => setup.clocks.watch(),
-            Phase::Bootstrapping | Phase::Live => setup.clocks.max_pause.is_some(),
+            Phase::Live if after.wants_frames => setup.watches(),
+            Phase::Bootstrapping | Phase::Live => config.max_pause().is_some(),
         };
         hold!(!must || after.deadline != Deadline::Never, P1, "{} has no deadline", after.phase);
         let ages = self.ages;
@@ -68,11 +69,11 @@ impl Rules {
                 hold!(after.deadline == Deadline::Never, S2, "{} has a deadline", after.phase);
                 Ok(())
             }
-            Phase::Connecting => due(after, Some(setup.connect_timeout), ages.phase, Rule::C3),
-            Phase::Closing => due(after, Some(setup.close_timeout), ages.phase, Rule::C5),
+            Phase::Connecting => due(after, Some(config.connect_timeout()), ages.phase, Rule::C3),
+            Phase::Closing => due(after, Some(config.close_timeout()), ages.phase, Rule::C5),
             Phase::Waiting => due(after, Some(self.wait), Duration::ZERO, Rule::R7),
             Phase::Bootstrapping if after.wants_frames => {
-                due(after, Some(setup.bootstrap_timeout), ages.bootstrap, Rule::B3)
+                due(after, Some(config.bootstrap_timeout()), ages.bootstrap, Rule::B3)
             }
             Phase::Bootstrapping | Phase::Live => Ok(()),
         }
@@ -83,10 +84,10 @@ impl Rules {
         if !after.is_linked() {
             return Ok(());
         }
-        let (ages, clocks) = (self.ages, setup.clocks);
+        let (ages, config) = (self.ages, &setup.config);
         if let Some(paused) = ages.paused {
             let began = after.now.as_nanos().saturating_sub(nanos(paused));
-            let end = clocks.max_pause.map(|pause| began.saturating_add(nanos(pause)));
+            let end = config.max_pause().map(|pause| began.saturating_add(nanos(pause)));
             let stands = match after.deadline {
                 Deadline::At(at) => Some(at.as_nanos()) == end || end.is_some() && paused == setup.ages_end(),
                 Deadline::Never => end.is_none(),
@@ -95,38 +96,38 @@ impl Rules {
             return Ok(());
         }
         due(after, self.outgoing.wake, Duration::ZERO, Rule::H4)?;
-        due(after, clocks.idle_timeout, ages.heard, Rule::L2)?;
-        if clocks.ping_interval.is_some() {
+        due(after, config.idle_timeout(), ages.heard, Rule::L2)?;
+        if config.ping_interval().is_some() {
             let (span, age) = match self.outgoing.ping {
-                Some(_) => (clocks.pong(), ages.answer),
+                Some(_) => (config.pong_timeout(), ages.answer),
                 None => (self.outgoing.ping_in, Duration::ZERO),
             };
             due(after, Some(span), age, Rule::L3)?;
         }
-        let stale = clocks.stale_after.filter(|_| after.phase == Phase::Live);
+        let stale = config.stale_after().filter(|_| after.phase == Phase::Live);
         due(after, stale, ages.emitted, Rule::L4)
     }
 
     /// A clock that ends a connection must have run out, and may not while reading is held back (C3, B3, L2-L5).
     pub(super) fn check_cause(&self, failure: &Failure, step: &Step<'_>) -> Verdict {
         let Step { setup, before, call, .. } = step;
-        let (ages, clocks) = (self.ages, setup.clocks);
-        let unanswered = self.outgoing.ping.map(|_| clocks.pong());
+        let (ages, config) = (self.ages, &setup.config);
+        let unanswered = self.outgoing.ping.map(|_| config.pong_timeout());
         let (span, age, rule) = match failure {
             Failure::Connection(ConnectionFailure::IdleTimeout) => {
-                (clocks.idle_timeout, ages.heard, Rule::L2)
+                (config.idle_timeout(), ages.heard, Rule::L2)
             }
             Failure::Connection(ConnectionFailure::PongTimeout) => (unanswered, ages.answer, Rule::L3),
-            Failure::Connection(ConnectionFailure::Stale) => (clocks.stale_after, ages.emitted, Rule::L4),
+            Failure::Connection(ConnectionFailure::Stale) => (config.stale_after(), ages.emitted, Rule::L4),
             Failure::Bootstrap(BootstrapFailure::Timeout) => {
-                (Some(setup.bootstrap_timeout), ages.bootstrap, Rule::B3)
+                (Some(config.bootstrap_timeout()), ages.bootstrap, Rule::B3)
             }
             // Others may name these as well.
             Failure::Connect(ConnectFailure::Timeout) if call.is_tick() => {
-                (Some(setup.connect_timeout), ages.phase, Rule::C3)
+                (Some(config.connect_timeout()), ages.phase, Rule::C3)
             }
             Failure::Local(LocalFailure::Overflow) if call.is_tick() && before.is_held_back() => {
-                (clocks.max_pause, ages.paused.unwrap_or_default(), Rule::L5)
+                (config.max_pause(), ages.paused.unwrap_or_default(), Rule::L5)
             }
             _ => return Ok(()),
         };

@@ -48,7 +48,8 @@ impl Rules {
     /// D1-D4: the bounds, and reading held back between full and half.
     pub(super) fn check_queue(&mut self, step: &Step<'_>) -> Verdict {
         let Step { setup, before, after, .. } = step;
-        let (items, bytes) = (setup.buffer as u64, setup.buffer_bytes as u64);
+        let (items, bytes) = (setup.config.buffer() as u64, setup.config.buffer_bytes() as u64);
+        let overflow = setup.config.overflow();
         let ((was, was_bytes), (queued, weight)) = (
             (before.stats.queued, before.stats.queued_bytes),
             (after.stats.queued, after.stats.queued_bytes),
@@ -56,14 +57,14 @@ impl Rules {
         if after.stats.items > before.stats.items {
             // The policies that take a frame whole take it if there is room; the others see to each item.
             let heaviest = Item::SIZE as u64 + step.script().map_or(1, |script| script.weight.into());
-            let fits = if setup.overflow.drops() {
+            let fits = if overflow.drops() {
                 queued <= items && (weight <= was_bytes || weight < bytes.saturating_add(heaviest))
             } else {
                 queued == was || was < items && was_bytes < bytes
             };
             hold!(fits, D3, "{queued} items of {weight} bytes queued, where there were {was} of {was_bytes}");
         }
-        if queued > was && setup.overflow == Overflow::Pause && (queued >= items || weight >= bytes) {
+        if queued > was && overflow == Overflow::Pause && (queued >= items || weight >= bytes) {
             self.held_back = true;
         }
         if queued < was && queued <= items / 2 && weight <= bytes / 2 {
@@ -78,7 +79,7 @@ impl Rules {
         hold!(after.stats.demand == self.credit, D1, "{} of {} requested", after.stats.demand, self.credit);
         let accounted = after.stats.delivered + after.stats.dropped + queued;
         // With an interruption, what finds no room is neither dropped nor queued (D4).
-        let may_lose = setup.overflow == Overflow::Disconnect && after.stats.dropped == 0;
+        let may_lose = overflow == Overflow::Disconnect && after.stats.dropped == 0;
         let whole = accounted == after.stats.items || may_lose && accounted < after.stats.items;
         hold!(whole, D2, "{accounted} items of {}", after.stats.items);
         Ok(())

@@ -37,7 +37,7 @@ impl Outgoing {
         let wakes = setup.handler.wakes.filter(|_| setup.handler.accepts(id));
         Self {
             ready: !setup.handler.declares,
-            ping_in: setup.clocks.ping_interval.unwrap_or_default(),
+            ping_in: setup.config.ping_interval().unwrap_or_default(),
             wake: wakes.map(|millis| Duration::from_millis(millis.into()).max(NEXT)),
             ..Self::default()
         }
@@ -93,7 +93,7 @@ impl Rules {
                 hold!(number.is_some(), L3, "the ping {payload:?} has no number");
                 hold!(all_sent, B1, "a ping before the bootstrap");
                 out.ping = number;
-                out.ping_in = step.setup.clocks.ping_interval.unwrap_or_default();
+                out.ping_in = step.setup.config.ping_interval().unwrap_or_default();
                 out.pings += 1;
                 self.ages.answer = Duration::ZERO;
                 return Ok(());
@@ -126,14 +126,14 @@ impl Rules {
             );
         }
         out.messages += 1;
-        hold!(out.messages <= step.setup.send_buffer, O3, "{} messages are out", out.messages);
+        hold!(out.messages <= step.setup.config.send_buffer(), O3, "{} messages are out", out.messages);
         Ok(())
     }
 
     /// What a send of the application gave back.
     pub(super) fn sent(&mut self, accepted: bool, Step { setup, call, before, .. }: &Step<'_>) -> Verdict {
         let pending = self.outgoing.pending();
-        let (live, room) = (before.phase == Phase::Live, pending < setup.send_buffer);
+        let (live, room) = (before.phase == Phase::Live, pending < setup.config.send_buffer());
         hold!(!accepted || live, O1, "accepted while {}", before.phase);
         hold!(!live || accepted == room, O3, "accepted: {accepted}, with {pending} pending");
         if let (true, Call::Send(number)) = (accepted, call) {

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use tidegate_core::{
-    BootstrapFailure, ConnectFailure, Event, Failure, LocalFailure, Notice, Phase, Severity, StopReason,
+    BootstrapFailure, Classification, ConnectFailure, Event, Failure, LocalFailure, Notice, Phase, Severity,
+    StopReason,
 };
 
 use super::{NEXT, Rules, Step};
@@ -97,7 +98,7 @@ impl Rules {
         hold!(paused_for == paused || !known, L5, "paused for {paused:?}, told as {paused_for:?}");
         self.ages.resume();
         if self.outgoing.ping.is_none() {
-            self.outgoing.ping_in = setup.clocks.ping_interval.unwrap_or_default();
+            self.outgoing.ping_in = setup.config.ping_interval().unwrap_or_default();
         }
         Ok(())
     }
@@ -105,10 +106,14 @@ impl Rules {
     fn retry(&mut self, attempt: u32, delay: Duration, setup: &Setup) -> Verdict {
         self.streak += 1;
         hold!(attempt == self.streak, R4, "retry {attempt} is the {}. of its streak", self.streak);
-        hold!(setup.retry.max.is_none_or(|max| attempt <= max), R2, "retry {attempt} is one too many");
+        hold!(
+            setup.config.retry().retries().is_none_or(|max| attempt <= max),
+            R2,
+            "retry {attempt} is one too many"
+        );
         hold!(!self.told.fatal, R6, "a retry after what none mends");
-        let (shortest, longest) = setup.retry.delay(attempt);
-        let asked = self.told.retry_after.unwrap_or_default().min(setup.max_retry_after);
+        let (shortest, longest) = setup.delay(attempt);
+        let asked = self.told.retry_after.unwrap_or_default().min(setup.config.max_retry_after());
         hold!(delay >= asked, R5, "{delay:?}, and the server asks for {asked:?}");
         hold!(delay >= shortest, R3, "{delay:?} is less than {shortest:?}");
         let capped = self.told.retry_after.is_none() || delay <= longest.max(asked);
@@ -121,7 +126,12 @@ impl Rules {
     fn stopped(&self, reason: &StopReason, step: &Step<'_>) -> Verdict {
         match reason {
             StopReason::RetriesExhausted { last } => {
-                hold!(Some(self.streak) == step.setup.retry.max, R2, "stopped after {} retries", self.streak);
+                hold!(
+                    Some(self.streak) == step.setup.config.retry().retries(),
+                    R2,
+                    "stopped after {} retries",
+                    self.streak
+                );
                 hold!(!is_fatal(last, step.setup), R6, "{last} is fatal");
             }
             StopReason::Fatal { failure } => {
@@ -148,7 +158,7 @@ impl Rules {
     /// A Live connection has ended (R4).
     fn ended(&mut self, setup: &Setup) {
         self.told.ended += 1;
-        if self.ages.live >= setup.stable_after {
+        if self.ages.live >= setup.config.stable_after() {
             self.streak = 0;
         }
     }
@@ -174,10 +184,10 @@ impl Rules {
 /// R6, for the failures that handlers and transports of these packages know.
 fn is_fatal(failure: &Failure, setup: &Setup) -> bool {
     match failure {
-        Failure::Connect(ConnectFailure::Rejected { status, .. }) if setup.any_http_error => *status >= 400,
-        Failure::Connect(ConnectFailure::Rejected { status, .. }) => {
-            matches!(status, 400..=407 | 409..=424 | 426..=428 | 430..=499 | 501)
-        }
+        Failure::Connect(ConnectFailure::Rejected { status, .. }) => match setup.config.classification() {
+            Classification::AnyHttpError => *status >= 400,
+            _ => matches!(status, 400..=407 | 409..=424 | 426..=428 | 430..=499 | 501),
+        },
         Failure::Local(LocalFailure::Fault(fault)) | Failure::Bootstrap(BootstrapFailure::Fault(fault)) => {
             fault.severity() == Severity::Fatal
         }

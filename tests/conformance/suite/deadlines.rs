@@ -1,0 +1,98 @@
+//! Deadlines by each runtime's own timer: never early, and late by no more than that (C3, C5, L2).
+
+use std::thread;
+use std::time::Duration;
+
+use tidegate::{Config, ConnectFailure, Failure, Notice, RetryPolicy, StopReason};
+use tidegate_tests::prelude::*;
+use tidegate_tests::server::{Fact, Server, switching};
+
+cases! {
+    both: [
+        an_upgrade_that_drips,
+        a_server_that_closes_and_keeps_tcp_open,
+        silence_is_measured_from_the_last_frame,
+    ],
+}
+
+/// C2, C3, R2, T2: `connect_timeout` is for the attempt, not for each byte; then comes the delay, and the socket is gone.
+async fn an_upgrade_that_drips<M: Mode>() {
+    let server = Server::start(|_, peer| {
+        let request = peer.request()?;
+        peer.note("dripping");
+        // The client goes in the middle of it.
+        let _ = peer.drip(switching(&request).as_bytes(), ms(20));
+        peer.be_silent()
+    });
+    let notices = Notices::default();
+    let config = Config::builder().connect_timeout(ms(150)).retry(RetryPolicy::fixed(ms(50)).max_retries(2));
+    let mut feed = M::start(M::to(&server).config(config).on_notice(notices.watch()));
+    assert_eq!(
+        end(&mut feed).await,
+        Some(StopReason::RetriesExhausted { last: Failure::Connect(ConnectFailure::Timeout) })
+    );
+    let expected = [
+        "connecting 1",
+        "failure 1: connect_timeout",
+        "retry 1",
+        "connecting 2",
+        "failure 2: connect_timeout",
+        "retry 2",
+        "connecting 3",
+        "failure 3: connect_timeout",
+        "stopped: retries_exhausted",
+    ];
+    assert_eq!(notices.lines(), expected);
+    assert_best(&spans(&notices.times("connecting")), ms(200), ms(100));
+    for peer in 1..=3 {
+        within(server.saw(peer, Fact::Gone)).await;
+    }
+    assert_eq!(server.accepted(), 3);
+}
+
+/// C5: the server's Close is answered, and then its socket is given `close_timeout` at most.
+async fn a_server_that_closes_and_keeps_tcp_open<M: Mode>() {
+    let server = Server::start(|_, peer| {
+        peer.upgrade()?;
+        peer.text("bye")?;
+        peer.close(1001)?;
+        peer.be_silent()
+    });
+    let notices = Notices::default();
+    let config = quick().close_timeout(ms(150));
+    let mut feed = M::start(M::to(&server).config(config).on_notice(notices.watch()));
+    take_to(&mut feed, "live 4").await;
+    assert_eq!(server.saw_close(1).await, Some(1001));
+    let (ended, retried) = (notices.times("disconnected"), notices.times("retry"));
+    let closing = ended.iter().zip(&retried).map(|(ended, retried)| retried.saturating_since(*ended));
+    assert_best(&closing.collect::<Vec<_>>(), Duration::ZERO, ms(150 + 100));
+    within(server.saw(3, Fact::Gone)).await;
+}
+
+/// L1, L2: never early, and late by no more than the timer.
+async fn silence_is_measured_from_the_last_frame<M: Mode>() {
+    let server = Server::start(|_, peer| {
+        peer.upgrade()?;
+        thread::sleep(ms(50));
+        peer.note("last");
+        peer.text("x")?;
+        peer.be_silent()
+    });
+    let notices = Notices::default();
+    let config = quick().idle_timeout(ms(200));
+    let mut feed = M::start(M::to(&server).config(config).on_notice(notices.watch()));
+    for id in 1..=5 {
+        let expected = [format!("live {id}"), "x".into(), format!("interrupted {id}: idle_timeout")];
+        assert_eq!(take(&mut feed, 3).await, expected);
+    }
+    let mut waits = Vec::new();
+    for seen in notices.all() {
+        if let Notice::Timeout { id, .. } = seen.notice {
+            let last = server.saw(usize::try_from(id.get()).unwrap(), Fact::Note("last")).await;
+            waits.push(seen.at.duration_since(last));
+        }
+    }
+    assert_eq!(waits.len(), 5);
+    assert_best(&waits, ms(200), ms(25));
+    within(server.saw(5, Fact::Gone)).await;
+}
