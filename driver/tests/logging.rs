@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::fmt::{Debug, Write};
 use std::sync::Once;
 
-use common::{Dial, InStream, InTask, Mode, Rig, SECOND, URL, World, config, in_both_modes, text};
+use common::{Dial, Mode, Rig, SECOND, URL, World, config, in_both_modes, text};
 use tidegate_driver::FeedBuilder;
 use tidegate_driver::core::{CloseFrame, Failure, Frame};
 use tracing::field::{Field, Visit};
@@ -61,16 +61,15 @@ impl Visit for Fields<'_> {
 }
 
 /// T3: everything secret here says `hush`.
-fn tracing_holds_no_secret<M: Mode>() {
+fn tracing_holds_no_secret(mode: Mode) {
     static LISTENER: Once = Once::new();
     LISTENER.call_once(|| tracing::subscriber::set_global_default(Lines).unwrap());
-    let world = World::default();
-    world.script(Dial::Refuse(Failure::rejected(503, None)));
+    let world = World::with(Dial::Refuse(Failure::rejected(503, None)));
     let builder = FeedBuilder::new(world.clone(), URL)
         .config(config().telemetry_id("prices"))
         .header("authorization", "hush")
         .on_upgrade(|_| Ok(["hush"]));
-    let mut rig = Rig::new::<M, _>(&world, builder);
+    let mut rig = Rig::new(mode, &world, builder);
     rig.advance(SECOND);
     rig.peer(1).send(text("hush"));
     let _ = rig.drain();
