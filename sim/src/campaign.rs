@@ -5,25 +5,24 @@ mod bugs;
 mod continuity;
 mod draw;
 mod market;
-mod quiet;
 mod subscriber;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fastrand::Rng;
+use tidegate_driver::core::Config;
 
 use crate::check::{BootstrapRule, Emission};
 use crate::fault::FaultKind;
 use crate::report::Report;
+use crate::server::{Peer, Server};
 use crate::shrink::{Shrunk, shrink};
 use crate::simulation::{Simulation, SimulationBuilder};
 use continuity::Continuity;
 use draw::Draw;
 use market::Market;
 use subscriber::{MAX_EMIT, Subscriber};
-
-pub use quiet::quiet;
 
 /// Runs that a failure is made smaller with.
 const SHRINK_RUNS: u32 = 400;
@@ -138,4 +137,25 @@ impl Case {
             .with_rules(BootstrapRule { frames: subscriptions, acks }, Emission { items: MAX_EMIT, weight });
         draw.policies(simulation)
     }
+}
+
+/// Sends a message a minute.
+struct Sleepy;
+
+impl Server for Sleepy {
+    fn on_open(&mut self, peer: &mut Peer) {
+        peer.tick_every(Duration::from_secs(60));
+    }
+
+    fn on_tick(&mut self, peer: &mut Peer) {
+        peer.send("still here");
+    }
+}
+
+/// Measures the simulator itself: one feed, connected for `span` of virtual time, with a ping every 25 s, a message a minute
+/// and no faults. All rules are checked as always.
+pub fn quiet(span: Duration) -> Report {
+    let config =
+        Config::builder().ping_interval(Duration::from_secs(25)).idle_timeout(Duration::from_secs(60));
+    Simulation::builder().config(config).server(Sleepy).run_for(span).run()
 }

@@ -117,7 +117,7 @@ impl<T> From<&Delivery<T>> for Consumed {
 }
 
 impl fmt::Display for Entry {
-    /// One line; payloads are shown by their length, as everywhere.
+    /// One key; payloads are shown by their length, as everywhere.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Connect { id } => write!(f, "{id} connect"),

@@ -26,7 +26,7 @@ pub struct InjectedFault {
 
 /// A fault that is to strike.
 #[derive(Clone, Debug)]
-pub(crate) struct Planned {
+pub(crate) struct PlannedFault {
     pub(crate) number: u64,
     pub(crate) kind: FaultKind,
     /// What else there is to be drawn for it. Of its own, so that leaving a fault out changes no other.
@@ -47,13 +47,13 @@ impl Injector {
     }
 
     /// What becomes of an attempt, or what a connection is like from the start, if not the ordinary.
-    pub(crate) fn strike(&mut self, stage: Stage) -> Option<Planned> {
+    pub(crate) fn strike(&mut self, stage: Stage) -> Option<PlannedFault> {
         let kind = self.faults.strike(stage, &mut self.rng)?;
         Some(self.number(kind)).filter(|fault| !fault.left_out)
     }
 
     /// The next fault on an open connection, and in how long. One that is left out comes too, for the sake of the next.
-    pub(crate) fn next(&mut self) -> Option<(Planned, Duration)> {
+    pub(crate) fn next(&mut self) -> Option<(PlannedFault, Duration)> {
         let (kind, span) = self.faults.next(&mut self.rng)?;
         Some((self.number(kind), span))
     }
@@ -62,10 +62,10 @@ impl Injector {
         self.faults = Faults::none();
     }
 
-    fn number(&mut self, kind: FaultKind) -> Planned {
+    fn number(&mut self, kind: FaultKind) -> PlannedFault {
         self.count += 1;
         let number = self.count;
         let left_out = self.only.as_ref().is_some_and(|only| !only.contains(&number));
-        Planned { number, kind, rng: self.rng.fork(), left_out }
+        PlannedFault { number, kind, rng: self.rng.fork(), left_out }
     }
 }

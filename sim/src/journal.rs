@@ -26,12 +26,12 @@ pub(crate) struct Journal {
 struct Witness {
     checker: Checker,
     mirror: Mirror,
-    dialled: Vec<Timestamp>,
+    dialed: Vec<Timestamp>,
 }
 
 impl Journal {
     pub(crate) fn new(checkers: impl Iterator<Item = Checker>, fleet: Fleet, traces: bool) -> Self {
-        let witness = |checker| Witness { checker, mirror: Mirror::new(), dialled: Vec::new() };
+        let witness = |checker| Witness { checker, mirror: Mirror::new(), dialed: Vec::new() };
         Self {
             feeds: checkers.map(witness).collect(),
             fleet,
@@ -60,7 +60,7 @@ impl Journal {
                 let (number, kind, connection) = (*number, *kind, *id);
                 self.injected.push(InjectedFault { number, kind, at: now, feed, connection });
             }
-            Entry::Connect { .. } => witness.dialled.push(now),
+            Entry::Connect { .. } => witness.dialed.push(now),
             _ => {}
         }
         let verdict = witness.checker.see(now, entry).map_err(|rule| self.naming(feed, rule));
@@ -85,8 +85,8 @@ impl Journal {
     }
 
     /// When each attempt of a feed began.
-    pub(crate) fn take_dialled(&mut self, feed: usize) -> Vec<Timestamp> {
-        std::mem::take(&mut self.feeds[feed].dialled)
+    pub(crate) fn take_dialed(&mut self, feed: usize) -> Vec<Timestamp> {
+        std::mem::take(&mut self.feeds[feed].dialed)
     }
 
     fn write(&mut self, now: Timestamp, feed: usize, entry: &Entry) {

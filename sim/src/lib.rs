@@ -20,6 +20,7 @@
 
 pub mod campaign;
 mod check;
+mod connection;
 mod consumer;
 mod coverage;
 mod dial;
@@ -37,7 +38,6 @@ mod server;
 mod shrink;
 mod simulation;
 mod transport;
-mod wire;
 mod world;
 
 pub use coverage::{Coverage, EventKind};

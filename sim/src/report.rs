@@ -44,7 +44,7 @@ pub struct Report {
     pub seed: u64,
     /// The first rule that was broken.
     pub violation: Option<Violation>,
-    /// What happened, a line each; empty unless [`trace`](crate::SimulationBuilder::trace) asked for it.
+    /// What happened, a key each; empty unless [`trace`](crate::SimulationBuilder::trace) asked for it.
     pub trace: Vec<String>,
     /// How long it took in virtual time.
     pub elapsed: Duration,

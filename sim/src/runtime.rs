@@ -14,7 +14,7 @@ use crate::dial::Resolution;
 use crate::entry::Entry;
 use crate::server::Dial;
 use crate::transport::SimTransport;
-use crate::world::{Happening, World};
+use crate::world::{ScheduledEvent, World};
 
 /// More polls than this without the clock moving is a loop that does not end.
 const TOO_MANY_POLLS: usize = 100_000;
@@ -95,7 +95,7 @@ impl SimRuntime {
             }
             // Only ever polled by the one task that made it.
             if !std::mem::replace(&mut planned, true) {
-                state.plan(until, Happening::Wake(cx.waker().clone()));
+                state.schedule(until, ScheduledEvent::Wake(cx.waker().clone()));
             }
             Poll::Pending
         })
@@ -110,7 +110,7 @@ impl SimRuntime {
             let mut from = 0;
             while let Some((index, feed, mut future, woken)) = self.take(from) {
                 polls += 1;
-                self.world.state().stations[feed].touched = true;
+                self.world.state().feeds[feed].touched = true;
                 let waker = Waker::from(woken);
                 if future.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
                     self.lock()[index].future = Some(future);
@@ -164,8 +164,8 @@ impl Runtime for SimRuntime {
         _request: ConnectRequest,
     ) -> impl Future<Output = Result<SimTransport, Failure>> + Send + 'static {
         let runtime = self.clone();
-        let (line, dial, span) = self.world.state().dial(self.feed);
-        let mut attempt = DialGuard { runtime: runtime.clone(), id: line.id, over: false };
+        let (key, dial, span) = self.world.state().dial(self.feed);
+        let mut attempt = DialGuard { runtime: runtime.clone(), id: key.id, over: false };
         async move {
             if dial == Dial::Hang {
                 return pending().await;
@@ -176,11 +176,11 @@ impl Runtime for SimRuntime {
                 Dial::Accept if runtime.world.state().is_down() => {
                     Failure::Connect(ConnectFailure::Tcp { detail: "reset by an outage".to_owned() })
                 }
-                Dial::Accept => return Ok(SimTransport::open(runtime.world, line)),
+                Dial::Accept => return Ok(SimTransport::open(runtime.world, key)),
                 Dial::Fail(failure) => failure,
                 Dial::Hang => return pending().await,
             };
-            runtime.record(&Entry::DialFailed { id: line.id, failure: failure.clone() });
+            runtime.record(&Entry::DialFailed { id: key.id, failure: failure.clone() });
             Err(failure)
         }
     }
@@ -224,20 +224,20 @@ pub struct SimAlarm {
 impl Alarm for SimAlarm {
     fn set(&mut self, at: Timestamp) {
         let mut state = self.world.state();
-        state.stations[self.feed].bell.at = Some(at);
-        state.plan(at, Happening::Ring(self.feed));
+        state.feeds[self.feed].timer.at = Some(at);
+        state.schedule(at, ScheduledEvent::Alarm(self.feed));
     }
 
     fn poll_ring(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.world.state();
         let now = state.now;
-        let bell = &mut state.stations[self.feed].bell;
-        if bell.at.is_some_and(|at| at <= now) {
-            bell.at = None;
+        let timer = &mut state.feeds[self.feed].timer;
+        if timer.at.is_some_and(|at| at <= now) {
+            timer.at = None;
             return Poll::Ready(());
         }
-        if !bell.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-            bell.waker = Some(cx.waker().clone());
+        if !timer.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            timer.waker = Some(cx.waker().clone());
         }
         Poll::Pending
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tidegate_driver::core::{Failure, Message, Timestamp};
 
-use crate::world::Line;
+use crate::connection::ConnectionKey;
 
 /// What a server does. It is called when something reaches it, and answers through [`Peer`].
 pub trait Server: Send {
@@ -45,14 +45,14 @@ pub enum Dial {
 /// One connection, as the server sees it. What is asked for is done when the call returns.
 #[derive(Debug)]
 pub struct Peer {
-    line: Line,
+    key: ConnectionKey,
     now: Timestamp,
-    pub(crate) orders: Vec<Order>,
+    pub(crate) actions: Vec<ServerAction>,
 }
 
 /// What a server asks for.
 #[derive(Debug)]
-pub(crate) enum Order {
+pub(crate) enum ServerAction {
     Send(Message),
     Ping,
     Close(Option<u16>),
@@ -62,20 +62,20 @@ pub(crate) enum Order {
 }
 
 impl Peer {
-    pub(crate) const fn new(line: Line, now: Timestamp) -> Self {
-        Self { line, now, orders: Vec::new() }
+    pub(crate) const fn new(key: ConnectionKey, now: Timestamp) -> Self {
+        Self { key, now, actions: Vec::new() }
     }
 
     /// Whose connection it is: the number of the feed, from 0.
     #[must_use]
     pub const fn feed(&self) -> usize {
-        self.line.feed
+        self.key.feed
     }
 
     /// The number of the connection among those of its feed, as in [`ConnectionId`](tidegate_driver::core::ConnectionId).
     #[must_use]
     pub const fn connection(&self) -> u64 {
-        self.line.id
+        self.key.id
     }
 
     /// The virtual time.
@@ -86,37 +86,37 @@ impl Peer {
 
     /// Sends a message.
     pub fn send(&mut self, message: impl Into<Message>) {
-        self.orders.push(Order::Send(message.into()));
+        self.actions.push(ServerAction::Send(message.into()));
     }
 
     /// Sends a ping.
     pub fn ping(&mut self) {
-        self.orders.push(Order::Ping);
+        self.actions.push(ServerAction::Ping);
     }
 
     /// Starts the closing handshake, with a code (RFC 6455 §7.4) or none.
     pub fn close(&mut self, code: Option<u16>) {
-        self.orders.push(Order::Close(code));
+        self.actions.push(ServerAction::Close(code));
     }
 
     /// Resets the connection.
     pub fn reset(&mut self) {
-        self.orders.push(Order::Reset);
+        self.actions.push(ServerAction::Reset);
     }
 
     /// Ends the TCP stream without a Close frame.
     pub fn fin(&mut self) {
-        self.orders.push(Order::Fin);
+        self.actions.push(ServerAction::Fin);
     }
 
     /// From now on, calls [`Server::on_tick`] this often.
     pub fn tick_every(&mut self, span: Duration) {
-        self.orders.push(Order::TickEvery(Some(span)));
+        self.actions.push(ServerAction::TickEvery(Some(span)));
     }
 
     /// Calls [`Server::on_tick`] no more.
     pub fn stop_ticking(&mut self) {
-        self.orders.push(Order::TickEvery(None));
+        self.actions.push(ServerAction::TickEvery(None));
     }
 }
 
