@@ -7,9 +7,9 @@ mod clocks;
 mod connections;
 mod ending;
 mod fleet;
+mod notices;
 mod retries;
 mod stream;
-mod told;
 
 use std::time::Duration;
 
@@ -129,7 +129,7 @@ pub(crate) struct Emission {
 pub(crate) struct Checker {
     connections: connections::Connections,
     retries: retries::Retries,
-    told: told::Told,
+    notices: notices::NoticeRules,
     stream: stream::Stream,
     clocks: clocks::Clocks,
     ending: ending::Ending,
@@ -140,7 +140,7 @@ impl Checker {
         Self {
             connections: connections::Connections::new(rules),
             retries: retries::Retries::new(rules),
-            told: told::Told::default(),
+            notices: notices::NoticeRules::default(),
             stream: stream::Stream::new(rules),
             clocks: clocks::Clocks::new(rules.clone()),
             ending: ending::Ending::new(matches!(rules.delays, Delays::UpTo(_))),
@@ -150,7 +150,7 @@ impl Checker {
     pub(crate) fn see(&mut self, now: Timestamp, entry: &Entry) -> Verdict {
         self.connections.see(now, entry)?;
         self.retries.see(now, entry)?;
-        self.told.see(entry)?;
+        self.notices.see(entry)?;
         self.stream.see(entry)?;
         self.clocks.see(now, entry)?;
         self.ending.see(entry)

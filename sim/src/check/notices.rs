@@ -7,7 +7,7 @@ use crate::entry::Entry;
 
 /// What has been told of the present connection or attempt.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(super) struct NoticeRules {
     id: u64,
     success: u32,
     failure: u32,
@@ -17,7 +17,7 @@ pub(super) struct Told {
     excused: bool,
 }
 
-impl Told {
+impl NoticeRules {
     pub(super) fn see(&mut self, entry: &Entry) -> Verdict {
         match entry {
             Entry::Shutdown | Entry::Abandoned => self.excused = true,
