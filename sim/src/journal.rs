@@ -1,4 +1,4 @@
-//! Keeps what happened: judged at once, written down if asked for, counted.
+//! Records what happens: checks it at once, counts it, and keeps it if asked to.
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "it watches: most of what it sees concerns others")]
 
@@ -22,7 +22,7 @@ pub(crate) struct Journal {
     pub(crate) entries: u64,
 }
 
-/// Who looks at one feed.
+/// What is known of one feed.
 struct Witness {
     checker: Checker,
     mirror: Mirror,
@@ -44,7 +44,7 @@ impl Journal {
         }
     }
 
-    /// Nothing any more once a rule is broken: the trace ends there.
+    /// Records nothing more once a rule is broken: the trace ends there.
     pub(crate) fn record(&mut self, now: Timestamp, feed: usize, entry: &Entry) {
         if self.violation.is_some() {
             return;
@@ -69,12 +69,12 @@ impl Journal {
         }
     }
 
-    /// What concerns all feeds.
+    /// Records what concerns all feeds.
     pub(crate) fn record_all(&mut self, now: Timestamp, entry: &Entry) {
         (0..self.feeds.len()).for_each(|feed| self.record(now, feed, entry));
     }
 
-    /// The first one counts: what follows from it says less.
+    /// Keeps the first violation; later ones may follow from it.
     pub(crate) fn violate(&mut self, at: Timestamp, rule: String) {
         if self.violation.is_none() {
             if self.traces {

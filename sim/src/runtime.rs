@@ -16,7 +16,7 @@ use crate::server::Dial;
 use crate::transport::SimTransport;
 use crate::world::{ScheduledEvent, World};
 
-/// More polls than this without the clock moving is a loop that does not end.
+/// More polls than this at one time are an endless loop.
 const TOO_MANY_POLLS: usize = 100_000;
 
 /// Clock, timer, network and tasks of a simulation, as the runtime of one of its feeds. Clones are the same.
@@ -30,7 +30,7 @@ pub struct SimRuntime {
 type TaskFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 struct Task {
-    /// Whose it is.
+    /// Number of its feed.
     feed: usize,
     future: Option<TaskFuture>,
     woken: Arc<Woken>,
@@ -50,7 +50,7 @@ impl SimRuntime {
         Self { world, feed: 0, tasks: Arc::default() }
     }
 
-    /// The same world, for another feed.
+    /// The runtime of another feed, in the same world.
     pub(crate) fn of_feed(&self, feed: usize) -> Self {
         Self { feed, ..self.clone() }
     }
@@ -59,7 +59,7 @@ impl SimRuntime {
         self.world.record(self.feed, entry);
     }
 
-    /// The resolver of URL and headers, as the faults have it.
+    /// The resolver of URL and headers, with its faults.
     pub(crate) fn resolve(
         &self,
         Attempt { id, request, .. }: Attempt,
@@ -93,7 +93,7 @@ impl SimRuntime {
             if state.now >= until {
                 return Poll::Ready(());
             }
-            // Only ever polled by the one task that made it.
+            // Polled by one task only.
             if !std::mem::replace(&mut planned, true) {
                 state.schedule(until, ScheduledEvent::Wake(cx.waker().clone()));
             }
@@ -102,7 +102,7 @@ impl SimRuntime {
         .await;
     }
 
-    /// Polls what was woken until nothing is. False if that has no end.
+    /// Polls woken tasks until none is left. Returns false if that never ends.
     pub(crate) fn run(&self) -> bool {
         let mut polls = 0;
         loop {
@@ -127,7 +127,7 @@ impl SimRuntime {
         true
     }
 
-    /// The first task from there on that was woken: its place, whose it is, and itself.
+    /// Takes the first woken task at or after `from`, with its index and the number of its feed.
     fn take(&self, from: usize) -> Option<(usize, usize, TaskFuture, Arc<Woken>)> {
         let mut tasks = self.lock();
         let ready = |task: &Task| task.future.is_some() && task.woken.0.swap(false, Ordering::Relaxed);
@@ -136,7 +136,7 @@ impl SimRuntime {
         Some((index, task.feed, task.future.take()?, task.woken.clone()))
     }
 
-    /// The tasks hold the runtime, and the runtime the tasks: without this none is ever freed.
+    /// Drops all tasks. Without this none is freed, since tasks and runtime own each other.
     pub(crate) fn drop_tasks(&self) {
         let gone = std::mem::take(&mut *self.lock());
         drop(gone);
@@ -194,7 +194,7 @@ impl Spawn for SimRuntime {
     }
 }
 
-/// Tells when an attempt is dropped before it has come to an end.
+/// Records an attempt that is dropped before its end.
 struct DialGuard {
     runtime: SimRuntime,
     id: u64,

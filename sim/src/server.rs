@@ -1,4 +1,4 @@
-//! The server's side of a simulation: what you script.
+//! The server of a simulation, which you write.
 
 use std::time::Duration;
 
@@ -6,25 +6,25 @@ use tidegate_driver::core::{Failure, Message, Timestamp};
 
 use crate::connection::ConnectionKey;
 
-/// What a server does. It is called when something reaches it, and answers through [`Peer`].
+/// A simulated server. It is called when something reaches it, and answers through [`Peer`].
 pub trait Server: Send {
-    /// What becomes of the `attempt`th attempt of a feed, from 1. Faults of the simulation come on top.
+    /// Decides what becomes of the `attempt`th attempt of a feed, from 1. Faults of the simulation are added.
     fn on_dial(&mut self, attempt: u64) -> Dial {
         let _ = attempt;
         Dial::Accept
     }
 
-    /// A connection was made.
+    /// A connection was opened.
     fn on_open(&mut self, peer: &mut Peer) {
         let _ = peer;
     }
 
-    /// A message came in. Pings and Close are answered by the simulation.
+    /// A message arrived. The simulation answers pings and Close.
     fn on_message(&mut self, peer: &mut Peer, message: Message) {
         let _ = (peer, message);
     }
 
-    /// The time asked for with [`Peer::tick_every`] has come: send data.
+    /// The interval of [`Peer::tick_every`] has passed: send data.
     fn on_tick(&mut self, peer: &mut Peer) {
         let _ = peer;
     }
@@ -38,11 +38,11 @@ pub enum Dial {
     Accept,
     /// It fails.
     Fail(Failure),
-    /// Nothing ever comes back.
+    /// The server never answers.
     Hang,
 }
 
-/// One connection, as the server sees it. What is asked for is done when the call returns.
+/// One connection, as the server sees it. Its methods take effect when the call of the server returns.
 #[derive(Debug)]
 pub struct Peer {
     key: ConnectionKey,
@@ -50,7 +50,7 @@ pub struct Peer {
     pub(crate) actions: Vec<ServerAction>,
 }
 
-/// What a server asks for.
+/// What a server asked for.
 #[derive(Debug)]
 pub(crate) enum ServerAction {
     Send(Message),
@@ -66,13 +66,13 @@ impl Peer {
         Self { key, now, actions: Vec::new() }
     }
 
-    /// Whose connection it is: the number of the feed, from 0.
+    /// Number of the feed whose connection this is, from 0.
     #[must_use]
     pub const fn feed(&self) -> usize {
         self.key.feed
     }
 
-    /// The number of the connection among those of its feed, as in [`ConnectionId`](tidegate_driver::core::ConnectionId).
+    /// Number of the connection among those of its feed, as in [`ConnectionId`](tidegate_driver::core::ConnectionId).
     #[must_use]
     pub const fn connection(&self) -> u64 {
         self.key.id
@@ -109,18 +109,18 @@ impl Peer {
         self.actions.push(ServerAction::Fin);
     }
 
-    /// From now on, calls [`Server::on_tick`] this often.
+    /// Calls [`Server::on_tick`] this often from now on.
     pub fn tick_every(&mut self, span: Duration) {
         self.actions.push(ServerAction::TickEvery(Some(span)));
     }
 
-    /// Calls [`Server::on_tick`] no more.
+    /// Stops calling [`Server::on_tick`].
     pub fn stop_ticking(&mut self) {
         self.actions.push(ServerAction::TickEvery(None));
     }
 }
 
-/// Accepts connections and says nothing.
+/// Accepts connections and sends nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Silent;
 

@@ -28,7 +28,7 @@ pub(super) struct Connections {
     progress: Progress,
 }
 
-/// The open connection.
+/// What was sent and read on the open connection.
 #[derive(Default)]
 struct Progress {
     closed: bool,
