@@ -59,9 +59,9 @@ impl State {
         match event {
             ScheduledEvent::Wake(waker) => waker.wake(),
             ScheduledEvent::Alarm(feed) => {
-                let timer = &mut self.feeds[feed].timer;
-                if timer.at.is_some_and(|at| at <= self.now)
-                    && let Some(waker) = timer.waker.take()
+                let alarm = &mut self.feeds[feed].alarm;
+                if alarm.at.is_some_and(|at| at <= self.now)
+                    && let Some(waker) = alarm.waker.take()
                 {
                     waker.wake();
                 }

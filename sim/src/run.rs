@@ -68,7 +68,7 @@ impl Run {
                 continue;
             }
             let (phase, stats) = (handle.phase(), handle.stats());
-            let (alarm, waits) = (feed_state.timer.at, feed_state.consumer_waits);
+            let (alarm, waits) = (feed_state.alarm.at, feed_state.consumer_waits);
             state.record(feed, &Entry::Quiet { phase, stats, alarm, waits });
         }
         state.journal.violation.is_none()

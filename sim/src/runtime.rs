@@ -224,20 +224,20 @@ pub struct SimAlarm {
 impl Alarm for SimAlarm {
     fn set(&mut self, at: Timestamp) {
         let mut state = self.world.state();
-        state.feeds[self.feed].timer.at = Some(at);
+        state.feeds[self.feed].alarm.at = Some(at);
         state.schedule(at, ScheduledEvent::Alarm(self.feed));
     }
 
     fn poll_ring(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.world.state();
         let now = state.now;
-        let timer = &mut state.feeds[self.feed].timer;
-        if timer.at.is_some_and(|at| at <= now) {
-            timer.at = None;
+        let alarm = &mut state.feeds[self.feed].alarm;
+        if alarm.at.is_some_and(|at| at <= now) {
+            alarm.at = None;
             return Poll::Ready(());
         }
-        if !timer.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-            timer.waker = Some(cx.waker().clone());
+        if !alarm.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            alarm.waker = Some(cx.waker().clone());
         }
         Poll::Pending
     }

@@ -35,7 +35,7 @@ impl Simulation {
         SimulationBuilder {
             handler: Box::new(|_| PassThrough),
             judge: None,
-            setup: Setup {
+            options: RunOptions {
                 seed: 0,
                 feeds: 1,
                 config: Config::default(),
@@ -66,11 +66,11 @@ impl Simulation {
 pub struct SimulationBuilder<H: FrameHandler> {
     pub(crate) handler: Maker<H>,
     judge: Option<Maker<Judge<H::Item>>>,
-    pub(crate) setup: Setup,
+    pub(crate) options: RunOptions,
 }
 
 /// What does not depend on the handler. Times count from the start.
-pub(crate) struct Setup {
+pub(crate) struct RunOptions {
     seed: u64,
     feeds: usize,
     pub(crate) config: Config,
@@ -98,14 +98,14 @@ pub(crate) struct Setup {
 impl<H: FrameHandler> SimulationBuilder<H> {
     /// Seed for everything random: the same seed gives the same run, byte for byte.
     pub fn seed(mut self, seed: u64) -> Self {
-        self.setup.seed = seed;
+        self.options.seed = seed;
         self
     }
 
     /// Number of feeds of the same kind against one server: a fleet. Each is checked against every rule. After an
     /// [`outage`](Self::outage), with full jitter, they must not all dial at once (R3). Default: 1.
     pub fn feeds(mut self, feeds: usize) -> Self {
-        self.setup.feeds = feeds;
+        self.options.feeds = feeds;
         self
     }
 
@@ -119,7 +119,7 @@ impl<H: FrameHandler> SimulationBuilder<H> {
         self,
         make: impl FnMut(usize) -> G + 'static,
     ) -> SimulationBuilder<G> {
-        SimulationBuilder { handler: Box::new(make), judge: None, setup: self.setup }
+        SimulationBuilder { handler: Box::new(make), judge: None, options: self.options }
     }
 
     /// Options of each feed. The checker uses them too: retries are counted and waited for as the policy says, and a feed
@@ -129,114 +129,114 @@ impl<H: FrameHandler> SimulationBuilder<H> {
     /// Panics if the options contradict each other.
     #[track_caller]
     pub fn config(mut self, config: impl Into<ConfigBuilder>) -> Self {
-        self.setup.config = config.into().build().unwrap_or_else(|error| panic!("{error}"));
+        self.options.config = config.into().build().unwrap_or_else(|error| panic!("{error}"));
         self
     }
 
     /// The longest delay of a custom retry policy, which needs this: the run fails if the policy gives a longer one, and the
     /// bound of [`heal_after`](Self::heal_after) follows from it.
     pub fn longest_delay(mut self, longest: Duration) -> Self {
-        self.setup.longest_delay = Some(longest);
+        self.options.longest_delay = Some(longest);
         self
     }
 
     /// What the server does.
     pub fn server(mut self, server: impl Server + 'static) -> Self {
-        self.setup.server = Box::new(server);
+        self.options.server = Box::new(server);
         self
     }
 
     /// What goes wrong, and how often. Default: nothing.
     pub fn faults(mut self, faults: Faults) -> Self {
-        self.setup.faults = faults;
+        self.options.faults = faults;
         self
     }
 
     /// How long frames take. Default: no time at all.
     pub fn network(mut self, network: Network) -> Self {
-        self.setup.network = network;
+        self.options.network = network;
         self
     }
 
     /// Keeps only the faults with these [numbers](crate::InjectedFault::number). The same seed and numbers give the same run.
     /// [`shrink`](crate::shrink) finds the faults that matter.
     pub fn only_faults(mut self, numbers: impl IntoIterator<Item = u64>) -> Self {
-        self.setup.only_faults = Some(numbers.into_iter().collect());
+        self.options.only_faults = Some(numbers.into_iter().collect());
         self
     }
 
     /// Takes the server down at `after`, for `span`: it resets all connections at the same instant, and accepts no others. May
     /// be called several times.
     pub fn outage(mut self, after: Duration, span: Duration) -> Self {
-        self.setup.outages.push((after, span));
+        self.options.outages.push((after, span));
         self
     }
 
     /// Fails the run if a feed dials more often than this.
     pub fn max_attempts(mut self, attempts: u64) -> Self {
-        self.setup.max_attempts = Some(attempts);
+        self.options.max_attempts = Some(attempts);
         self
     }
 
     /// How fast the consumer is. Default: prompt.
     pub fn pace(mut self, pace: Pace) -> Self {
-        self.setup.pace = pace;
+        self.options.pace = pace;
         self
     }
 
     /// Length of the run in virtual time; then the feed is shut down. Default: 10 minutes.
     pub fn run_for(mut self, span: Duration) -> Self {
-        self.setup.run = span;
+        self.options.run = span;
         self
     }
 
     /// Ends all faults at this time. The feed must then be Live within a bound that follows from its options, and stay Live; a
     /// longer outage delays that. Needs unlimited retries, and an idle timeout or pings to find dead connections.
     pub fn heal_after(mut self, span: Duration) -> Self {
-        self.setup.heal = Some(span);
+        self.options.heal = Some(span);
         self
     }
 
     /// Shuts the feed down at this time.
     pub fn shutdown_after(mut self, span: Duration) -> Self {
-        self.setup.shutdown = Some(span);
+        self.options.shutdown = Some(span);
         self
     }
 
     /// Drops the feed at the first delivery after this time (S4).
     pub fn drop_after(mut self, span: Duration) -> Self {
-        self.setup.abandon = Some(span);
+        self.options.abandon = Some(span);
         self
     }
 
     /// The application sends a message this often, whether or not the feed is Live.
     pub fn send_every(mut self, span: Duration) -> Self {
-        self.setup.send = Some(span);
+        self.options.send = Some(span);
         self
     }
 
     /// Changes the options.
     pub(crate) fn change(self, change: impl FnOnce(ConfigBuilder) -> ConfigBuilder) -> Self {
-        let config = change(self.setup.config.clone().into());
+        let config = change(self.options.config.clone().into());
         self.config(config)
     }
 
     /// What the checker knows about the handler of the campaign.
     pub(crate) fn with_rules(mut self, bootstrap: BootstrapRule, emission: Emission) -> Self {
-        self.setup.bootstrap = Some(bootstrap);
-        self.setup.emission = Some(emission);
+        self.options.bootstrap = Some(bootstrap);
+        self.options.emission = Some(emission);
         self
     }
 
     /// Drives the connection from the consumer's stream, without a task.
     pub fn inline(mut self, inline: bool) -> Self {
-        self.setup.inline = inline;
+        self.options.inline = inline;
         self
     }
 
     /// Records what happens, in [`Report::trace`].
     pub fn trace(mut self, trace: bool) -> Self {
-        self.setup.trace = trace;
+        self.options.trace = trace;
         self
     }
 
@@ -271,16 +271,16 @@ where
 
     /// Runs, checked against these rules.
     pub(crate) fn run_by(mut self, rules: &Rules, journal: Journal) -> Report {
-        let mut rng = Rng::with_seed(self.setup.seed);
-        let setup = &mut self.setup;
-        let injector = Injector::new(setup.faults.clone(), setup.only_faults.take(), rng.fork());
-        let server = std::mem::replace(&mut setup.server, Box::new(Silent));
-        let outages = std::mem::take(&mut setup.outages);
-        let (seed, feeds, heal, mut end) = (setup.seed, setup.feeds, setup.heal, setup.run);
-        let world = World::new(feeds, rng.fork(), injector, setup.network, server, journal);
+        let mut rng = Rng::with_seed(self.options.seed);
+        let options = &mut self.options;
+        let injector = Injector::new(options.faults.clone(), options.only_faults.take(), rng.fork());
+        let server = std::mem::replace(&mut options.server, Box::new(Silent));
+        let outages = std::mem::take(&mut options.outages);
+        let (seed, feeds, heal, mut end) = (options.seed, options.feeds, options.heal, options.run);
+        let world = World::new(feeds, rng.fork(), injector, options.network, server, journal);
         let runtime = SimRuntime::new(world);
-        let rest = setup.pace.longest_rest();
-        let recovery = rules.recovery_bound() + rest + setup.network.longest() * 20;
+        let rest = options.pace.longest_rest();
+        let recovery = rules.recovery_bound() + rest + options.network.longest() * 20;
         let close_timeout = rules.config.close_timeout();
         // A panic in code under test fails the run like a broken rule.
         let handles = catch_unwind(AssertUnwindSafe(|| {
@@ -302,27 +302,27 @@ where
     }
 
     pub(crate) fn rules(&self) -> Rules {
-        let setup = &self.setup;
+        let options = &self.options;
         Rules {
-            delays: Delays::new(&setup.config, setup.longest_delay),
-            config: setup.config.clone(),
-            prompt: !setup.inline || setup.pace == Pace::Prompt,
-            max_attempts: setup.max_attempts,
-            bootstrap: setup.bootstrap,
-            emission: setup.emission,
+            delays: Delays::new(&options.config, options.longest_delay),
+            config: options.config.clone(),
+            prompt: !options.inline || options.pace == Pace::Prompt,
+            max_attempts: options.max_attempts,
+            bootstrap: options.bootstrap,
+            emission: options.emission,
         }
     }
 
     pub(crate) fn journal(&self, rules: &Rules) -> Journal {
-        let setup = &self.setup;
-        let checkers = (0..setup.feeds).map(|_| Checker::new(rules));
-        Journal::new(checkers, Fleet::new(rules, setup.network.longest(), setup.feeds), setup.trace)
+        let options = &self.options;
+        let checkers = (0..options.feeds).map(|_| Checker::new(rules));
+        Journal::new(checkers, Fleet::new(rules, options.network.longest(), options.feeds), options.trace)
     }
 
     fn start(&mut self, runtime: &SimRuntime, mut rng: Rng) -> FeedHandle {
         let feed = runtime.feed;
-        let classification = sabotaged(self.setup.config.classification().clone(), runtime.clone());
-        let config = ConfigBuilder::from(self.setup.config.clone()).classification(classification);
+        let classification = sabotaged(self.options.config.classification().clone(), runtime.clone());
+        let config = ConfigBuilder::from(self.options.config.clone()).classification(classification);
         let (notices, resolver) = (runtime.clone(), runtime.clone());
         let builder = FeedBuilder::new(runtime.clone(), "ws://server.sim/")
             .config(config)
@@ -331,15 +331,15 @@ where
             .on_notice(move |notice, _| notices.record(&Entry::Notice(notice.clone())))
             .resolver(move |attempt| resolver.resolve(attempt));
         let judge = self.judge.as_mut().map(|make| make(feed));
-        let consumer = Consumer::new(runtime.clone(), self.setup.pace, rng, judge);
-        let handle = if self.setup.inline {
+        let consumer = Consumer::new(runtime.clone(), self.options.pace, rng, judge);
+        let handle = if self.options.inline {
             let feed = builder.inline().expect("the options are checked");
-            consumer.spawn(feed, self.setup.abandon)
+            consumer.spawn(feed, self.options.abandon)
         } else {
             let feed = builder.spawn().expect("the options are checked");
-            consumer.spawn(feed, self.setup.abandon)
+            consumer.spawn(feed, self.options.abandon)
         };
-        spawn_application(runtime, &handle, self.setup.send, self.setup.shutdown);
+        spawn_application(runtime, &handle, self.options.send, self.options.shutdown);
         handle
     }
 }

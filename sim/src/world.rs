@@ -44,7 +44,7 @@ pub(crate) struct FeedState {
     pub(crate) connection: Option<SimConnection>,
     /// The attempt that the resolver was called for and that is not dialed yet, and its fault.
     pub(crate) announced: (u64, Option<PlannedFault>),
-    pub(crate) timer: Timer,
+    pub(crate) alarm: AlarmState,
     pub(crate) consumer_waits: bool,
     /// A task of the feed has run since the last check.
     pub(crate) touched: bool,
@@ -54,7 +54,7 @@ pub(crate) struct FeedState {
 
 /// The alarm of a feed.
 #[derive(Default)]
-pub(crate) struct Timer {
+pub(crate) struct AlarmState {
     pub(crate) at: Option<Timestamp>,
     pub(crate) waker: Option<Waker>,
 }

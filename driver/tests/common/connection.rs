@@ -14,7 +14,7 @@ use tidegate_driver::core::{Failure, Frame};
 use super::{items, text};
 
 #[derive(Default)]
-struct Connection {
+struct MockConnection {
     inbound: VecDeque<Result<Frame, Failure>>,
     /// Arrived, but the runtime has not looked at the socket.
     unseen: VecDeque<Result<Frame, Failure>>,
@@ -52,7 +52,7 @@ pub(crate) enum Gate {
 
 /// The test's end of a connection. Clones are the same connection.
 #[derive(Clone, Default)]
-pub(crate) struct Peer(Arc<Mutex<Connection>>);
+pub(crate) struct Peer(Arc<Mutex<MockConnection>>);
 
 impl Peer {
     pub(crate) fn send(&self, frame: Frame) {
@@ -117,7 +117,7 @@ impl Peer {
         !self.lock().dropped
     }
 
-    fn change(&self, change: impl FnOnce(&mut Connection)) {
+    fn change(&self, change: impl FnOnce(&mut MockConnection)) {
         let mut connection = self.lock();
         change(&mut connection);
         if let Some(waker) = connection.waker.take() {
@@ -125,7 +125,7 @@ impl Peer {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Connection> {
+    fn lock(&self) -> MutexGuard<'_, MockConnection> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -25,12 +25,12 @@ pub(super) struct Connections {
     /// Messages of the application: on which connection each was accepted, if it is.
     ordered: BTreeMap<u64, Option<u64>>,
     last_sent: Option<u64>,
-    progress: Progress,
+    traffic: Traffic,
 }
 
 /// What was sent and read on the open connection.
 #[derive(Default)]
-struct Progress {
+struct Traffic {
     closed: bool,
     subscriptions: u32,
     unflushed: bool,
@@ -49,7 +49,7 @@ impl Connections {
             live: None,
             ordered: BTreeMap::new(),
             last_sent: None,
-            progress: Progress::default(),
+            traffic: Traffic::default(),
         }
     }
 
@@ -76,14 +76,14 @@ impl Connections {
                     self.connection
                 );
                 self.connection = ConnectionState::Open(*id);
-                self.progress = Progress::default();
+                self.traffic = Traffic::default();
             }
             Entry::DialFailed { .. } | Entry::Gone { .. } => self.connection = ConnectionState::None,
             Entry::Sent { id, frame } => self.sent(*id, frame)?,
-            Entry::Flushed { .. } => self.progress.unflushed = false,
+            Entry::Flushed { .. } => self.traffic.unflushed = false,
             Entry::Read { frame, .. } => {
                 if let Some(("ack", number)) = words(frame) {
-                    self.progress.acks.extend(u32::try_from(number));
+                    self.traffic.acks.extend(u32::try_from(number));
                 }
             }
             Entry::Notice(notice) => self.notice(notice)?,
@@ -102,14 +102,14 @@ impl Connections {
             "O1: sent on {id}, which is {:?}",
             self.connection
         );
-        hold!(!self.progress.closed, "C5: {frame:?} sent on {id} after Close");
-        self.progress.closed |= matches!(frame, Frame::Close(_));
+        hold!(!self.traffic.closed, "C5: {frame:?} sent on {id} after Close");
+        self.traffic.closed |= matches!(frame, Frame::Close(_));
         match words(frame) {
             Some(("sub", number)) => {
-                let expected = u64::from(self.progress.subscriptions);
+                let expected = u64::from(self.traffic.subscriptions);
                 hold!(number == expected, "B1: subscription {number} in place of {expected} on {id}");
-                self.progress.subscriptions += 1;
-                self.progress.unflushed = true;
+                self.traffic.subscriptions += 1;
+                self.traffic.unflushed = true;
             }
             Some(("app", number)) => {
                 let accepted = self.ordered.remove(&number).flatten();
@@ -125,11 +125,7 @@ impl Connections {
 
     fn is_complete(&self, id: u64) -> Verdict {
         let owed = self.bootstrap.map_or(0, |rule| rule.frames);
-        hold!(
-            self.progress.subscriptions >= owed,
-            "B1: {} subscriptions on {id}",
-            self.progress.subscriptions
-        );
+        hold!(self.traffic.subscriptions >= owed, "B1: {} subscriptions on {id}", self.traffic.subscriptions);
         Ok(())
     }
 
@@ -139,8 +135,8 @@ impl Connections {
                 self.live = Some(id.get());
                 if let Some(rule) = self.bootstrap {
                     self.is_complete(id.get())?;
-                    hold!(!self.progress.unflushed, "B2: {id} is live before the flush");
-                    let acks = u32::try_from(self.progress.acks.len()).unwrap_or(u32::MAX);
+                    hold!(!self.traffic.unflushed, "B2: {id} is live before the flush");
+                    let acks = u32::try_from(self.traffic.acks.len()).unwrap_or(u32::MAX);
                     hold!(
                         !rule.acks || acks == rule.frames,
                         "B2: {id} is live after {acks} acknowledgements"
