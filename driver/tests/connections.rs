@@ -4,12 +4,13 @@
 mod common;
 
 use std::future::ready;
+use std::sync::{Arc, Mutex};
 
 use common::{Dial, Gate, Mode, Rig, World, builder, in_both_modes, items, reset, text};
 use http::HeaderValue;
-use http::header::{HOST, SEC_WEBSOCKET_PROTOCOL};
+use http::header::{AUTHORIZATION, HOST, SEC_WEBSOCKET_PROTOCOL};
 use tidegate_driver::Attempt;
-use tidegate_driver::core::{CloseFrame, ConnectionId, Fault, Frame, Phase};
+use tidegate_driver::core::{CloseFrame, ConnectionId, Fault, Frame, Notice, Phase};
 
 in_both_modes!(
     live_once_the_bootstrap_is_flushed,
@@ -23,6 +24,7 @@ in_both_modes!(
     failed_write_is_noticed_on_a_silent_connection,
     close_of_the_peer_says_why_even_if_writing_fails,
     end_of_stream_is_a_loss,
+    the_reason_of_a_close_shows_no_secret,
 );
 
 fn subscriptions(_: ConnectionId) -> Result<[&'static str; 2], Fault> {
@@ -162,4 +164,27 @@ fn end_of_stream_is_a_loss(mode: Mode) {
     rig.peer(1).send_items(0..2);
     rig.peer(1).end();
     assert_eq!(rig.drain(), ["live 1", "item 0", "item 1", "interrupted 1 io"]);
+}
+
+/// T3: servers repeat what they were sent; what a resolver adds is a secret too.
+fn the_reason_of_a_close_shows_no_secret(mode: Mode) {
+    let shown = Arc::new(Mutex::new(String::new()));
+    let seen = Arc::clone(&shown);
+    let mut rig = Rig::with(mode, |builder| {
+        builder
+            .header("x-api-key", "hush-key")
+            .resolver(|attempt: Attempt| {
+                let token = HeaderValue::from_static("Bearer hush-token");
+                ready(Ok::<_, String>(attempt.request.with_header(AUTHORIZATION, token)))
+            })
+            .on_notice(move |notice, _| {
+                if let Notice::Disconnected { failure: Some(failure), .. } = notice {
+                    *seen.lock().unwrap() += &failure.to_string();
+                }
+            })
+    });
+    let reason = "no hush-token with hush-key".to_owned();
+    rig.peer(1).send(Frame::Close(Some(CloseFrame { code: 4001, reason })));
+    rig.settle();
+    assert_eq!(*shown.lock().unwrap(), "the server closed the connection with code 4001: no *** with ***");
 }
