@@ -5,23 +5,22 @@ mod common;
 
 use std::error::Error;
 
-use common::{InStream, InTask, Mode, Rig, URL, World, builder, config, in_both_modes};
+use common::{Mode, Rig, URL, World, builder, config};
 use http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
 use http::{HeaderName, HeaderValue};
 use tidegate_driver::core::ConfigError;
 use tidegate_driver::{BuildError, ConnectRequest, FeedBuilder, RequestError, Scheme, UrlError};
 
-in_both_modes!(url_path_and_headers_reach_the_runtime);
-
-fn url_path_and_headers_reach_the_runtime<M: Mode>() {
+#[test]
+fn url_path_and_headers_reach_the_runtime() {
     let world = World::default();
     let builder = builder(&world)
         .path("/v2/stream?symbols=a,b")
         .header("authorization", "Bearer hush")
         .header("x-tag", "one")
         .header("x-tag", "two");
-    let _rig = Rig::new::<M, _>(&world, builder);
-    let requests = world.requests();
+    let _rig = Rig::new(Mode::Task, &world, builder);
+    let requests = &world.state().requests;
     let [request] = requests.as_slice() else { panic!("{requests:?}") };
     assert_eq!(request.uri(), "wss://feed.example:8443/v2/stream?symbols=a,b");
     assert_eq!((request.scheme(), request.host(), request.port()), (Scheme::Wss, "feed.example", 8443));
@@ -208,7 +207,7 @@ fn nothing_runs_that_cannot_be_built() {
     let world = World::default();
     let error = FeedBuilder::new(world.clone(), "ftp://feed.example").path("no").spawn().unwrap_err();
     assert_eq!(error, BuildError::Url(UrlError::Scheme { found: "ftp".to_owned() }));
-    assert_eq!((world.live_tasks(), world.clock_readings()), (0, 0));
+    assert_eq!((world.has_tasks(), world.state().clock_readings), (false, 0));
 }
 
 /// T3.

@@ -5,65 +5,25 @@ mod common;
 
 use std::sync::{Arc, Mutex};
 
-use common::{Dial, InStream, InTask, Mode, Rig, SECOND, World, builder, in_both_modes, reset};
-use tidegate_driver::core::PassThrough;
+use common::{Mode, Rig, in_both_modes};
 
-in_both_modes!(
-    the_observer_sees_every_notice,
-    dropping_a_feed_is_told_like_a_shutdown,
-    a_runtime_that_goes_away_is_told_like_a_shutdown
-);
+in_both_modes!(dropping_a_feed_is_reported_like_a_shutdown);
 
-/// T2.
-fn the_observer_sees_every_notice<M: Mode>() {
-    let world = World::default();
-    world.script(Dial::Refuse(reset()));
-    let names = Arc::new(Mutex::new(Vec::new()));
-    let seen = names.clone();
-    let builder = builder(&world).on_notice(move |notice, _| seen.lock().unwrap().push(notice.name()));
-    let mut rig = Rig::new::<M, _>(&world, builder);
-    rig.advance(SECOND);
-    rig.peer(1).fail(reset());
-    rig.settle();
-    rig.handle.shutdown();
-    rig.settle();
-    let attempt = ["connecting", "failure", "retry"];
-    let connection = ["connecting", "success", "status", "status", "disconnected", "retry", "stopped"];
-    assert_eq!(*names.lock().unwrap(), [&attempt[..], &connection[..]].concat());
-}
-
-/// T1, T2: a gauge must not say for ever that a feed is live which nobody holds any more.
-fn dropping_a_feed_is_told_like_a_shutdown<M: Mode>() {
-    let world = World::default();
-    let (rig, names) = watched::<M>(&world);
-    drop(rig.feed);
-    world.run();
-    world.advance(SECOND);
-    world.run();
-    assert_eq!(*names.lock().unwrap(), ["status", "disconnected", "stopped"]);
-}
-
-/// The task is dropped by its runtime, and the stream where that is what drives the feed.
-fn a_runtime_that_goes_away_is_told_like_a_shutdown<M: Mode>() {
-    let world = World::default();
-    let (rig, names) = watched::<M>(&world);
-    world.drop_tasks();
-    if M::IN_STREAM {
-        drop(rig.feed);
+/// T1, T2: however the feed goes away; a gauge must not report it as live after that.
+fn dropping_a_feed_is_reported_like_a_shutdown(mode: Mode) {
+    for runtime_first in [false, true] {
+        let names = Arc::new(Mutex::new(Vec::new()));
+        let seen = names.clone();
+        let rig = Rig::with(mode, |builder| {
+            builder.on_notice(move |notice, _| seen.lock().unwrap().push(notice.name()))
+        });
+        names.lock().unwrap().clear();
+        if runtime_first {
+            rig.world.drop_tasks();
+        }
+        rig.drop_feed();
+        assert_eq!(*names.lock().unwrap(), ["status", "disconnected", "stopped"]);
     }
-    assert_eq!(*names.lock().unwrap(), ["status", "disconnected", "stopped"]);
-}
-
-type Names = Arc<Mutex<Vec<&'static str>>>;
-
-/// A live feed, and the notices from now on.
-fn watched<M: Mode>(world: &World) -> (Rig<M::Source<PassThrough>>, Names) {
-    let names = Arc::new(Mutex::new(Vec::new()));
-    let seen = names.clone();
-    let builder = builder(world).on_notice(move |notice, _| seen.lock().unwrap().push(notice.name()));
-    let rig = Rig::new::<M, _>(world, builder);
-    names.lock().unwrap().clear();
-    (rig, names)
 }
 
 #[cfg(feature = "metrics")]
@@ -78,7 +38,7 @@ mod metrics_feature {
     use tidegate_driver::core::Frame;
 
     use super::*;
-    use crate::common::{config, text};
+    use crate::common::{Dial, SECOND, World, builder, config, reset};
 
     super::in_both_modes!(notices_are_measured, figures_are_measured);
 
@@ -160,16 +120,16 @@ mod metrics_feature {
     }
 
     /// T1: the reference's names.
-    fn notices_are_measured<M: Mode>() {
+    fn notices_are_measured(mode: Mode) {
         let sums = Sums::default();
-        let world = World::default();
-        world.script(Dial::Refuse(reset()));
+        let world = World::with(Dial::Refuse(reset()));
         metrics::with_local_recorder(&sums, || {
             let config = config().telemetry_id("prices").ping_interval(SECOND).pong_timeout(SECOND);
-            let mut rig = Rig::new::<M, _>(&world, builder(&world).config(config));
+            let mut rig = Rig::new(mode, &world, builder(&world).config(config));
             rig.advance(SECOND);
             rig.advance(SECOND);
-            rig.peer(1).send(rig.peer(1).received()[0].clone().into_pong());
+            let Some(Frame::Ping(payload)) = rig.peer(1).received().pop() else { panic!("no ping") };
+            rig.peer(1).send(Frame::Pong(payload));
             rig.settle();
             rig.advance(SECOND);
             rig.advance(SECOND);
@@ -188,40 +148,23 @@ mod metrics_feature {
     }
 
     /// D1, D3: what is queued and asked for, and what has gone through; a gauge does not outlive its feed.
-    fn figures_are_measured<M: Mode>() {
+    fn figures_are_measured(mode: Mode) {
         let sums = Sums::default();
-        let world = World::default();
         let read =
             |name: &str| *sums.0.lock().unwrap().get(&format!("prices.feed.{name}")).unwrap_or(&f64::NAN);
         metrics::with_local_recorder(&sums, || {
             let config = config().telemetry_id("prices").min_demand(0).max_demand(1);
-            let mut rig = Rig::new::<M, _>(&world, builder(&world).config(config));
-            for number in 0..3 {
-                rig.peer(1).send(text(&format!("item {number}")));
-            }
+            let mut rig = Rig::with(mode, |builder| builder.config(config));
+            rig.peer(1).send_items(0..3);
             rig.settle();
             let stats = rig.handle.stats();
-            assert!(M::IN_STREAM || stats.queued > 0, "nobody takes more than one: {stats:?}");
+            assert!(mode == Mode::Stream || stats.queued > 0, "nobody takes more than one: {stats:?}");
             let queued = [stats.queued, stats.queued_bytes].map(|figure| figure as f64);
             assert_eq!(["queued", "queued_bytes"].map(read), queued);
             let _ = rig.drain();
             assert_eq!(["messages", "items", "delivered"].map(read), [3.0; 3]);
-            drop(rig.feed);
-            world.run();
-            world.advance(SECOND);
-            world.run();
+            rig.drop_feed();
         });
         assert_eq!(["queued", "queued_bytes", "demand", "sending", "retries"].map(read), [0.0; 5]);
-    }
-
-    trait IntoPong {
-        fn into_pong(self) -> Frame;
-    }
-
-    impl IntoPong for Frame {
-        fn into_pong(self) -> Frame {
-            let Self::Ping(payload) = self else { panic!("{self:?} is not a ping") };
-            Self::Pong(payload)
-        }
     }
 }

@@ -1,21 +1,22 @@
-//! Many runs, each drawn from its seed: options, faults, server, consumer.
+//! Runs drawn from seeds: options, faults, server, consumer.
 
 #[cfg(test)]
 mod bugs;
 mod continuity;
 mod draw;
 mod market;
-mod quiet;
 mod subscriber;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fastrand::Rng;
+use tidegate_driver::core::Config;
 
 use crate::check::{BootstrapRule, Emission};
 use crate::fault::FaultKind;
 use crate::report::Report;
+use crate::server::{Peer, Server};
 use crate::shrink::{Shrunk, shrink};
 use crate::simulation::{Simulation, SimulationBuilder};
 use continuity::Continuity;
@@ -23,24 +24,22 @@ use draw::Draw;
 use market::Market;
 use subscriber::{MAX_EMIT, Subscriber};
 
-pub use quiet::quiet;
-
-/// Runs that a failure is made smaller with.
+/// At most so many runs to make a failure smaller.
 const SHRINK_RUNS: u32 = 400;
 
-/// What a run asks.
+/// What a run must show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Faults to the end: no rule is ever broken.
+    /// Faults until the end: no rule is ever broken.
     Safety,
-    /// The faults end: the feed is Live within the bound, and stays so. Faults that always heal hide a livelock.
+    /// The faults end: the feed is Live within the bound, and stays Live. Faults that always heal would hide a livelock.
     Liveness,
-    /// Many feeds, one outage that takes all of them down: all are Live within the bound, and do not come back at once.
+    /// Many feeds and an outage of all of them: all are Live within the bound, and do not dial at the same time.
     Fleet,
 }
 
 impl Mode {
-    /// All of them.
+    /// All modes.
     pub const ALL: [Self; 3] = [Self::Safety, Self::Liveness, Self::Fleet];
 
     /// A short, stable name.
@@ -54,36 +53,36 @@ impl Mode {
     }
 }
 
-/// One run of the campaign: the same values give the same run, to the byte.
+/// One run of the campaign: the same values give the same run, byte for byte.
 #[derive(Clone, Debug)]
 pub struct Case {
-    /// What all of it is drawn from.
+    /// Seed for everything random.
     pub seed: u64,
-    /// What is asked of it.
+    /// What the run must show.
     pub mode: Mode,
     /// Kinds of faults to leave out.
     pub without: Vec<FaultKind>,
-    /// The numbers of the faults to leave in, if not all.
+    /// Numbers of the only faults to keep; by default all.
     pub only_faults: Option<Vec<u64>>,
     /// Fails the run if a feed dials more often.
     pub max_attempts: Option<u64>,
-    /// Whether to write down what happens.
+    /// Whether to record what happens, in [`Report::trace`].
     pub trace: bool,
 }
 
-/// Runs what `seed` gives.
+/// Runs the case of `seed`.
 pub fn run(seed: u64, mode: Mode, trace: bool) -> Report {
     Case { trace, ..Case::new(seed, mode) }.run()
 }
 
 impl Case {
-    /// All that the seed gives.
+    /// The case of a seed, with all its faults.
     #[must_use]
     pub const fn new(seed: u64, mode: Mode) -> Self {
         Self { seed, mode, without: Vec::new(), only_faults: None, max_attempts: None, trace: false }
     }
 
-    /// The smallest run found that breaks the same rule as `failed`, which this case gave.
+    /// Looks for fewer faults that break the same rule as `failed`, the report of this case.
     #[must_use]
     pub fn shrink(&self, failed: Report) -> Option<Shrunk> {
         shrink(failed, SHRINK_RUNS, |numbers| {
@@ -97,7 +96,7 @@ impl Case {
     }
 
     fn simulation(&self) -> SimulationBuilder<Subscriber> {
-        // Another stream than the run's own, which is drawn from the same seed.
+        // Other numbers than those of the run, which has the same seed.
         let mut rng = Rng::with_seed(self.seed ^ 0x7469_6465_6761_7465);
         let mut draw = Draw::new(&mut rng, self.mode);
         let faults = self.without.iter().fold(draw.faults(), |faults, kind| faults.weight(*kind, 0));
@@ -138,4 +137,25 @@ impl Case {
             .with_rules(BootstrapRule { frames: subscriptions, acks }, Emission { items: MAX_EMIT, weight });
         draw.policies(simulation)
     }
+}
+
+/// Sends a message a minute.
+struct Sleepy;
+
+impl Server for Sleepy {
+    fn on_open(&mut self, peer: &mut Peer) {
+        peer.tick_every(Duration::from_secs(60));
+    }
+
+    fn on_tick(&mut self, peer: &mut Peer) {
+        peer.send("still here");
+    }
+}
+
+/// Measures the simulator itself: one feed, connected for `span` of virtual time, with a ping every 25 s, a message a minute
+/// and no faults. All rules are checked as always.
+pub fn quiet(span: Duration) -> Report {
+    let config =
+        Config::builder().ping_interval(Duration::from_secs(25)).idle_timeout(Duration::from_secs(60));
+    Simulation::builder().config(config).server(Sleepy).run_for(span).run()
 }

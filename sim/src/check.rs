@@ -1,4 +1,4 @@
-//! The rules of the design that can be stated from outside, judged after every entry. It shares no code with the
+//! The rules of the design that can be stated from outside, checked after every entry. It shares no code with the
 //! machine: a second, much simpler view of the same feed.
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "it watches: most of what it sees concerns others")]
@@ -7,9 +7,9 @@ mod clocks;
 mod connections;
 mod ending;
 mod fleet;
+mod notices;
 mod retries;
 mod stream;
-mod told;
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::entry::Entry;
 
 pub(crate) use fleet::Fleet;
 
-/// What is wrong, with the name of the rule.
+/// An error names the rule, and what is wrong.
 pub(crate) type Verdict = Result<(), String>;
 
 macro_rules! hold {
@@ -31,15 +31,15 @@ macro_rules! hold {
 }
 pub(crate) use hold;
 
-/// What the checker needs to know of the run.
+/// What the checker knows of the run.
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {
     pub(crate) config: Config,
     pub(crate) delays: Delays,
-    /// Whether the feed is polled whenever it is woken: an inline feed under a slow consumer is not, and may be late.
+    /// Whether the feed is polled whenever it is woken. An inline feed with a slow consumer is not, and may be late.
     pub(crate) prompt: bool,
     pub(crate) max_attempts: Option<u64>,
-    /// What the handler of the campaign owes on each connection.
+    /// What the handler of the campaign must send on each connection.
     pub(crate) bootstrap: Option<BootstrapRule>,
     /// What the handler of the campaign emits.
     pub(crate) emission: Option<Emission>,
@@ -51,9 +51,9 @@ impl Rules {
         self.config.idle_timeout().is_some() || self.config.ping_interval().is_some()
     }
 
-    /// Once the faults are over, how long it may take until the feed is Live, but for the network's own time: the worst
-    /// chain is a connection found dead late, closed late, an attempt that hangs, a bootstrap that hangs, and the
-    /// longest delay before each of the attempts after them.
+    /// How long it may take until the feed is Live once the faults are over, without delays of the network. At worst, a
+    /// connection is found dead late and closed late, then an attempt hangs, then a bootstrap, each with the longest delay
+    /// before the next attempt.
     pub(crate) fn recovery_bound(&self) -> Duration {
         let config = &self.config;
         let ping = config.ping_interval().map(|interval| interval + config.pong_timeout());
@@ -78,7 +78,7 @@ pub(crate) enum Delays {
         cap: Duration,
         jitter: Jitter,
     },
-    /// Those of a function of the user's own; how many there are is its own affair too.
+    /// Those of a custom policy, which also decides how many there are.
     UpTo(Duration),
 }
 
@@ -117,7 +117,7 @@ pub(crate) struct BootstrapRule {
     pub(crate) acks: bool,
 }
 
-/// What one message makes at most.
+/// At most so much for one message.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Emission {
     pub(crate) items: u64,
@@ -125,11 +125,11 @@ pub(crate) struct Emission {
     pub(crate) weight: u64,
 }
 
-/// The rules for one feed, each part on its own.
+/// Checks one feed against all rules.
 pub(crate) struct Checker {
     connections: connections::Connections,
     retries: retries::Retries,
-    told: told::Told,
+    notices: notices::NoticeRules,
     stream: stream::Stream,
     clocks: clocks::Clocks,
     ending: ending::Ending,
@@ -140,7 +140,7 @@ impl Checker {
         Self {
             connections: connections::Connections::new(rules),
             retries: retries::Retries::new(rules),
-            told: told::Told::default(),
+            notices: notices::NoticeRules::default(),
             stream: stream::Stream::new(rules),
             clocks: clocks::Clocks::new(rules.clone()),
             ending: ending::Ending::new(matches!(rules.delays, Delays::UpTo(_))),
@@ -150,7 +150,7 @@ impl Checker {
     pub(crate) fn see(&mut self, now: Timestamp, entry: &Entry) -> Verdict {
         self.connections.see(now, entry)?;
         self.retries.see(now, entry)?;
-        self.told.see(entry)?;
+        self.notices.see(entry)?;
         self.stream.see(entry)?;
         self.clocks.see(now, entry)?;
         self.ending.see(entry)

@@ -1,4 +1,4 @@
-//! The application of a run: who takes what the feed delivers, and who orders things of it.
+//! The application of a run: takes what the feed delivers, sends messages, shuts the feed down.
 
 use std::time::Duration;
 
@@ -9,14 +9,18 @@ use tidegate_driver::{Feed, FeedHandle, Source, Spawn};
 use crate::entry::{Consumed, Entry};
 use crate::pace::Pace;
 use crate::runtime::SimRuntime;
-use crate::simulation::Times;
 
-/// A check of the user's own.
+/// A check of the user.
 pub(crate) type Judge<T> = Box<dyn FnMut(&Delivery<T>, Timestamp) -> Result<(), String> + Send>;
 
-/// Sends and shuts down when it is time to.
-pub(crate) fn spawn_application(runtime: &SimRuntime, handle: &FeedHandle, times: Times) {
-    if let Some(span) = times.send {
+/// Sends this often, and shuts the feed down at that time.
+pub(crate) fn spawn_application(
+    runtime: &SimRuntime,
+    handle: &FeedHandle,
+    send: Option<Duration>,
+    shutdown: Option<Duration>,
+) {
+    if let Some(span) = send {
         let (sender, handle) = (runtime.clone(), handle.clone());
         runtime.spawn(async move {
             for number in 0_u64.. {
@@ -29,8 +33,8 @@ pub(crate) fn spawn_application(runtime: &SimRuntime, handle: &FeedHandle, times
             }
         });
     }
-    match times.shutdown {
-        // Before anybody has polled it.
+    match shutdown {
+        // Before the first poll.
         Some(Duration::ZERO) => shut_down(runtime, handle),
         Some(span) => {
             let (clock, handle) = (runtime.clone(), handle.clone());
@@ -48,7 +52,7 @@ fn shut_down(runtime: &SimRuntime, handle: &FeedHandle) {
     handle.shutdown();
 }
 
-/// Takes what one feed delivers.
+/// Takes the deliveries of one feed.
 pub(crate) struct Consumer<T> {
     runtime: SimRuntime,
     pace: Pace,
@@ -101,16 +105,14 @@ impl<T: Send + 'static> Consumer<T> {
     }
 
     fn waits(&self, waits: bool) {
-        self.runtime.world.state().stations[self.runtime.feed].consumer_waits = waits;
+        self.runtime.world.state().feeds[self.runtime.feed].consumer_waits = waits;
     }
 
     fn violate(&self, rule: String) {
-        let mut state = self.runtime.world.state();
-        let now = state.now;
-        state.journal.violate(now, rule);
+        self.runtime.world.state().violate(rule);
     }
 
-    /// Looks at a delivery, and says for how long to rest after it.
+    /// Checks a delivery. Returns how long to rest after it.
     fn take(&mut self, delivery: &Delivery<T>) -> Option<Duration> {
         let consumed = Consumed::from(delivery);
         let mut state = self.runtime.world.state();

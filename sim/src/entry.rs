@@ -1,4 +1,4 @@
-//! What can be seen of a run from outside, one entry at a time: the checker judges it, the trace shows it.
+//! What can be seen of a run from outside, one entry at a time, for the checker and the trace.
 
 use std::fmt;
 use std::time::Duration;
@@ -18,7 +18,7 @@ pub(crate) enum Entry {
     Opened {
         id: u64,
     },
-    /// The attempt came to nothing.
+    /// The attempt failed.
     DialFailed {
         id: u64,
         failure: Failure,
@@ -32,11 +32,11 @@ pub(crate) enum Entry {
         id: u64,
         frame: Frame,
     },
-    /// All that was sent is with the operating system.
+    /// Everything sent is with the operating system.
     Flushed {
         id: u64,
     },
-    /// Something is in the feed's socket, whether or not its runtime has looked.
+    /// Something is in the socket of the feed, even if its runtime has not noticed.
     Arrived {
         id: u64,
     },
@@ -45,7 +45,7 @@ pub(crate) enum Entry {
         id: u64,
         frame: Frame,
     },
-    /// The feed was told that the connection broke.
+    /// The feed read that the connection broke.
     Broke {
         id: u64,
         failure: Failure,
@@ -61,30 +61,30 @@ pub(crate) enum Entry {
     Ended {
         reason: Option<StopReason>,
     },
-    /// The application asked for the end.
+    /// The application shut the feed down.
     Shutdown,
     /// The consumer was dropped.
     Abandoned,
-    /// A function of the application's panicked.
+    /// A function of the application panicked.
     Panicked,
     Fault {
         id: u64,
         kind: FaultKind,
         number: u64,
     },
-    /// The server goes away with all its connections, and is back then.
+    /// The server resets all connections, and is down until then.
     Outage {
         until: Timestamp,
     },
-    /// The clock jumped forward from here to there.
+    /// The clock jumped forward.
     Jumped {
         to: Timestamp,
     },
-    /// From now on nothing goes wrong; the feed must be Live this much later.
+    /// The faults end; the feed must be Live this much later.
     Healed {
         bound: Duration,
     },
-    /// Nothing can run until something happens outside.
+    /// All tasks wait.
     Quiet {
         phase: Phase,
         stats: Stats,
@@ -92,7 +92,7 @@ pub(crate) enum Entry {
         /// The consumer waits for a delivery.
         waits: bool,
     },
-    /// The run is over: by now nothing goes on any more.
+    /// The run is over, and everything has ended.
     Over,
 }
 
@@ -136,7 +136,7 @@ impl fmt::Display for Entry {
             Self::Ended { reason: Some(reason) } => write!(f, "consumer's stream ended: {reason}"),
             Self::Shutdown => f.write_str("application shuts down"),
             Self::Abandoned => f.write_str("application drops the feed"),
-            Self::Panicked => f.write_str("PANIC in a function of the application's"),
+            Self::Panicked => f.write_str("PANIC in a function of the application"),
             Self::Fault { id, kind, number } => write!(f, "{id} FAULT {number}: {kind}"),
             Self::Outage { until } => write!(f, "OUTAGE until {}", Moment(*until)),
             Self::Over => f.write_str("the run is over"),

@@ -1,4 +1,4 @@
-//! Which fault strikes when: drawn, and numbered, so that a run can be repeated with some of its faults alone.
+//! Draws and numbers the faults of a run, so that it can be repeated with some of them alone.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -8,28 +8,28 @@ use tidegate_driver::core::Timestamp;
 
 use crate::fault::{FaultKind, Faults, Stage};
 
-/// A fault that a run has seen.
+/// A fault that struck in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct InjectedFault {
-    /// Its number in the run, from 1: what [`only_faults`](crate::SimulationBuilder::only_faults) takes.
+    /// Number in the run, from 1, as [`only_faults`](crate::SimulationBuilder::only_faults) takes it.
     pub number: u64,
     /// What went wrong.
     pub kind: FaultKind,
     /// When.
     pub at: Timestamp,
-    /// For which feed of the run, from 0.
+    /// Number of the feed, from 0.
     pub feed: usize,
-    /// During which attempt, or on which connection.
+    /// Number of the attempt or connection.
     pub connection: u64,
 }
 
-/// A fault that is to strike.
+/// A fault to come.
 #[derive(Clone, Debug)]
-pub(crate) struct Planned {
+pub(crate) struct PlannedFault {
     pub(crate) number: u64,
     pub(crate) kind: FaultKind,
-    /// What else there is to be drawn for it. Of its own, so that leaving a fault out changes no other.
+    /// Draws its details. Each fault has its own, so that leaving one out changes no other.
     pub(crate) rng: Rng,
     pub(crate) left_out: bool,
 }
@@ -46,14 +46,14 @@ impl Injector {
         Self { faults, only, rng, count: 0 }
     }
 
-    /// What becomes of an attempt, or what a connection is like from the start, if not the ordinary.
-    pub(crate) fn strike(&mut self, stage: Stage) -> Option<Planned> {
+    /// Draws whether an attempt fails, or a connection is bad from the start.
+    pub(crate) fn strike(&mut self, stage: Stage) -> Option<PlannedFault> {
         let kind = self.faults.strike(stage, &mut self.rng)?;
         Some(self.number(kind)).filter(|fault| !fault.left_out)
     }
 
-    /// The next fault on an open connection, and in how long. One that is left out comes too, for the sake of the next.
-    pub(crate) fn next(&mut self) -> Option<(Planned, Duration)> {
+    /// Draws the next fault of an open connection, and when. Faults that are left out are drawn too, which keeps the others.
+    pub(crate) fn next(&mut self) -> Option<(PlannedFault, Duration)> {
         let (kind, span) = self.faults.next(&mut self.rng)?;
         Some((self.number(kind), span))
     }
@@ -62,10 +62,10 @@ impl Injector {
         self.faults = Faults::none();
     }
 
-    fn number(&mut self, kind: FaultKind) -> Planned {
+    fn number(&mut self, kind: FaultKind) -> PlannedFault {
         self.count += 1;
         let number = self.count;
         let left_out = self.only.as_ref().is_some_and(|only| !only.contains(&number));
-        Planned { number, kind, rng: self.rng.fork(), left_out }
+        PlannedFault { number, kind, rng: self.rng.fork(), left_out }
     }
 }

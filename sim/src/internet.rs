@@ -1,24 +1,24 @@
-//! What happens between the feeds and the server: frames, replies, faults.
+//! The network and the server: frames on their way, replies, faults of open connections.
 
 use std::time::Duration;
 
 use fastrand::Rng;
-use tidegate_driver::core::{CloseFrame, Frame, Message, Timestamp};
+use tidegate_driver::core::{CloseFrame, Frame};
 
+use crate::connection::{ConnectionKey, NEVER, SimConnection, Unit};
 use crate::entry::Entry;
 use crate::fault::{FaultKind, Stage};
-use crate::injector::Planned;
-use crate::server::{Order, Peer, Server};
-use crate::wire::{NEVER, Unit, Wire};
-use crate::world::{Happening, Line, Place, Sabotage, State, span};
+use crate::injector::PlannedFault;
+use crate::server::{Peer, Server, ServerAction};
+use crate::world::{Place, Sabotage, ScheduledEvent, State, span};
 
-/// The shortest and longest that something goes wrong for which passes by itself.
+/// Shortest and longest duration of a fault that passes by itself.
 pub(crate) const PASSING: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(40));
 
-/// What a throttled connection carries, in bytes a second.
+/// Bandwidth of a throttled connection, in bytes a second.
 const TRICKLE: std::ops::Range<u64> = 50..2_000;
 
-/// Close codes of servers (RFC 6455 §7.4.1), and one of an application.
+/// Close codes that servers send (RFC 6455 §7.4.1), and one of an application.
 const CODES: [Option<u16>; 7] =
     [None, Some(1000), Some(1001), Some(1008), Some(1011), Some(1012), Some(4000)];
 
@@ -27,285 +27,278 @@ fn close_code(rng: &mut Rng) -> Option<u16> {
 }
 
 impl State {
-    /// The upgrade is complete.
-    pub(crate) fn open(&mut self, line: Line) {
-        let Line { feed, id } = line;
+    /// Opens a connection: the upgrade is complete.
+    pub(crate) fn open(&mut self, key: ConnectionKey) {
+        let ConnectionKey { feed, id } = key;
         let quirk = self.injector.strike(Stage::Opening);
-        let mut wire = Wire::new(id);
-        wire.quirk = quirk.as_ref().map(|fault| fault.kind);
-        self.stations[feed].wire = Some(wire);
+        let kind = quirk.as_ref().map(|fault| fault.kind);
+        self.feeds[feed].connection = Some(SimConnection { id, quirk: kind, ..SimConnection::default() });
         self.record(feed, &Entry::Opened { id });
-        if let Some(Planned { kind, number, .. }) = &quirk {
+        if let Some(PlannedFault { kind, number, .. }) = &quirk {
             let (kind, number) = (*kind, *number);
             self.record(feed, &Entry::Fault { id, kind, number });
         }
-        self.call_server(line, false, |server, peer| server.on_open(peer));
-        if let Some(Planned { kind, mut rng, .. }) = quirk {
+        self.call_server(key, false, |server, peer| server.on_open(peer));
+        if let Some(PlannedFault { kind, mut rng, .. }) = quirk {
             if kind == FaultKind::AcceptThenClose {
-                self.carry_out(line, false, Order::Close(close_code(&mut rng)));
+                self.carry_out(key, false, ServerAction::Close(close_code(&mut rng)));
             } else if kind == FaultKind::HandlerRefuses {
-                self.stations[feed].sabotage = Some(Sabotage::Refusal);
+                self.feeds[feed].sabotage = Some(Sabotage::Refusal);
             }
         }
-        self.plan_fault(line);
+        self.plan_fault(key);
     }
 
-    fn plan_fault(&mut self, line: Line) {
+    fn plan_fault(&mut self, key: ConnectionKey) {
         if let Some((fault, span)) = self.injector.next() {
-            self.plan_in(span, Happening::Fault(line, Box::new(fault)));
+            self.schedule_in(span, ScheduledEvent::Fault(key, Box::new(fault)));
         }
     }
 
-    pub(crate) fn happen(&mut self, happening: Happening) {
-        match happening {
-            Happening::Wake(waker) => waker.wake(),
-            Happening::Ring(feed) => {
-                let bell = &mut self.stations[feed].bell;
-                if bell.at.is_some_and(|at| at <= self.now)
-                    && let Some(waker) = bell.waker.take()
+    pub(crate) fn handle(&mut self, event: ScheduledEvent) {
+        match event {
+            ScheduledEvent::Wake(waker) => waker.wake(),
+            ScheduledEvent::Alarm(feed) => {
+                let alarm = &mut self.feeds[feed].alarm;
+                if alarm.at.is_some_and(|at| at <= self.now)
+                    && let Some(waker) = alarm.waker.take()
                 {
                     waker.wake();
                 }
             }
-            Happening::ToClient(line) => self.arrived(line),
-            Happening::Seen(line) => {
+            ScheduledEvent::ToClient(key) => self.arrived(key),
+            ScheduledEvent::Seen(key) => {
                 let now = self.now;
-                if let Some(wire) = self.wire(line) {
-                    wire.seen = now;
+                if let Some(connection) = self.connection(key) {
+                    connection.seen = now;
                 }
-                self.wake_client(line);
+                self.wake_client(key);
             }
-            Happening::Writable(line) => self.wake_client(line),
-            Happening::Broken(line) => {
-                if let Some(wire) = self.wire(line) {
-                    wire.broken = true;
+            ScheduledEvent::Writable(key) => self.wake_client(key),
+            ScheduledEvent::Broken(key) => {
+                if let Some(connection) = self.connection(key) {
+                    connection.broken = true;
                 }
-                self.wake_client(line);
-                self.arrived(line);
+                self.wake_client(key);
+                self.arrived(key);
             }
-            Happening::ToServer(line) => self.server_reads(line),
-            Happening::Tick(line, rhythm) => self.tick(line, rhythm),
-            Happening::Fault(line, fault) => {
-                if self.wire(line).is_some() && !self.healed {
+            ScheduledEvent::ToServer(key) => self.server_reads(key),
+            ScheduledEvent::Tick(key, rhythm) => self.tick(key, rhythm),
+            ScheduledEvent::Fault(key, fault) => {
+                if self.connection(key).is_some() && !self.healed {
                     if !fault.left_out {
-                        let (id, kind, number) = (line.id, fault.kind, fault.number);
-                        self.record(line.feed, &Entry::Fault { id, kind, number });
-                        self.inject(line, *fault);
+                        let (id, kind, number) = (key.id, fault.kind, fault.number);
+                        self.record(key.feed, &Entry::Fault { id, kind, number });
+                        self.inject(key, *fault);
                     }
-                    self.plan_fault(line);
+                    self.plan_fault(key);
                 }
             }
-            Happening::Outage(span) => self.outage(span),
-            Happening::Heal(bound) => self.heal(bound),
+            ScheduledEvent::Outage(span) => self.outage(span),
+            ScheduledEvent::Heal(bound) => self.heal(bound),
         }
     }
 
-    /// Something is in the socket; the runtime sees it at once, or a little later.
-    fn arrived(&mut self, line: Line) {
+    /// Something is in the socket. The runtime notices after the readiness delay.
+    fn arrived(&mut self, key: ConnectionKey) {
         let now = self.now;
-        if !self.wire(line).is_some_and(|wire| wire.to_client.has_arrived(now)) {
+        if !self.connection(key).is_some_and(|connection| connection.to_client.has_arrived(now)) {
             return;
         }
-        self.record(line.feed, &Entry::Arrived { id: line.id });
-        self.plan_in(self.network.readiness_delay, Happening::Seen(line));
+        self.record(key.feed, &Entry::Arrived { id: key.id });
+        self.schedule_in(self.network.readiness_delay, ScheduledEvent::Seen(key));
     }
 
-    fn wake_client(&mut self, line: Line) {
-        let Some(wire) = self.wire(line) else { return };
-        for waker in [wire.reader.take(), wire.writer.take()].into_iter().flatten() {
+    fn wake_client(&mut self, key: ConnectionKey) {
+        let Some(connection) = self.connection(key) else { return };
+        for waker in [connection.reader.take(), connection.writer.take()].into_iter().flatten() {
             waker.wake();
         }
     }
 
-    /// What has arrived at the server.
-    fn server_reads(&mut self, line: Line) {
+    /// The server reads what has arrived.
+    fn server_reads(&mut self, key: ConnectionKey) {
         let now = self.now;
-        let arrived = |wire: &mut Wire| if wire.server_gone { None } else { wire.to_server.pop(now) };
-        while let Some(Unit::Frame(frame)) = self.wire(line).and_then(arrived) {
+        let arrived = |connection: &mut SimConnection| {
+            if connection.server_gone { None } else { connection.to_server.pop(now) }
+        };
+        while let Some(Unit::Frame(frame)) = self.connection(key).and_then(arrived) {
             match frame {
-                Frame::Message(Message::Text(text)) => {
-                    self.call_server(line, true, |server, peer| server.on_message(peer, Message::Text(text)));
+                Frame::Message(message) => {
+                    self.call_server(key, true, |server, peer| server.on_message(peer, message));
                 }
-                Frame::Message(Message::Binary(data)) => {
-                    self.call_server(line, true, |server, peer| {
-                        server.on_message(peer, Message::Binary(data))
-                    });
-                }
-                Frame::Ping(payload) => self.push(line, Unit::Frame(Frame::Pong(payload))),
+                Frame::Ping(payload) => self.push(key, Unit::Frame(Frame::Pong(payload))),
                 Frame::Pong(_) => {}
                 Frame::Close(close) => {
-                    let Some(wire) = self.wire(line) else { return };
-                    let keeps_open = wire.keeps_open;
-                    if !std::mem::replace(&mut wire.server_closed, true) {
-                        self.push(line, Unit::Frame(Frame::Close(close)));
+                    let Some(connection) = self.connection(key) else { return };
+                    let keeps_open = connection.keeps_open;
+                    if !std::mem::replace(&mut connection.server_closed, true) {
+                        self.push(key, Unit::Frame(Frame::Close(close)));
                     }
                     if !keeps_open {
-                        self.push(line, Unit::End);
+                        self.push(key, Unit::End);
                     }
                 }
             }
         }
     }
 
-    fn tick(&mut self, line: Line, rhythm: u64) {
-        let Some(wire) = self.wire(line).filter(|wire| wire.rhythm == rhythm && wire.can_send()) else {
+    fn tick(&mut self, key: ConnectionKey, rhythm: u64) {
+        let Some(connection) =
+            self.connection(key).filter(|connection| connection.rhythm == rhythm && connection.can_send())
+        else {
             return;
         };
-        let (mute_until, tick) = (wire.mute_until, wire.tick);
+        let (mute_until, tick) = (connection.mute_until, connection.tick);
         if mute_until > self.now {
-            return self.plan(mute_until, Happening::Tick(line, rhythm));
+            return self.schedule(mute_until, ScheduledEvent::Tick(key, rhythm));
         }
         if let Some(span) = tick {
-            self.plan_in(span, Happening::Tick(line, rhythm));
-            self.call_server(line, false, |server, peer| server.on_tick(peer));
+            self.schedule_in(span, ScheduledEvent::Tick(key, rhythm));
+            self.call_server(key, false, |server, peer| server.on_tick(peer));
         }
     }
 
-    fn call_server(&mut self, line: Line, replies: bool, call: impl FnOnce(&mut dyn Server, &mut Peer)) {
+    fn call_server(
+        &mut self,
+        key: ConnectionKey,
+        replies: bool,
+        call: impl FnOnce(&mut dyn Server, &mut Peer),
+    ) {
         let Some(mut server) = self.server.take() else { return };
-        let mut peer = Peer::new(line, self.now);
+        let mut peer = Peer::new(key, self.now);
         call(&mut *server, &mut peer);
         self.server = Some(server);
-        for order in peer.orders {
-            self.carry_out(line, replies, order);
+        for action in peer.actions {
+            self.carry_out(key, replies, action);
         }
     }
 
-    fn carry_out(&mut self, line: Line, reply: bool, order: Order) {
-        let Some(wire) = self.wire(line).filter(|wire| wire.can_send()) else { return };
-        match order {
-            Order::Send(message) => {
-                let copies = match wire.quirk.filter(|_| reply) {
+    fn carry_out(&mut self, key: ConnectionKey, reply: bool, action: ServerAction) {
+        let Some(connection) = self.connection(key).filter(|connection| connection.can_send()) else {
+            return;
+        };
+        match action {
+            ServerAction::Send(message) => {
+                let copies = match connection.quirk.filter(|_| reply) {
                     Some(FaultKind::RepliesMissing) => 0,
                     Some(FaultKind::RepliesPartial) => self.rng.usize(0..=1),
                     Some(FaultKind::RepliesTwice) => 2,
                     Some(_) | None => 1,
                 };
                 for _ in 0..copies {
-                    self.push(line, Unit::Frame(message.clone().into()));
+                    self.push(key, Unit::Frame(message.clone().into()));
                 }
             }
-            Order::Ping => self.push(line, Unit::Frame(Frame::Ping(Default::default()))),
-            Order::Close(code) => {
-                wire.server_closed = true;
-                self.push(line, Unit::Frame(Frame::Close(code.map(CloseFrame::new))));
+            ServerAction::Ping => self.push(key, Unit::Frame(Frame::Ping(Default::default()))),
+            ServerAction::Close(code) => {
+                connection.server_closed = true;
+                self.push(key, Unit::Frame(Frame::Close(code.map(CloseFrame::new))));
             }
-            Order::Reset => {
-                wire.server_gone = true;
-                self.push(line, Unit::Reset);
+            ServerAction::Reset => {
+                connection.server_gone = true;
+                self.push(key, Unit::Reset);
             }
-            Order::Fin => {
-                wire.server_gone = true;
-                self.push(line, Unit::Fin);
+            ServerAction::Fin => {
+                connection.server_gone = true;
+                self.push(key, Unit::Fin);
             }
-            Order::TickEvery(span) => {
-                wire.tick = span;
-                wire.rhythm += 1;
-                let rhythm = wire.rhythm;
+            ServerAction::TickEvery(span) => {
+                connection.tick = span;
+                connection.rhythm += 1;
+                let rhythm = connection.rhythm;
                 if let Some(span) = span {
-                    self.plan_in(span, Happening::Tick(line, rhythm));
+                    self.schedule_in(span, ScheduledEvent::Tick(key, rhythm));
                 }
             }
         }
     }
 
-    /// Sends something on its way to the feed.
-    fn push(&mut self, line: Line, unit: Unit) {
+    /// Sends something to the feed.
+    fn push(&mut self, key: ConnectionKey, unit: Unit) {
         let mut latency = self.latency();
         let (now, bandwidth) = (self.now, self.network.bandwidth);
-        let Some(wire) = self.wire(line) else { return };
-        if wire.slow_until > now {
+        let Some(connection) = self.connection(key) else { return };
+        if connection.slow_until > now {
             latency += Duration::from_secs(2);
         }
         let reset = matches!(unit, Unit::Reset);
-        let bandwidth = wire.bandwidth(now, bandwidth);
-        let arrival = wire.to_client.push(now, latency, bandwidth, unit);
-        self.plan(arrival, if reset { Happening::Broken(line) } else { Happening::ToClient(line) });
+        let bandwidth = connection.bandwidth(now, bandwidth);
+        let arrival = connection.to_client.push(now, latency, bandwidth, unit);
+        self.schedule(
+            arrival,
+            if reset { ScheduledEvent::Broken(key) } else { ScheduledEvent::ToClient(key) },
+        );
     }
 
-    /// Sends what the feed has written on its way.
-    pub(crate) fn push_to_server(&mut self, line: Line, frame: Frame) {
+    /// Sends a frame of the feed to the server.
+    pub(crate) fn push_to_server(&mut self, key: ConnectionKey, frame: Frame) {
         let latency = self.latency();
         let (now, bandwidth) = (self.now, self.network.bandwidth);
-        let Some(wire) = self.wire(line) else { return };
-        let bandwidth = wire.bandwidth(now, bandwidth);
-        let arrival = wire.to_server.push(now, latency, bandwidth, Unit::Frame(frame));
-        self.plan(arrival, Happening::ToServer(line));
+        let Some(connection) = self.connection(key) else { return };
+        let bandwidth = connection.bandwidth(now, bandwidth);
+        let arrival = connection.to_server.push(now, latency, bandwidth, Unit::Frame(frame));
+        self.schedule(arrival, ScheduledEvent::ToServer(key));
     }
 
-    fn inject(&mut self, line: Line, fault: Planned) {
-        let Planned { kind, mut rng, .. } = fault;
+    /// Carries out a fault of an open connection.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the other kinds are of attempts and openings")]
+    fn inject(&mut self, key: ConnectionKey, fault: PlannedFault) {
+        let PlannedFault { kind, mut rng, .. } = fault;
         let now = self.now;
         let until = now.saturating_add(span(&mut rng, PASSING.0, PASSING.1));
-        let Some(wire) = self.wire(line) else { return };
+        let Some(connection) = self.connection(key) else { return };
         match kind {
-            FaultKind::Reset => self.carry_out(line, false, Order::Reset),
-            FaultKind::Fin => self.carry_out(line, false, Order::Fin),
-            FaultKind::HalfOpen => wire.hold(now, NEVER),
-            FaultKind::HalfOpenInbound => wire.to_client.hold(now, NEVER),
-            FaultKind::HalfOpenOutbound => wire.to_server.hold(now, NEVER),
+            FaultKind::Reset => self.carry_out(key, false, ServerAction::Reset),
+            FaultKind::Fin => self.carry_out(key, false, ServerAction::Fin),
+            FaultKind::HalfOpen => connection.hold(now, NEVER),
+            FaultKind::HalfOpenInbound => connection.to_client.hold(now, NEVER),
+            FaultKind::HalfOpenOutbound => connection.to_server.hold(now, NEVER),
             FaultKind::Stall => {
-                wire.hold(now, until);
-                self.plan(until, Happening::ToClient(line));
-                self.plan(until, Happening::ToServer(line));
+                connection.hold(now, until);
+                self.schedule(until, ScheduledEvent::ToClient(key));
+                self.schedule(until, ScheduledEvent::ToServer(key));
             }
-            FaultKind::WriteStall => wire.blocked_until = wire.blocked_until.max(until),
-            FaultKind::Delay => wire.slow_until = until,
-            FaultKind::Throttle => wire.throttle = Some((rng.u64(TRICKLE), until)),
-            FaultKind::Mute => wire.mute_until = until,
-            FaultKind::Close => self.carry_out(line, false, Order::Close(close_code(&mut rng))),
+            FaultKind::WriteStall => connection.blocked_until = connection.blocked_until.max(until),
+            FaultKind::Delay => connection.slow_until = until,
+            FaultKind::Throttle => connection.throttle = Some((rng.u64(TRICKLE), until)),
+            FaultKind::Mute => connection.mute_until = until,
+            FaultKind::Close => self.carry_out(key, false, ServerAction::Close(close_code(&mut rng))),
             FaultKind::CloseKeepsOpen => {
-                wire.keeps_open = true;
-                self.carry_out(line, false, Order::Close(close_code(&mut rng)));
+                connection.keeps_open = true;
+                self.carry_out(key, false, ServerAction::Close(close_code(&mut rng)));
             }
             FaultKind::Protocol => {
-                // It reads the Close that answers it, or does not.
-                wire.server_gone = rng.bool();
-                self.push(line, Unit::Invalid);
+                // The server reads the Close that answers it, or is gone.
+                connection.server_gone = rng.bool();
+                self.push(key, Unit::Invalid);
             }
-            FaultKind::Flood => self.flood(line, rng.usize(50..600)),
+            FaultKind::Flood => self.flood(key, rng.usize(50..600)),
             FaultKind::ClockJump => {
                 self.record_all(&Entry::Jumped { to: until });
                 self.now = until;
             }
-            FaultKind::HandlerFault => self.sabotage(line, Sabotage::Fault),
-            FaultKind::HandlerFatal => self.sabotage(line, Sabotage::Fatal),
-            FaultKind::HandlerReconnect => self.sabotage(line, Sabotage::Reconnect),
+            FaultKind::HandlerFault => self.sabotage(key, Sabotage::Fault),
+            FaultKind::HandlerFatal => self.sabotage(key, Sabotage::Fatal),
+            FaultKind::HandlerReconnect => self.sabotage(key, Sabotage::Reconnect),
             FaultKind::Panic => {
                 let places = [Place::Message, Place::Upgrade, Place::Resolver, Place::Classification];
-                self.sabotage(line, Sabotage::Panic(places[rng.usize(0..places.len())]));
+                self.sabotage(key, Sabotage::Panic(places[rng.usize(0..places.len())]));
             }
-            // Those of attempts and openings.
-            FaultKind::Refused
-            | FaultKind::SynLost
-            | FaultKind::Lookup
-            | FaultKind::Resolver
-            | FaultKind::ResolverSlow
-            | FaultKind::Tls
-            | FaultKind::TlsUnknownIssuer
-            | FaultKind::TlsWrongHost
-            | FaultKind::UpgradeSilent
-            | FaultKind::Rejected
-            | FaultKind::RejectedForGood
-            | FaultKind::Garbage
-            | FaultKind::AcceptThenClose
-            | FaultKind::RepliesPartial
-            | FaultKind::RepliesMissing
-            | FaultKind::RepliesTwice
-            | FaultKind::HandlerRefuses => {}
+            other => unreachable!("{other} is no fault of an open connection"),
         }
     }
 
-    fn flood(&mut self, line: Line, messages: usize) {
-        if self.wire(line).is_some_and(|wire| wire.tick.is_some() && wire.can_send()) {
+    fn flood(&mut self, key: ConnectionKey, messages: usize) {
+        if self.connection(key).is_some_and(|connection| connection.tick.is_some() && connection.can_send()) {
             for _ in 0..messages {
-                self.call_server(line, false, |server, peer| server.on_tick(peer));
+                self.call_server(key, false, |server, peer| server.on_tick(peer));
             }
         }
     }
 
-    fn sabotage(&mut self, line: Line, sabotage: Sabotage) {
-        self.stations[line.feed].sabotage = Some(sabotage);
+    fn sabotage(&mut self, key: ConnectionKey, sabotage: Sabotage) {
+        self.feeds[key.feed].sabotage = Some(sabotage);
     }
 
     /// The server goes away with all its connections.
@@ -313,25 +306,24 @@ impl State {
         let until = self.now.saturating_add(span);
         self.record_all(&Entry::Outage { until });
         self.down_until = self.down_until.max(until);
-        for feed in 0..self.stations.len() {
-            if let Some(id) = self.stations[feed].wire.as_ref().map(|wire| wire.id) {
-                self.carry_out(Line { feed, id }, false, Order::Reset);
+        for feed in 0..self.feeds.len() {
+            if let Some(id) = self.feeds[feed].connection.as_ref().map(|connection| connection.id) {
+                self.carry_out(ConnectionKey { feed, id }, false, ServerAction::Reset);
             }
         }
     }
 
-    /// The end of all faults; what hangs goes on hanging, since nothing will mend it but the feed.
+    /// Ends all faults. What hangs still hangs: only the feed can recover from that.
     fn heal(&mut self, bound: Duration) {
         self.record_all(&Entry::Healed { bound: bound + PASSING.1 });
         self.injector.heal();
         self.healed = true;
-        let now: Timestamp = self.now;
-        for station in &mut self.stations {
-            station.sabotage = None;
-            if let Some(wire) = &mut station.wire {
-                wire.quirk = None;
-                wire.slow_until = now;
-                wire.throttle = None;
+        for feed in &mut self.feeds {
+            feed.sabotage = None;
+            if let Some(connection) = &mut feed.connection {
+                connection.quirk = None;
+                connection.slow_until = self.now;
+                connection.throttle = None;
             }
         }
     }

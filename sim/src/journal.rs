@@ -1,4 +1,4 @@
-//! Keeps what happened: judged at once, written down if asked for, counted.
+//! Records what happens: checks it at once, counts it, and keeps it if asked to.
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "it watches: most of what it sees concerns others")]
 
@@ -22,16 +22,16 @@ pub(crate) struct Journal {
     pub(crate) entries: u64,
 }
 
-/// Who looks at one feed.
+/// What is known of one feed.
 struct Witness {
     checker: Checker,
     mirror: Mirror,
-    dialled: Vec<Timestamp>,
+    dialed: Vec<Timestamp>,
 }
 
 impl Journal {
     pub(crate) fn new(checkers: impl Iterator<Item = Checker>, fleet: Fleet, traces: bool) -> Self {
-        let witness = |checker| Witness { checker, mirror: Mirror::new(), dialled: Vec::new() };
+        let witness = |checker| Witness { checker, mirror: Mirror::new(), dialed: Vec::new() };
         Self {
             feeds: checkers.map(witness).collect(),
             fleet,
@@ -44,7 +44,7 @@ impl Journal {
         }
     }
 
-    /// Nothing any more once a rule is broken: the trace ends there.
+    /// Records nothing more once a rule is broken: the trace ends there.
     pub(crate) fn record(&mut self, now: Timestamp, feed: usize, entry: &Entry) {
         if self.violation.is_some() {
             return;
@@ -60,7 +60,7 @@ impl Journal {
                 let (number, kind, connection) = (*number, *kind, *id);
                 self.injected.push(InjectedFault { number, kind, at: now, feed, connection });
             }
-            Entry::Connect { .. } => witness.dialled.push(now),
+            Entry::Connect { .. } => witness.dialed.push(now),
             _ => {}
         }
         let verdict = witness.checker.see(now, entry).map_err(|rule| self.naming(feed, rule));
@@ -69,12 +69,12 @@ impl Journal {
         }
     }
 
-    /// What concerns all feeds.
+    /// Records what concerns all feeds.
     pub(crate) fn record_all(&mut self, now: Timestamp, entry: &Entry) {
         (0..self.feeds.len()).for_each(|feed| self.record(now, feed, entry));
     }
 
-    /// The first one counts: what follows from it says less.
+    /// Keeps the first violation; later ones may follow from it.
     pub(crate) fn violate(&mut self, at: Timestamp, rule: String) {
         if self.violation.is_none() {
             if self.traces {
@@ -85,8 +85,8 @@ impl Journal {
     }
 
     /// When each attempt of a feed began.
-    pub(crate) fn take_dialled(&mut self, feed: usize) -> Vec<Timestamp> {
-        std::mem::take(&mut self.feeds[feed].dialled)
+    pub(crate) fn take_dialed(&mut self, feed: usize) -> Vec<Timestamp> {
+        std::mem::take(&mut self.feeds[feed].dialed)
     }
 
     fn write(&mut self, now: Timestamp, feed: usize, entry: &Entry) {

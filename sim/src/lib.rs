@@ -1,25 +1,27 @@
-//! Property-test your reconnect logic: a tidegate feed, core and driver as they are, under a virtual clock, a simulated
+//! Property-test your reconnect logic: a tidegate feed, with the real core and driver, under a virtual clock, a simulated
 //! network and server, and seeded faults.
 //!
-//! No threads, no sockets, no real time: hours pass in a second, and the same seed gives the same run, to the byte. After
-//! every step the rules of tidegate's design are checked from outside; your own come on top, with
+//! No threads, no sockets, no real time: hours pass in a second, and the same seed gives the same run, byte for byte. After
+//! every step the rules of tidegate's design are checked from outside; add your own with
 //! [`on_delivery`](SimulationBuilder::on_delivery). `docs/guide/test-your-handler.md` shows how.
 //!
 //! | to change | open |
 //! |---|---|
-//! | what goes wrong, and how often | `fault.rs`; which of it strikes, `injector.rs` |
-//! | what it does to attempts, frames, handlers | `dial.rs`, `internet.rs`, `saboteur.rs` |
+//! | the kinds of faults, how often they strike; which one strikes | `fault.rs`; `injector.rs` |
+//! | what faults do to attempts, connections, handlers | `dial.rs`, `internet.rs`, `saboteur.rs` |
 //! | which rules are checked | `check/` |
-//! | what is seen of a run; which events of the core that were | `entry.rs`; `coverage.rs` |
-//! | clock and plan; tasks, timers | `world.rs`; `runtime.rs` |
+//! | what is recorded of a run; which events of the core those were | `entry.rs`; `coverage.rs` |
+//! | the clock and scheduled events; tasks and timers | `world.rs`; `runtime.rs` |
+//! | connections; the feed's end of one | `connection.rs`; `transport.rs` |
 //! | what a run consists of; its loop; its consumer | `simulation.rs`; `run.rs`; `consumer.rs` |
-//! | how a failure is made small | `shrink.rs` |
+//! | how a failure is made smaller | `shrink.rs` |
 //! | what the command draws from a seed | `campaign.rs`, `campaign/draw.rs` |
 //! | which bugs it must find | `campaign/bugs.rs` |
 #![forbid(unsafe_code)]
 
 pub mod campaign;
 mod check;
+mod connection;
 mod consumer;
 mod coverage;
 mod dial;
@@ -37,7 +39,6 @@ mod server;
 mod shrink;
 mod simulation;
 mod transport;
-mod wire;
 mod world;
 
 pub use coverage::{Coverage, EventKind};
@@ -53,7 +54,7 @@ pub use tidegate_driver::core;
 pub use transport::SimTransport;
 pub use world::Network;
 
-/// The guide's code, run as it stands; it lies outside of the package.
+/// The code of the guide, which is outside of the package, as tests.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/guide/test-your-handler.md")]
 pub struct Guide;

@@ -1,26 +1,26 @@
-//! How fast the consumer is.
+//! How fast consumers are.
 
 use std::time::Duration;
 
 use fastrand::Rng;
 
-/// How fast the consumer takes what there is. Once the faults are over, all are prompt.
+/// How fast the consumer takes deliveries. Once the faults are over, all are prompt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Pace {
-    /// At once.
+    /// Takes everything at once.
     #[default]
     Prompt,
-    /// With a rest of this length after each item.
+    /// Rests this long after each item.
     Slow(Duration),
-    /// Bursts of some items, with rests in between.
+    /// Takes bursts of items, with rests between them.
     Bursty {
-        /// How many items at once.
+        /// Items in a burst.
         items: u64,
-        /// The rest after them.
+        /// Rest after each burst.
         rest: Duration,
     },
-    /// Prompt, but now and then it stops for this long.
+    /// Prompt, but sometimes stops for this long.
     Stopping(Duration),
 }
 

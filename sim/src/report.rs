@@ -1,4 +1,4 @@
-//! What comes of a run.
+//! The result of a run.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,18 +11,18 @@ use crate::entry::Moment;
 use crate::fault::FaultKind;
 use crate::injector::InjectedFault;
 
-/// A rule that was broken.
+/// A broken rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Violation {
     /// When.
     pub at: Timestamp,
-    /// Which rule, by its name in the design, and how.
+    /// The rule, by its name in the design, and how it was broken.
     pub rule: String,
 }
 
 impl Violation {
-    /// The rule's name alone, such as `L2` or `recovery`; of a check of your own what stands before the first colon.
+    /// Name of the rule, such as `L2` or `recovery`; for a check of your own, the text before the first colon.
     #[must_use]
     pub fn name(&self) -> &str {
         self.rule.split_once(':').map_or(&self.rule, |(name, _)| name)
@@ -35,52 +35,52 @@ impl fmt::Display for Violation {
     }
 }
 
-/// What a run came to.
+/// Result of a run.
 #[derive(Clone, Debug, PartialEq)]
 #[must_use]
 #[non_exhaustive]
 pub struct Report {
-    /// What it was drawn from.
+    /// Seed of the run.
     pub seed: u64,
-    /// The first rule that was broken.
+    /// The first broken rule.
     pub violation: Option<Violation>,
-    /// What happened, a line each; empty unless [`trace`](crate::SimulationBuilder::trace) asked for it.
+    /// What happened, one line each; empty unless [`trace`](crate::SimulationBuilder::trace) asked for it.
     pub trace: Vec<String>,
-    /// How long it took in virtual time.
+    /// Length in virtual time.
     pub elapsed: Duration,
     /// The faults injected, in order.
     pub injected: Vec<InjectedFault>,
-    /// How many there were of each kind.
+    /// Number of faults of each kind.
     pub faults: BTreeMap<FaultKind, u64>,
-    /// Which event came in which phase.
+    /// Which event occurred in which phase.
     pub coverage: Coverage,
     /// The phase at the end; of a fleet, that of its first feed.
     pub phase: Phase,
-    /// The feed's own figures at the end; of a fleet, those of its first feed.
+    /// Figures of the feed at the end; of a fleet, those of its first feed.
     pub stats: Stats,
     /// Each feed at the end: one, unless [`feeds`](crate::SimulationBuilder::feeds) asked for more.
     pub feeds: Vec<FeedReport>,
-    /// What was seen and judged.
+    /// Number of entries recorded and checked.
     pub entries: u64,
 }
 
-/// What became of one feed.
+/// Result of one feed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FeedReport {
     /// The phase at the end.
     pub phase: Phase,
-    /// Its own figures at the end.
+    /// Figures at the end.
     pub stats: Stats,
     /// When each of its attempts began.
     pub attempts: Vec<Timestamp>,
 }
 
 impl Report {
-    /// For tests.
+    /// Asserts that no rule was broken.
     ///
     /// # Panics
-    /// If a rule was broken, with the seed, the faults that were injected last, and the end of the trace.
+    /// Panics if a rule was broken, with the seed, the number of faults and the end of the trace.
     pub fn assert_ok(&self) -> &Self {
         if let Some(violation) = &self.violation {
             let from = self.trace.len().saturating_sub(60);

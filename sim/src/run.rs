@@ -1,4 +1,4 @@
-//! The loop of a run: everything does what it can, is looked at, and then the clock moves on.
+//! The loop of a run: all tasks run until they wait, the state is checked, the clock moves.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,20 +10,20 @@ use tidegate_driver::core::{Phase, Timestamp};
 use crate::entry::Entry;
 use crate::report::{FeedReport, Report};
 use crate::runtime::SimRuntime;
-use crate::world::Happening;
+use crate::world::ScheduledEvent;
 
 /// A run under way.
 pub(crate) struct Run {
     runtime: SimRuntime,
     seed: u64,
-    /// Of each feed.
+    /// One for each feed.
     handles: Vec<FeedHandle>,
-    /// The feed that is looked at although nothing of it has run: one that hangs is found too.
+    /// The feed that is checked although none of its tasks ran: that finds one that hangs.
     next: usize,
 }
 
 impl Run {
-    /// No handles if the feeds could not be built.
+    /// `handles` is `None` if the feeds could not be built.
     pub(crate) fn new(runtime: SimRuntime, seed: u64, handles: Option<Vec<FeedHandle>>) -> Self {
         let built = handles.is_some();
         let run = Self { runtime, seed, handles: handles.unwrap_or_default(), next: 0 };
@@ -33,23 +33,21 @@ impl Run {
         run
     }
 
-    pub(crate) fn plan(&self, span: Duration, happening: Happening) {
-        self.runtime.world.state().plan_in(span, happening);
+    pub(crate) fn schedule(&self, span: Duration, event: ScheduledEvent) {
+        self.runtime.world.state().schedule_in(span, event);
     }
 
     fn violate(&self, rule: String) {
-        let mut state = self.runtime.world.state();
-        let now = state.now;
-        state.journal.violate(now, rule);
+        self.runtime.world.state().violate(rule);
     }
 
-    /// Runs until then, or until a rule is broken.
+    /// Runs until that time, or until a rule is broken.
     pub(crate) fn go(&mut self, until: Duration) {
         let until = Timestamp::ZERO.saturating_add(until);
         while self.settle() && self.runtime.world.advance(until) {}
     }
 
-    /// Lets everything do what it can, and looks at it. False once a rule is broken.
+    /// Runs all tasks until they wait, and checks the feeds. Returns false once a rule is broken.
     fn settle(&mut self) -> bool {
         if self.runtime.world.state().journal.violation.is_some() {
             return false;
@@ -65,18 +63,18 @@ impl Run {
         let mut state = self.runtime.world.state();
         self.next = (self.next + 1) % self.handles.len().max(1);
         for (feed, handle) in self.handles.iter().enumerate() {
-            let station = &mut state.stations[feed];
-            if !std::mem::take(&mut station.touched) && feed != self.next {
+            let feed_state = &mut state.feeds[feed];
+            if !std::mem::take(&mut feed_state.touched) && feed != self.next {
                 continue;
             }
             let (phase, stats) = (handle.phase(), handle.stats());
-            let (alarm, waits) = (station.bell.at, station.consumer_waits);
+            let (alarm, waits) = (feed_state.alarm.at, feed_state.consumer_waits);
             state.record(feed, &Entry::Quiet { phase, stats, alarm, waits });
         }
         state.journal.violation.is_none()
     }
 
-    /// Shuts all feeds down, and has the consumers take what is left at once.
+    /// Shuts all feeds down; consumers take what is left at once.
     pub(crate) fn shut_down(&self) {
         self.runtime.world.state().healed = true;
         for (feed, handle) in self.handles.iter().enumerate() {
@@ -86,7 +84,7 @@ impl Run {
     }
 
     pub(crate) fn report(self) -> Report {
-        // Dropping what is left is no part of the run.
+        // Before the tasks are dropped, which is no part of the run.
         let mut state = self.runtime.world.state();
         if state.journal.violation.is_none() {
             state.record_all(&Entry::Over);
@@ -97,7 +95,7 @@ impl Run {
             .map(|(feed, handle)| FeedReport {
                 phase: handle.phase(),
                 stats: handle.stats(),
-                attempts: journal.take_dialled(feed),
+                attempts: journal.take_dialed(feed),
             })
             .collect();
         let mut faults = BTreeMap::new();

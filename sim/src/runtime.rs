@@ -14,9 +14,9 @@ use crate::dial::Resolution;
 use crate::entry::Entry;
 use crate::server::Dial;
 use crate::transport::SimTransport;
-use crate::world::{Happening, World};
+use crate::world::{ScheduledEvent, World};
 
-/// More polls than this without the clock moving is a loop that does not end.
+/// More polls than this at one time are an endless loop.
 const TOO_MANY_POLLS: usize = 100_000;
 
 /// Clock, timer, network and tasks of a simulation, as the runtime of one of its feeds. Clones are the same.
@@ -30,7 +30,7 @@ pub struct SimRuntime {
 type TaskFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 struct Task {
-    /// Whose it is.
+    /// Number of its feed.
     feed: usize,
     future: Option<TaskFuture>,
     woken: Arc<Woken>,
@@ -50,7 +50,7 @@ impl SimRuntime {
         Self { world, feed: 0, tasks: Arc::default() }
     }
 
-    /// The same world, for another feed.
+    /// The runtime of another feed, in the same world.
     pub(crate) fn of_feed(&self, feed: usize) -> Self {
         Self { feed, ..self.clone() }
     }
@@ -59,7 +59,7 @@ impl SimRuntime {
         self.world.record(self.feed, entry);
     }
 
-    /// The resolver of URL and headers, as the faults have it.
+    /// The resolver of URL and headers, with its faults.
     pub(crate) fn resolve(
         &self,
         Attempt { id, request, .. }: Attempt,
@@ -93,16 +93,16 @@ impl SimRuntime {
             if state.now >= until {
                 return Poll::Ready(());
             }
-            // Only ever polled by the one task that made it.
+            // Polled by one task only.
             if !std::mem::replace(&mut planned, true) {
-                state.plan(until, Happening::Wake(cx.waker().clone()));
+                state.schedule(until, ScheduledEvent::Wake(cx.waker().clone()));
             }
             Poll::Pending
         })
         .await;
     }
 
-    /// Polls what was woken until nothing is. False if that has no end.
+    /// Polls woken tasks until none is left. Returns false if that never ends.
     pub(crate) fn run(&self) -> bool {
         let mut polls = 0;
         loop {
@@ -110,7 +110,7 @@ impl SimRuntime {
             let mut from = 0;
             while let Some((index, feed, mut future, woken)) = self.take(from) {
                 polls += 1;
-                self.world.state().stations[feed].touched = true;
+                self.world.state().feeds[feed].touched = true;
                 let waker = Waker::from(woken);
                 if future.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
                     self.lock()[index].future = Some(future);
@@ -127,7 +127,7 @@ impl SimRuntime {
         true
     }
 
-    /// The first task from there on that was woken: its place, whose it is, and itself.
+    /// Takes the first woken task at or after `from`, with its index and the number of its feed.
     fn take(&self, from: usize) -> Option<(usize, usize, TaskFuture, Arc<Woken>)> {
         let mut tasks = self.lock();
         let ready = |task: &Task| task.future.is_some() && task.woken.0.swap(false, Ordering::Relaxed);
@@ -136,7 +136,7 @@ impl SimRuntime {
         Some((index, task.feed, task.future.take()?, task.woken.clone()))
     }
 
-    /// The tasks hold the runtime, and the runtime the tasks: without this none is ever freed.
+    /// Drops all tasks. Without this none is freed, since tasks and runtime own each other.
     pub(crate) fn drop_tasks(&self) {
         let gone = std::mem::take(&mut *self.lock());
         drop(gone);
@@ -164,8 +164,8 @@ impl Runtime for SimRuntime {
         _request: ConnectRequest,
     ) -> impl Future<Output = Result<SimTransport, Failure>> + Send + 'static {
         let runtime = self.clone();
-        let (line, dial, span) = self.world.state().dial(self.feed);
-        let mut attempt = DialGuard { runtime: runtime.clone(), id: line.id, over: false };
+        let (key, dial, span) = self.world.state().dial(self.feed);
+        let mut attempt = DialGuard { runtime: runtime.clone(), id: key.id, over: false };
         async move {
             if dial == Dial::Hang {
                 return pending().await;
@@ -176,11 +176,11 @@ impl Runtime for SimRuntime {
                 Dial::Accept if runtime.world.state().is_down() => {
                     Failure::Connect(ConnectFailure::Tcp { detail: "reset by an outage".to_owned() })
                 }
-                Dial::Accept => return Ok(SimTransport::open(runtime.world, line)),
+                Dial::Accept => return Ok(SimTransport::open(runtime.world, key)),
                 Dial::Fail(failure) => failure,
                 Dial::Hang => return pending().await,
             };
-            runtime.record(&Entry::DialFailed { id: line.id, failure: failure.clone() });
+            runtime.record(&Entry::DialFailed { id: key.id, failure: failure.clone() });
             Err(failure)
         }
     }
@@ -194,7 +194,7 @@ impl Spawn for SimRuntime {
     }
 }
 
-/// Tells when an attempt is dropped before it has come to an end.
+/// Records an attempt that is dropped before its end.
 struct DialGuard {
     runtime: SimRuntime,
     id: u64,
@@ -224,20 +224,20 @@ pub struct SimAlarm {
 impl Alarm for SimAlarm {
     fn set(&mut self, at: Timestamp) {
         let mut state = self.world.state();
-        state.stations[self.feed].bell.at = Some(at);
-        state.plan(at, Happening::Ring(self.feed));
+        state.feeds[self.feed].alarm.at = Some(at);
+        state.schedule(at, ScheduledEvent::Alarm(self.feed));
     }
 
     fn poll_ring(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.world.state();
         let now = state.now;
-        let bell = &mut state.stations[self.feed].bell;
-        if bell.at.is_some_and(|at| at <= now) {
-            bell.at = None;
+        let alarm = &mut state.feeds[self.feed].alarm;
+        if alarm.at.is_some_and(|at| at <= now) {
+            alarm.at = None;
             return Poll::Ready(());
         }
-        if !bell.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-            bell.waker = Some(cx.waker().clone());
+        if !alarm.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            alarm.waker = Some(cx.waker().clone());
         }
         Poll::Pending
     }

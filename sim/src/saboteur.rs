@@ -1,4 +1,4 @@
-//! Stands between the machine and the application's own functions: sees whether they panic, and has them do wrong.
+//! Wraps the functions of the application: records their panics, and makes them misbehave.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::entry::Entry;
 use crate::runtime::SimRuntime;
 use crate::world::{Place, Sabotage};
 
-/// The handler under test, which now and then does not do as it would.
+/// The handler under test, which sometimes misbehaves.
 pub(crate) struct Sabotaged<H> {
     handler: H,
     runtime: SimRuntime,
@@ -26,7 +26,7 @@ impl<H> Sabotaged<H> {
     }
 }
 
-/// The classification under test.
+/// Wraps the classification under test.
 pub(crate) fn sabotaged(classification: Classification, runtime: SimRuntime) -> Classification {
     Classification::Custom(Arc::new(move |failure| -> Class {
         let _watch = Watch(&runtime);
@@ -37,7 +37,7 @@ pub(crate) fn sabotaged(classification: Classification, runtime: SimRuntime) -> 
     }))
 }
 
-/// Tells of a panic that passes through here.
+/// Records a panic that unwinds through its scope.
 struct Watch<'a>(&'a SimRuntime);
 
 impl Drop for Watch<'_> {

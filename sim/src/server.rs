@@ -1,30 +1,30 @@
-//! The server's side of a simulation: what you script.
+//! The server of a simulation, which you write.
 
 use std::time::Duration;
 
 use tidegate_driver::core::{Failure, Message, Timestamp};
 
-use crate::world::Line;
+use crate::connection::ConnectionKey;
 
-/// What a server does. It is called when something reaches it, and answers through [`Peer`].
+/// A simulated server. It is called when something reaches it, and answers through [`Peer`].
 pub trait Server: Send {
-    /// What becomes of the `attempt`th attempt of a feed, from 1. Faults of the simulation come on top.
+    /// Decides what becomes of the `attempt`th attempt of a feed, from 1. Faults of the simulation are added.
     fn on_dial(&mut self, attempt: u64) -> Dial {
         let _ = attempt;
         Dial::Accept
     }
 
-    /// A connection was made.
+    /// A connection was opened.
     fn on_open(&mut self, peer: &mut Peer) {
         let _ = peer;
     }
 
-    /// A message came in. Pings and Close are answered by the simulation.
+    /// A message arrived. The simulation answers pings and Close.
     fn on_message(&mut self, peer: &mut Peer, message: Message) {
         let _ = (peer, message);
     }
 
-    /// The time asked for with [`Peer::tick_every`] has come: send data.
+    /// The interval of [`Peer::tick_every`] has passed: send data.
     fn on_tick(&mut self, peer: &mut Peer) {
         let _ = peer;
     }
@@ -38,21 +38,21 @@ pub enum Dial {
     Accept,
     /// It fails.
     Fail(Failure),
-    /// Nothing ever comes back.
+    /// The server never answers.
     Hang,
 }
 
-/// One connection, as the server sees it. What is asked for is done when the call returns.
+/// One connection, as the server sees it. Its methods take effect when the call of the server returns.
 #[derive(Debug)]
 pub struct Peer {
-    line: Line,
+    key: ConnectionKey,
     now: Timestamp,
-    pub(crate) orders: Vec<Order>,
+    pub(crate) actions: Vec<ServerAction>,
 }
 
-/// What a server asks for.
+/// What a server asked for.
 #[derive(Debug)]
-pub(crate) enum Order {
+pub(crate) enum ServerAction {
     Send(Message),
     Ping,
     Close(Option<u16>),
@@ -62,20 +62,20 @@ pub(crate) enum Order {
 }
 
 impl Peer {
-    pub(crate) const fn new(line: Line, now: Timestamp) -> Self {
-        Self { line, now, orders: Vec::new() }
+    pub(crate) const fn new(key: ConnectionKey, now: Timestamp) -> Self {
+        Self { key, now, actions: Vec::new() }
     }
 
-    /// Whose connection it is: the number of the feed, from 0.
+    /// Number of the feed whose connection this is, from 0.
     #[must_use]
     pub const fn feed(&self) -> usize {
-        self.line.feed
+        self.key.feed
     }
 
-    /// The number of the connection among those of its feed, as in [`ConnectionId`](tidegate_driver::core::ConnectionId).
+    /// Number of the connection among those of its feed, as in [`ConnectionId`](tidegate_driver::core::ConnectionId).
     #[must_use]
     pub const fn connection(&self) -> u64 {
-        self.line.id
+        self.key.id
     }
 
     /// The virtual time.
@@ -86,41 +86,41 @@ impl Peer {
 
     /// Sends a message.
     pub fn send(&mut self, message: impl Into<Message>) {
-        self.orders.push(Order::Send(message.into()));
+        self.actions.push(ServerAction::Send(message.into()));
     }
 
     /// Sends a ping.
     pub fn ping(&mut self) {
-        self.orders.push(Order::Ping);
+        self.actions.push(ServerAction::Ping);
     }
 
     /// Starts the closing handshake, with a code (RFC 6455 §7.4) or none.
     pub fn close(&mut self, code: Option<u16>) {
-        self.orders.push(Order::Close(code));
+        self.actions.push(ServerAction::Close(code));
     }
 
     /// Resets the connection.
     pub fn reset(&mut self) {
-        self.orders.push(Order::Reset);
+        self.actions.push(ServerAction::Reset);
     }
 
     /// Ends the TCP stream without a Close frame.
     pub fn fin(&mut self) {
-        self.orders.push(Order::Fin);
+        self.actions.push(ServerAction::Fin);
     }
 
-    /// From now on, calls [`Server::on_tick`] this often.
+    /// Calls [`Server::on_tick`] this often from now on.
     pub fn tick_every(&mut self, span: Duration) {
-        self.orders.push(Order::TickEvery(Some(span)));
+        self.actions.push(ServerAction::TickEvery(Some(span)));
     }
 
-    /// Calls [`Server::on_tick`] no more.
+    /// Stops calling [`Server::on_tick`].
     pub fn stop_ticking(&mut self) {
-        self.orders.push(Order::TickEvery(None));
+        self.actions.push(ServerAction::TickEvery(None));
     }
 }
 
-/// Accepts connections and says nothing.
+/// Accepts connections and sends nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Silent;
 

@@ -7,24 +7,24 @@ use futures_core::Stream;
 use futures_sink::Sink;
 use tidegate_driver::core::{ConnectionFailure, Failure, Frame};
 
+use crate::connection::{ConnectionKey, Unit};
 use crate::entry::Entry;
-use crate::wire::Unit;
-use crate::world::{Happening, Line, State, World};
+use crate::world::{ScheduledEvent, State, World};
 
 /// An open connection in the simulated network.
 pub struct SimTransport {
     world: World,
-    line: Line,
+    key: ConnectionKey,
 }
 
 impl SimTransport {
-    pub(crate) fn open(world: World, line: Line) -> Self {
-        world.state().open(line);
-        Self { world, line }
+    pub(crate) fn open(world: World, key: ConnectionKey) -> Self {
+        world.state().open(key);
+        Self { world, key }
     }
 
-    fn with<T>(&self, work: impl FnOnce(&mut State, Line) -> T) -> T {
-        work(&mut self.world.state(), self.line)
+    fn with<T>(&self, work: impl FnOnce(&mut State, ConnectionKey) -> T) -> T {
+        work(&mut self.world.state(), self.key)
     }
 }
 
@@ -35,12 +35,12 @@ fn io(detail: &str) -> Failure {
 impl Drop for SimTransport {
     fn drop(&mut self) {
         let mut state = self.world.state();
-        let Line { feed, id } = self.line;
-        let wire = state.stations[feed].wire.take_if(|wire| wire.id == id);
+        let ConnectionKey { feed, id } = self.key;
+        let connection = state.feeds[feed].connection.take_if(|connection| connection.id == id);
         state.record(feed, &Entry::Gone { id });
         drop(state);
-        // Its wakers may be the last of a task.
-        drop(wire);
+        // Its wakers may own the last reference to a task.
+        drop(connection);
     }
 }
 
@@ -48,24 +48,24 @@ impl Stream for SimTransport {
     type Item = Result<Frame, Failure>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.with(|state, line| {
-            let Some(wire) = state.wire(line) else { return Poll::Ready(None) };
+        self.with(|state, key| {
+            let Some(connection) = state.connection(key) else { return Poll::Ready(None) };
             let unit = loop {
-                match wire.to_client.pop(wire.seen) {
-                    // Behind what broke the protocol nothing is a frame any more.
-                    Some(Unit::Frame(_) | Unit::Invalid) if wire.violated => {}
-                    Some(Unit::Reset | Unit::Fin) if wire.violated => return Poll::Ready(None),
+                match connection.to_client.pop(connection.seen) {
+                    // No frame comes after a violation.
+                    Some(Unit::Frame(_) | Unit::Invalid) if connection.violated => {}
+                    Some(Unit::Reset | Unit::Fin) if connection.violated => return Poll::Ready(None),
                     Some(unit) => break unit,
                     None => {
-                        wire.reader = Some(cx.waker().clone());
+                        connection.reader = Some(cx.waker().clone());
                         return Poll::Pending;
                     }
                 }
             };
-            wire.violated |= matches!(unit, Unit::Invalid);
+            connection.violated |= matches!(unit, Unit::Invalid);
             let failure = match unit {
                 Unit::Frame(frame) => {
-                    state.record(line.feed, &Entry::Read { id: line.id, frame: frame.clone() });
+                    state.record(key.feed, &Entry::Read { id: key.id, frame: frame.clone() });
                     return Poll::Ready(Some(Ok(frame)));
                 }
                 Unit::Reset => io("reset by peer"),
@@ -75,11 +75,11 @@ impl Stream for SimTransport {
                     detail: "by the simulation".to_owned(),
                 }),
                 Unit::End => {
-                    state.record(line.feed, &Entry::Broke { id: line.id, failure: io("closed") });
+                    state.record(key.feed, &Entry::Broke { id: key.id, failure: io("closed") });
                     return Poll::Ready(None);
                 }
             };
-            state.record(line.feed, &Entry::Broke { id: line.id, failure: failure.clone() });
+            state.record(key.feed, &Entry::Broke { id: key.id, failure: failure.clone() });
             Poll::Ready(Some(Err(failure)))
         })
     }
@@ -93,15 +93,15 @@ impl tidegate_driver::Transport for SimTransport {
 }
 
 /// Whether the sink takes anything now.
-fn writable(state: &mut State, line: Line, cx: &Context<'_>) -> Poll<Result<(), Failure>> {
+fn writable(state: &mut State, key: ConnectionKey, cx: &Context<'_>) -> Poll<Result<(), Failure>> {
     let now = state.now;
-    let Some(wire) = state.wire(line) else { return Poll::Ready(Err(io("gone"))) };
-    if wire.broken {
+    let Some(connection) = state.connection(key) else { return Poll::Ready(Err(io("gone"))) };
+    if connection.broken {
         return Poll::Ready(Err(io("broken pipe")));
     }
-    let Some(at) = wire.writable_at(now) else { return Poll::Ready(Ok(())) };
-    wire.writer = Some(cx.waker().clone());
-    state.plan(at, Happening::Writable(line));
+    let Some(at) = connection.writable_at(now) else { return Poll::Ready(Ok(())) };
+    connection.writer = Some(cx.waker().clone());
+    state.schedule(at, ScheduledEvent::Writable(key));
     Poll::Pending
 }
 
@@ -109,35 +109,35 @@ impl Sink<Frame> for SimTransport {
     type Error = Failure;
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        self.with(|state, line| writable(state, line, cx))
+        self.with(|state, key| writable(state, key, cx))
     }
 
     fn start_send(self: Pin<&mut Self>, frame: Frame) -> Result<(), Failure> {
-        self.with(|state, line| {
-            state.record(line.feed, &Entry::Sent { id: line.id, frame: frame.clone() });
-            if let Some(wire) = state.wire(line) {
-                wire.client_closed |= matches!(frame, Frame::Close(_));
-                wire.unflushed.push(frame);
+        self.with(|state, key| {
+            state.record(key.feed, &Entry::Sent { id: key.id, frame: frame.clone() });
+            if let Some(connection) = state.connection(key) {
+                connection.client_closed |= matches!(frame, Frame::Close(_));
+                connection.unflushed.push(frame);
             }
             Ok(())
         })
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        self.with(|state, line| {
-            std::task::ready!(writable(state, line, cx))?;
-            let Some(wire) = state.wire(line) else { return Poll::Ready(Err(io("gone"))) };
-            if wire.unflushed.is_empty() {
+        self.with(|state, key| {
+            std::task::ready!(writable(state, key, cx))?;
+            let Some(connection) = state.connection(key) else { return Poll::Ready(Err(io("gone"))) };
+            if connection.unflushed.is_empty() {
                 return Poll::Ready(Ok(()));
             }
-            let mut frames = std::mem::take(&mut wire.unflushed);
+            let mut frames = std::mem::take(&mut connection.unflushed);
             for frame in frames.drain(..) {
-                state.push_to_server(line, frame);
+                state.push_to_server(key, frame);
             }
-            if let Some(wire) = state.wire(line) {
-                wire.unflushed = frames;
+            if let Some(connection) = state.connection(key) {
+                connection.unflushed = frames;
             }
-            state.record(line.feed, &Entry::Flushed { id: line.id });
+            state.record(key.feed, &Entry::Flushed { id: key.id });
             Poll::Ready(Ok(()))
         })
     }

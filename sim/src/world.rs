@@ -1,7 +1,6 @@
-//! All that is outside of the feeds: the clock, what is to happen when, and the lock around it.
+//! Everything outside of the feeds: the clock, the events to come, and the lock around them.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
@@ -9,13 +8,13 @@ use std::time::Duration;
 use fastrand::Rng;
 use tidegate_driver::core::Timestamp;
 
+use crate::connection::{ConnectionKey, NEVER, SimConnection};
 use crate::entry::Entry;
-use crate::injector::{Injector, Planned};
+use crate::injector::{Injector, PlannedFault};
 use crate::journal::Journal;
 use crate::server::Server;
-use crate::wire::Wire;
 
-/// Clones are the same world.
+/// Shares the state of a run. Clones are the same world.
 #[derive(Clone)]
 pub(crate) struct World {
     state: Arc<Mutex<State>>,
@@ -23,42 +22,44 @@ pub(crate) struct World {
 
 pub(crate) struct State {
     pub(crate) now: Timestamp,
-    plan: BinaryHeap<Reverse<Due>>,
-    planned: u64,
+    /// By time, then in the order in which they were scheduled.
+    schedule: BTreeMap<(Timestamp, u64), ScheduledEvent>,
+    /// How many events were scheduled.
+    scheduled: u64,
     pub(crate) rng: Rng,
     pub(crate) injector: Injector,
     pub(crate) network: Network,
     pub(crate) server: Option<Box<dyn Server>>,
     /// The server is down until then.
     pub(crate) down_until: Timestamp,
-    pub(crate) stations: Vec<Station>,
-    /// Nothing goes wrong any more, and consumers are prompt.
+    pub(crate) feeds: Vec<FeedState>,
+    /// The faults are over, and consumers are prompt.
     pub(crate) healed: bool,
     pub(crate) journal: Journal,
 }
 
 /// The outside of one feed.
 #[derive(Default)]
-pub(crate) struct Station {
-    pub(crate) wire: Option<Wire>,
-    /// What the resolver has been asked for and the transport not yet, and its fate.
-    pub(crate) announced: (u64, Option<Planned>),
-    pub(crate) bell: Bell,
+pub(crate) struct FeedState {
+    pub(crate) connection: Option<SimConnection>,
+    /// The attempt that the resolver was called for and that is not dialed yet, and its fault.
+    pub(crate) announced: (u64, Option<PlannedFault>),
+    pub(crate) alarm: AlarmState,
     pub(crate) consumer_waits: bool,
-    /// Something of it ran since it was looked at.
+    /// A task of the feed has run since the last check.
     pub(crate) touched: bool,
-    /// What the application's next call is to do instead of what it should.
+    /// What the next call of the application's code does wrong.
     pub(crate) sabotage: Option<Sabotage>,
 }
 
-/// A feed's alarm.
+/// The alarm of a feed.
 #[derive(Default)]
-pub(crate) struct Bell {
+pub(crate) struct AlarmState {
     pub(crate) at: Option<Timestamp>,
     pub(crate) waker: Option<Waker>,
 }
 
-/// What a function of the application's does wrong.
+/// What a function of the application does wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sabotage {
     /// With its next message.
@@ -79,76 +80,43 @@ pub(crate) enum Place {
     Classification,
 }
 
-/// How long a frame takes from one side to the other. By default no time at all.
+/// How long frames take from one side to the other. By default no time at all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Network {
-    /// At least.
+    /// Minimum delay.
     pub latency: Duration,
-    /// At most this much more; frames stay in order.
+    /// Maximum additional delay. Frames stay in order.
     pub jitter: Duration,
-    /// Bytes a second that a connection carries in each direction, or any number.
+    /// Bytes a second that a connection carries in each direction; no limit by default.
     pub bandwidth: Option<u64>,
-    /// How long the feed's runtime takes to see that something has arrived, below a millisecond. Until then it answers from
-    /// what it saw last, as tokio does: a deadline may come meanwhile (L2).
+    /// How long the feed's runtime takes to notice that something has arrived, below a millisecond. Until then it answers from
+    /// what it saw last, as tokio does, and a deadline may pass meanwhile (L2).
     pub readiness_delay: Duration,
 }
 
 impl Network {
-    /// The longest way from one side to the other.
+    /// The longest delay in one direction.
     pub(crate) fn longest(self) -> Duration {
         self.latency + self.jitter + self.readiness_delay
     }
 }
 
-/// Which connection of which feed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Line {
-    pub(crate) feed: usize,
-    pub(crate) id: u64,
-}
-
-/// Something that is to happen.
-pub(crate) enum Happening {
+/// What happens at some time to come.
+pub(crate) enum ScheduledEvent {
     Wake(Waker),
-    Ring(usize),
-    ToClient(Line),
-    /// The feed's runtime sees what has arrived.
-    Seen(Line),
+    /// The alarm of this feed may ring.
+    Alarm(usize),
+    ToClient(ConnectionKey),
+    /// The feed's runtime notices what has arrived.
+    Seen(ConnectionKey),
     /// A reset reaches the feed's side.
-    Broken(Line),
-    Writable(Line),
-    ToServer(Line),
-    Tick(Line, u64),
-    Fault(Line, Box<Planned>),
+    Broken(ConnectionKey),
+    Writable(ConnectionKey),
+    ToServer(ConnectionKey),
+    Tick(ConnectionKey, u64),
+    Fault(ConnectionKey, Box<PlannedFault>),
     Outage(Duration),
     Heal(Duration),
-}
-
-/// In the order of time, then of being planned.
-struct Due {
-    at: Timestamp,
-    number: u64,
-    what: Happening,
-}
-
-impl PartialEq for Due {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Due {}
-
-impl PartialOrd for Due {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Due {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.at, self.number).cmp(&(other.at, other.number))
-    }
 }
 
 impl World {
@@ -163,14 +131,14 @@ impl World {
         Self {
             state: Arc::new(Mutex::new(State {
                 now: Timestamp::ZERO,
-                plan: BinaryHeap::new(),
-                planned: 0,
+                schedule: BTreeMap::new(),
+                scheduled: 0,
                 rng,
                 injector,
                 network,
                 server: Some(server),
                 down_until: Timestamp::ZERO,
-                stations: (0..feeds).map(|_| Station::default()).collect(),
+                feeds: (0..feeds).map(|_| FeedState::default()).collect(),
                 healed: false,
                 journal,
             })),
@@ -189,7 +157,7 @@ impl World {
         self.state().record(feed, entry);
     }
 
-    /// Jumps to the next time at which something happens, if that is not after `until`, and lets it happen.
+    /// Moves the clock to the next event and handles it, unless that is after `until`.
     pub(crate) fn advance(&self, until: Timestamp) -> bool {
         let mut state = self.state();
         let Some(at) = state.next_time().filter(|at| *at <= until) else {
@@ -197,9 +165,11 @@ impl World {
             return false;
         };
         state.now = state.now.max(at);
-        // All of one time at once: what has arrived is read before a deadline of that time counts (L2).
-        while let Some(happening) = state.take_due() {
-            state.happen(happening);
+        // All events of one time at once: what has arrived is read before a deadline of that time counts (L2).
+        while state.next_time().is_some_and(|at| at <= state.now)
+            && let Some((_, event)) = state.schedule.pop_first()
+        {
+            state.handle(event);
         }
         true
     }
@@ -214,34 +184,32 @@ impl State {
         self.journal.record_all(self.now, entry);
     }
 
-    pub(crate) fn plan(&mut self, at: Timestamp, what: Happening) {
-        if at == crate::wire::NEVER {
-            return;
-        }
-        self.planned += 1;
-        self.plan.push(Reverse(Due { at, number: self.planned, what }));
+    /// Breaks a rule, now.
+    pub(crate) fn violate(&mut self, rule: String) {
+        self.journal.violate(self.now, rule);
     }
 
-    pub(crate) fn plan_in(&mut self, span: Duration, what: Happening) {
-        self.plan(self.now.saturating_add(span), what);
+    pub(crate) fn schedule(&mut self, at: Timestamp, event: ScheduledEvent) {
+        if at == NEVER {
+            return;
+        }
+        self.scheduled += 1;
+        self.schedule.insert((at, self.scheduled), event);
+    }
+
+    pub(crate) fn schedule_in(&mut self, span: Duration, event: ScheduledEvent) {
+        self.schedule(self.now.saturating_add(span), event);
     }
 
     fn next_time(&self) -> Option<Timestamp> {
-        self.plan.peek().map(|Reverse(first)| first.at)
+        self.schedule.first_key_value().map(|((at, _), _)| *at)
     }
 
-    fn take_due(&mut self) -> Option<Happening> {
-        if self.next_time()? > self.now {
-            return None;
-        }
-        self.plan.pop().map(|Reverse(first)| first.what)
+    pub(crate) fn connection(&mut self, key: ConnectionKey) -> Option<&mut SimConnection> {
+        self.feeds[key.feed].connection.as_mut().filter(|connection| connection.id == key.id)
     }
 
-    pub(crate) fn wire(&mut self, line: Line) -> Option<&mut Wire> {
-        self.stations[line.feed].wire.as_mut().filter(|wire| wire.id == line.id)
-    }
-
-    /// How long the next frame takes.
+    /// Draws how long the next frame takes.
     pub(crate) fn latency(&mut self) -> Duration {
         let jitter = u64::try_from(self.network.jitter.as_nanos()).unwrap_or(u64::MAX);
         self.network.latency + Duration::from_nanos(self.rng.u64(0..=jitter))
@@ -251,18 +219,17 @@ impl State {
         self.now.as_nanos() < self.down_until.as_nanos()
     }
 
-    /// What the application's next call is to do wrong, if it is one that can.
+    /// Takes what the next call of the application's code does wrong, if `fits` says that this call can.
     pub(crate) fn take_sabotage(
         &mut self,
         feed: usize,
         fits: impl FnOnce(Sabotage) -> bool,
     ) -> Option<Sabotage> {
-        let sabotage = &mut self.stations[feed].sabotage;
-        if sabotage.is_some_and(fits) { sabotage.take() } else { None }
+        self.feeds[feed].sabotage.take_if(|sabotage| fits(*sabotage))
     }
 }
 
-/// Between the two, any as likely.
+/// Draws a duration between the two.
 pub(crate) fn span(rng: &mut Rng, least: Duration, most: Duration) -> Duration {
     let range = most.saturating_sub(least);
     least + range.mul_f64(rng.f64())

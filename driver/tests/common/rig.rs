@@ -7,76 +7,79 @@ use std::time::Duration;
 
 use futures_core::Stream;
 use tidegate_driver::core::{Delivery, FrameHandler, Message, Phase, StopReason};
-use tidegate_driver::{Feed, FeedBuilder, FeedHandle, Inline, Source, Spawned};
+use tidegate_driver::{FeedBuilder, FeedHandle};
 
-use super::wire::Peer;
+use super::connection::Peer;
 use super::world::{Wakes, World};
-
-/// A handler that can run in a task; the suites look at items as text.
-pub(crate) trait App: FrameHandler<Item = Message, Session: Send> + Send + 'static {}
-
-impl<H: FrameHandler<Item = Message, Session: Send> + Send + 'static> App for H {}
+use super::{SECOND, builder};
 
 /// How a feed is run.
-pub(crate) trait Mode {
-    type Source<H: App>: Source<Item = Message>;
-    const IN_STREAM: bool;
-
-    fn start<H: App>(builder: FeedBuilder<World, H>) -> Feed<Self::Source<H>>;
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Spawned.
+    Task,
+    /// Inline.
+    Stream,
 }
 
-/// Spawned.
-pub(crate) struct InTask;
+type Next = Option<Result<Delivery<Message>, StopReason>>;
 
-impl Mode for InTask {
-    type Source<H: App> = Spawned<Message>;
-    const IN_STREAM: bool = false;
-
-    fn start<H: App>(builder: FeedBuilder<World, H>) -> Feed<Spawned<Message>> {
-        builder.spawn().expect("the suites build what can be built")
-    }
-}
-
-/// Inline.
-pub(crate) struct InStream;
-
-impl Mode for InStream {
-    type Source<H: App> = Inline<World, H>;
-    const IN_STREAM: bool = true;
-
-    fn start<H: App>(builder: FeedBuilder<World, H>) -> Feed<Inline<World, H>> {
-        builder.inline().expect("the suites build what can be built")
-    }
-}
-
-pub(crate) struct Rig<S: Source<Item = Message>> {
+pub(crate) struct Rig {
     pub(crate) world: World,
-    pub(crate) feed: Feed<S>,
+    pub(crate) feed: Pin<Box<dyn Stream<Item = Result<Delivery<Message>, StopReason>>>>,
     pub(crate) handle: FeedHandle,
     /// The consumer's wake-ups.
     pub(crate) wakes: Arc<Wakes>,
-    in_stream: bool,
+    mode: Mode,
     seen: Vec<String>,
 }
 
-impl<S: Source<Item = Message>> Rig<S> {
+impl Rig {
+    /// A feed with the usual options that is Live.
+    pub(crate) fn live(mode: Mode) -> Self {
+        Self::with(mode, |builder| builder)
+    }
+
+    /// A feed whose attempts succeed, and that has done all it can.
+    pub(crate) fn with<H>(
+        mode: Mode,
+        change: impl FnOnce(FeedBuilder<World>) -> FeedBuilder<World, H>,
+    ) -> Self
+    where
+        H: FrameHandler<Item = Message, Session: Send> + Send + 'static,
+    {
+        let world = World::default();
+        Self::new(mode, &world, change(builder(&world)))
+    }
+
     /// A feed that has been started and has done all it can.
-    pub(crate) fn new<M: Mode<Source<H> = S>, H: App>(world: &World, builder: FeedBuilder<World, H>) -> Self {
-        let mut rig = Self::idle::<M, H>(world, builder);
+    pub(crate) fn new<H>(mode: Mode, world: &World, builder: FeedBuilder<World, H>) -> Self
+    where
+        H: FrameHandler<Item = Message, Session: Send> + Send + 'static,
+    {
+        let mut rig = Self::idle(mode, world, builder);
         rig.settle();
         rig
     }
 
     /// A feed that nobody has polled.
-    pub(crate) fn idle<M: Mode<Source<H> = S>, H: App>(
-        world: &World,
-        builder: FeedBuilder<World, H>,
-    ) -> Self {
-        let feed = M::start(builder);
-        let handle = feed.handle();
+    pub(crate) fn idle<H>(mode: Mode, world: &World, builder: FeedBuilder<World, H>) -> Self
+    where
+        H: FrameHandler<Item = Message, Session: Send> + Send + 'static,
+    {
+        let (handle, feed): (_, Pin<Box<dyn Stream<Item = _>>>) = match mode {
+            Mode::Task => {
+                let feed = builder.spawn().expect("the options are possible");
+                (feed.handle(), Box::pin(feed))
+            }
+            Mode::Stream => {
+                let feed = builder.inline().expect("the options are possible");
+                (feed.handle(), Box::pin(feed))
+            }
+        };
         let wakes = Arc::<Wakes>::default();
         wakes.wake_by_ref();
-        Self { world: world.clone(), feed, handle, wakes, in_stream: M::IN_STREAM, seen: Vec::new() }
+        Self { world: world.clone(), feed, handle, wakes, mode, seen: Vec::new() }
     }
 
     pub(crate) fn phase(&self) -> Phase {
@@ -88,16 +91,16 @@ impl<S: Source<Item = Message>> Rig<S> {
     }
 
     /// One poll of the consumer.
-    pub(crate) fn poll(&mut self) -> Poll<Option<Result<Delivery<Message>, StopReason>>> {
-        Pin::new(&mut self.feed).poll_next(&mut Context::from_waker(&Waker::from(self.wakes.clone())))
+    pub(crate) fn poll(&mut self) -> Poll<Next> {
+        self.feed.as_mut().poll_next(&mut Context::from_waker(&Waker::from(self.wakes.clone())))
     }
 
     /// Lets the feed do all it can. A consumer in another task takes nothing meanwhile; one that drives the feed itself
-    /// cannot help it, and keeps what it gets for [`Self::drain`].
+    /// cannot avoid it, and keeps what it gets for [`Self::drain`].
     pub(crate) fn settle(&mut self) {
         loop {
             self.world.run();
-            if !self.in_stream || !self.wakes.take() {
+            if self.mode == Mode::Task || !self.wakes.take() {
                 return;
             }
             self.take_all();
@@ -129,7 +132,15 @@ impl<S: Source<Item = Message>> Rig<S> {
         self.settle();
     }
 
-    /// Drives `future` and the feed; `None` if it waits for something that does not come.
+    /// Drops the feed, and lets its task close the connection.
+    pub(crate) fn drop_feed(self) {
+        drop(self.feed);
+        self.world.run();
+        self.world.advance(SECOND);
+        self.world.run();
+    }
+
+    /// Drives `future` and the feed; `None` if it waits for something that does not happen.
     pub(crate) fn wait<T>(&mut self, future: impl Future<Output = T>) -> Option<T> {
         let mut future = pin!(future);
         let wakes = Arc::<Wakes>::default();
@@ -155,7 +166,7 @@ impl<S: Source<Item = Message>> Rig<S> {
     }
 }
 
-fn line(next: Option<Result<Delivery<Message>, StopReason>>) -> String {
+fn line(next: Next) -> String {
     match next {
         None => "end".to_owned(),
         Some(Err(reason)) => format!("error {}", reason.kind()),

@@ -107,7 +107,7 @@ impl Given {
         let journal = simulation.journal(&rules);
         match self {
             Options(change) => {
-                let was = simulation.config.clone();
+                let was = simulation.options.config.clone();
                 simulation = simulation.change(|it| change(it, &was));
             }
             Handler(change) => {

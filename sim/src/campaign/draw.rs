@@ -122,7 +122,7 @@ impl<'a> Draw<'a> {
         });
         match self.mode {
             Mode::Safety | Mode::Liveness => faults,
-            // The outage is to find most feeds Live; and whoever waits across a jump dials at its end.
+            // Most feeds are to be Live at the outage; and after a jump, all that wait would dial at once.
             Mode::Fleet => faults
                 .attempt_rate(rate / 8.0)
                 .every(Duration::from_secs_f64(mean * 8.0))

@@ -8,9 +8,9 @@ use super::{BootstrapRule, Rules, Verdict, hold};
 use crate::entry::Entry;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Socket {
+enum ConnectionState {
     None,
-    Dialling(u64),
+    Dialing(u64),
     Open(u64),
 }
 
@@ -18,19 +18,19 @@ pub(super) struct Connections {
     bootstrap: Option<BootstrapRule>,
     max_attempts: Option<u64>,
     attempts: u64,
-    socket: Socket,
+    connection: ConnectionState,
     last_id: u64,
     stopped: bool,
     live: Option<u64>,
     /// Messages of the application: on which connection each was accepted, if it is.
     ordered: BTreeMap<u64, Option<u64>>,
     last_sent: Option<u64>,
-    line: Line,
+    traffic: Traffic,
 }
 
-/// The open connection.
+/// What was sent and read on the open connection.
 #[derive(Default)]
-struct Line {
+struct Traffic {
     closed: bool,
     subscriptions: u32,
     unflushed: bool,
@@ -43,13 +43,13 @@ impl Connections {
             bootstrap: rules.bootstrap,
             max_attempts: rules.max_attempts,
             attempts: 0,
-            socket: Socket::None,
+            connection: ConnectionState::None,
             last_id: 0,
             stopped: false,
             live: None,
             ordered: BTreeMap::new(),
             last_sent: None,
-            line: Line::default(),
+            traffic: Traffic::default(),
         }
     }
 
@@ -57,25 +57,33 @@ impl Connections {
         match entry {
             Entry::Connect { id } => {
                 hold!(!self.stopped, "S2: connect {id} after the end");
-                hold!(self.socket == Socket::None, "C1: connect {id} beside {:?}", self.socket);
+                hold!(
+                    self.connection == ConnectionState::None,
+                    "C1: connect {id} beside {:?}",
+                    self.connection
+                );
                 hold!(*id > self.last_id, "C2: connect {id} after {}", self.last_id);
                 self.last_id = *id;
-                self.socket = Socket::Dialling(*id);
+                self.connection = ConnectionState::Dialing(*id);
                 self.attempts += 1;
                 let few = self.max_attempts.is_none_or(|most| self.attempts <= most);
                 hold!(few, "max_attempts: attempt {} of {:?}", self.attempts, self.max_attempts);
             }
             Entry::Opened { id } => {
-                hold!(self.socket == Socket::Dialling(*id), "C1: {id} opened beside {:?}", self.socket);
-                self.socket = Socket::Open(*id);
-                self.line = Line::default();
+                hold!(
+                    self.connection == ConnectionState::Dialing(*id),
+                    "C1: {id} opened beside {:?}",
+                    self.connection
+                );
+                self.connection = ConnectionState::Open(*id);
+                self.traffic = Traffic::default();
             }
-            Entry::DialFailed { .. } | Entry::Gone { .. } => self.socket = Socket::None,
+            Entry::DialFailed { .. } | Entry::Gone { .. } => self.connection = ConnectionState::None,
             Entry::Sent { id, frame } => self.sent(*id, frame)?,
-            Entry::Flushed { .. } => self.line.unflushed = false,
+            Entry::Flushed { .. } => self.traffic.unflushed = false,
             Entry::Read { frame, .. } => {
                 if let Some(("ack", number)) = words(frame) {
-                    self.line.acks.extend(u32::try_from(number));
+                    self.traffic.acks.extend(u32::try_from(number));
                 }
             }
             Entry::Notice(notice) => self.notice(notice)?,
@@ -89,15 +97,19 @@ impl Connections {
 
     fn sent(&mut self, id: u64, frame: &Frame) -> Verdict {
         hold!(!self.stopped, "S2: sent on {id} after the end");
-        hold!(self.socket == Socket::Open(id), "O1: sent on {id}, which is {:?}", self.socket);
-        hold!(!self.line.closed, "C5: {frame:?} sent on {id} after Close");
-        self.line.closed |= matches!(frame, Frame::Close(_));
+        hold!(
+            self.connection == ConnectionState::Open(id),
+            "O1: sent on {id}, which is {:?}",
+            self.connection
+        );
+        hold!(!self.traffic.closed, "C5: {frame:?} sent on {id} after Close");
+        self.traffic.closed |= matches!(frame, Frame::Close(_));
         match words(frame) {
             Some(("sub", number)) => {
-                let expected = u64::from(self.line.subscriptions);
+                let expected = u64::from(self.traffic.subscriptions);
                 hold!(number == expected, "B1: subscription {number} in place of {expected} on {id}");
-                self.line.subscriptions += 1;
-                self.line.unflushed = true;
+                self.traffic.subscriptions += 1;
+                self.traffic.unflushed = true;
             }
             Some(("app", number)) => {
                 let accepted = self.ordered.remove(&number).flatten();
@@ -113,7 +125,7 @@ impl Connections {
 
     fn is_complete(&self, id: u64) -> Verdict {
         let owed = self.bootstrap.map_or(0, |rule| rule.frames);
-        hold!(self.line.subscriptions >= owed, "B1: {} subscriptions on {id}", self.line.subscriptions);
+        hold!(self.traffic.subscriptions >= owed, "B1: {} subscriptions on {id}", self.traffic.subscriptions);
         Ok(())
     }
 
@@ -123,8 +135,8 @@ impl Connections {
                 self.live = Some(id.get());
                 if let Some(rule) = self.bootstrap {
                     self.is_complete(id.get())?;
-                    hold!(!self.line.unflushed, "B2: {id} is live before the flush");
-                    let acks = u32::try_from(self.line.acks.len()).unwrap_or(u32::MAX);
+                    hold!(!self.traffic.unflushed, "B2: {id} is live before the flush");
+                    let acks = u32::try_from(self.traffic.acks.len()).unwrap_or(u32::MAX);
                     hold!(
                         !rule.acks || acks == rule.frames,
                         "B2: {id} is live after {acks} acknowledgements"

@@ -50,7 +50,7 @@ impl Fleet {
                 self.tenths = [0; TENTHS];
                 *member = Member { hit: member.live, ..*member };
             }
-            // Whoever waits across a jump dials at its end.
+            // After a jump, all feeds that wait dial at once.
             Entry::Jumped { .. } => self.outage = None,
             Entry::Notice(Notice::Retry { attempt, .. }) => {
                 member.waits = member.hit && *attempt == 1;

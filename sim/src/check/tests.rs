@@ -74,7 +74,7 @@ fn quiet_with(phase: Phase, stats: Stats) -> Entry {
     Entry::Quiet { phase, stats, alarm: Some(Timestamp::ZERO), waits: false }
 }
 
-fn dialling() -> Vec<(u64, Entry)> {
+fn dialing() -> Vec<(u64, Entry)> {
     vec![
         (0, Entry::Notice(Notice::Connecting { id: ID })),
         (0, Entry::Connect { id: 1 }),
@@ -83,7 +83,7 @@ fn dialling() -> Vec<(u64, Entry)> {
 }
 
 fn open() -> Vec<(u64, Entry)> {
-    [dialling(), vec![(0, Entry::Opened { id: 1 })]].concat()
+    [dialing(), vec![(0, Entry::Opened { id: 1 })]].concat()
 }
 
 fn acknowledged() -> Vec<(u64, Entry)> {
@@ -142,13 +142,13 @@ fn breaks_under(rules: &Rules, rule: &str, mut entries: Vec<(u64, Entry)>, at: u
 
 #[test]
 fn connections() {
-    breaks("C1", dialling(), 1, Entry::Connect { id: 2 });
+    breaks("C1", dialing(), 1, Entry::Connect { id: 2 });
     breaks("C1", open(), 1, Entry::Connect { id: 2 });
-    breaks("C1", dialling(), 1, Entry::Opened { id: 2 });
+    breaks("C1", dialing(), 1, Entry::Opened { id: 2 });
     breaks("C2", lost(), 6, Entry::Connect { id: 1 });
-    breaks("C3", dialling(), 11, quiet(Phase::Connecting));
+    breaks("C3", dialing(), 11, quiet(Phase::Connecting));
     let early = Notice::Failure { id: ID, failure: Failure::Connect(ConnectFailure::Timeout) };
-    breaks("L2, C3", dialling(), 9, Entry::Notice(early));
+    breaks("L2, C3", dialing(), 9, Entry::Notice(early));
     let few = Rules { max_attempts: Some(0), ..rules() };
     breaks_under(&few, "max_attempts", vec![], 0, Entry::Connect { id: 1 });
     breaks(
@@ -186,7 +186,7 @@ fn sending() {
 fn failed(failure: Failure) -> Vec<(u64, Entry)> {
     let notice = Notice::Failure { id: ID, failure };
     let more = vec![(1, Entry::DialFailed { id: 1, failure: reset() }), (1, Entry::Notice(notice))];
-    [dialling(), more].concat()
+    [dialing(), more].concat()
 }
 
 fn rejected(status: u16, after: u64) -> Failure {
@@ -287,7 +287,7 @@ fn notices() {
     breaks("T2", live(), 0, success());
     breaks("T2", live(), 0, Entry::Notice(Notice::Failure { id: ID, failure: reset() }));
     breaks("T2", lost(), 1, Entry::Notice(Notice::Disconnected { id: ID, failure: None }));
-    breaks("T2", dialling(), 1, Entry::Notice(Notice::Connecting { id: ConnectionId::new(2) }));
+    breaks("T2", dialing(), 1, Entry::Notice(Notice::Connecting { id: ConnectionId::new(2) }));
     let idle = Some(Failure::Connection(ConnectionFailure::IdleTimeout));
     breaks("T2", live(), 4, Entry::Notice(Notice::Disconnected { id: ID, failure: idle }));
     breaks("T1", live(), 0, Entry::Notice(Notice::Status { live: true }));
@@ -359,8 +359,8 @@ fn stream() {
 #[test]
 fn ending() {
     let panic = || stopped_by(StopReason::HandlerPanicked);
-    breaks("H5", dialling(), 1, panic());
-    let panicked = [dialling(), vec![(1, Entry::Panicked)]].concat();
+    breaks("H5", dialing(), 1, panic());
+    let panicked = [dialing(), vec![(1, Entry::Panicked)]].concat();
     breaks("H5", panicked.clone(), 1, quiet(Phase::Connecting));
     let after_live = [lost(), vec![(1, Entry::Panicked)]].concat();
     breaks("H5", after_live, 1, Entry::Notice(stopped()));

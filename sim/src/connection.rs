@@ -1,4 +1,4 @@
-//! One connection through the simulated network: frames on their way, in both directions.
+//! One connection through the simulated network: frames on their way in both directions.
 
 use std::collections::VecDeque;
 use std::task::Waker;
@@ -8,13 +8,20 @@ use tidegate_driver::core::{Frame, Timestamp};
 
 use crate::fault::FaultKind;
 
-/// Never, as far as a run is concerned.
+/// Later than any run ends.
 pub(crate) const NEVER: Timestamp = Timestamp::from_nanos(u64::MAX);
 
-/// What the buffers on the way to the server hold, in time: with more to be carried nothing can be written.
+/// How much the buffers on the way to the server hold, in transmission time. While they are full, nothing can be written.
 const BUFFERED: Duration = Duration::from_secs(2);
 
-/// What travels.
+/// Identifies a connection among those of all feeds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ConnectionKey {
+    pub(crate) feed: usize,
+    pub(crate) id: u64,
+}
+
+/// What a connection carries.
 #[derive(Clone, Debug)]
 pub(crate) enum Unit {
     Frame(Frame),
@@ -23,12 +30,12 @@ pub(crate) enum Unit {
     Fin,
     /// End of stream after the closing handshake.
     End,
-    /// Something that breaks the protocol.
+    /// A violation of the protocol.
     Invalid,
 }
 
 impl Unit {
-    /// On the wire, headers of a small frame included.
+    /// Length on the wire, with the header of a small frame.
     fn bytes(&self) -> u64 {
         const HEADER: u64 = 6;
         HEADER
@@ -41,18 +48,19 @@ impl Unit {
     }
 }
 
-/// One direction: in order, each with its time of arrival.
+/// One direction of a connection. Units stay in order.
 #[derive(Default)]
 pub(crate) struct Pipe {
+    /// Each with its time of arrival.
     queue: VecDeque<(Timestamp, Unit)>,
     last: Timestamp,
     held_until: Timestamp,
-    /// When all that was given to it so far has been carried, but for the latency.
+    /// When everything so far has been transmitted, without the latency.
     carried: Timestamp,
 }
 
 impl Pipe {
-    /// Takes it now, to carry it at `bandwidth` bytes a second; when it will arrive.
+    /// Transmits a unit at `bandwidth` bytes a second. Returns when it arrives.
     pub(crate) fn push(
         &mut self,
         now: Timestamp,
@@ -70,7 +78,7 @@ impl Pipe {
         arrival
     }
 
-    /// The next thing that has arrived.
+    /// The next unit that has arrived.
     pub(crate) fn pop(&mut self, now: Timestamp) -> Option<Unit> {
         if !self.has_arrived(now) {
             return None;
@@ -82,7 +90,7 @@ impl Pipe {
         self.queue.front().is_some_and(|(arrival, _)| *arrival <= now)
     }
 
-    /// Nothing more arrives until then; what has arrived is there.
+    /// Lets nothing more arrive until then.
     pub(crate) fn hold(&mut self, now: Timestamp, until: Timestamp) {
         self.held_until = self.held_until.max(until);
         for (arrival, _) in self.queue.iter_mut().filter(|(arrival, _)| *arrival > now) {
@@ -91,14 +99,15 @@ impl Pipe {
     }
 }
 
-/// Everything about one open connection.
-pub(crate) struct Wire {
+/// An open connection.
+#[derive(Default)]
+pub(crate) struct SimConnection {
     pub(crate) id: u64,
     pub(crate) to_client: Pipe,
     pub(crate) to_server: Pipe,
     /// When the feed's runtime last looked at the socket.
     pub(crate) seen: Timestamp,
-    /// Given to the sink, not flushed.
+    /// Frames written and not flushed.
     pub(crate) unflushed: Vec<Frame>,
     pub(crate) reader: Option<Waker>,
     pub(crate) writer: Option<Waker>,
@@ -106,71 +115,44 @@ pub(crate) struct Wire {
     pub(crate) blocked_until: Timestamp,
     /// The reset has reached the feed's side.
     pub(crate) broken: bool,
-    /// The server has broken the protocol, and the feed knows.
+    /// The feed has read a violation of the protocol.
     pub(crate) violated: bool,
     pub(crate) client_closed: bool,
     pub(crate) server_closed: bool,
-    /// Nothing follows from the server.
+    /// The server sends and reads nothing more.
     pub(crate) server_gone: bool,
     /// The server keeps TCP open after the closing handshake.
     pub(crate) keeps_open: bool,
     pub(crate) mute_until: Timestamp,
     pub(crate) slow_until: Timestamp,
-    /// Bytes a second for a while.
+    /// Bytes a second, until that time.
     pub(crate) throttle: Option<(u64, Timestamp)>,
+    /// What is wrong with the connection from the start.
     pub(crate) quirk: Option<FaultKind>,
     pub(crate) tick: Option<Duration>,
-    /// Ticks of an earlier rhythm are void.
+    /// Increases with each change of `tick`; ticks of an earlier one are void.
     pub(crate) rhythm: u64,
 }
 
-impl Wire {
-    pub(crate) fn new(id: u64) -> Self {
-        Self {
-            id,
-            to_client: Pipe::default(),
-            to_server: Pipe::default(),
-            seen: Timestamp::ZERO,
-            unflushed: Vec::new(),
-            reader: None,
-            writer: None,
-            blocked_until: Timestamp::ZERO,
-            broken: false,
-            violated: false,
-            client_closed: false,
-            server_closed: false,
-            server_gone: false,
-            keeps_open: false,
-            mute_until: Timestamp::ZERO,
-            slow_until: Timestamp::ZERO,
-            throttle: None,
-            quirk: None,
-            tick: None,
-            rhythm: 0,
-        }
-    }
-
+impl SimConnection {
     /// Whether the server may still send data.
     pub(crate) const fn can_send(&self) -> bool {
         !self.server_closed && !self.server_gone
     }
 
-    /// Nothing arrives on either side until then.
+    /// Lets nothing arrive on either side until then.
     pub(crate) fn hold(&mut self, now: Timestamp, until: Timestamp) {
         self.to_client.hold(now, until);
         self.to_server.hold(now, until);
     }
 
-    /// Bytes a second now, if there is a limit.
+    /// The bandwidth now, in bytes a second.
     pub(crate) fn bandwidth(&self, now: Timestamp, network: Option<u64>) -> Option<u64> {
-        match (self.throttle, network) {
-            (Some((bytes, until)), Some(most)) if now < until => Some(bytes.min(most)),
-            (Some((bytes, until)), None) if now < until => Some(bytes),
-            (Some(_) | None, most) => most,
-        }
+        let throttled = self.throttle.filter(|(_, until)| now < *until).map(|(bytes, _)| bytes);
+        throttled.into_iter().chain(network).min()
     }
 
-    /// When the sink takes something again, if not now.
+    /// When the sink takes frames again, if not now.
     pub(crate) fn writable_at(&self, now: Timestamp) -> Option<Timestamp> {
         let ahead = self.to_server.carried.saturating_since(now).saturating_sub(BUFFERED);
         let at = self.blocked_until.max(now.saturating_add(ahead));

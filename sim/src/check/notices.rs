@@ -1,13 +1,13 @@
-//! What watchers are told: T1, T2.
+//! What observers are notified of: T1, T2.
 
 use tidegate_driver::core::{Failure, Notice, Phase, StopReason};
 
 use super::{Verdict, hold};
 use crate::entry::Entry;
 
-/// What has been told of the present connection or attempt.
+/// What was reported of the current connection or attempt.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(super) struct NoticeRules {
     id: u64,
     success: u32,
     failure: u32,
@@ -17,7 +17,7 @@ pub(super) struct Told {
     excused: bool,
 }
 
-impl Told {
+impl NoticeRules {
     pub(super) fn see(&mut self, entry: &Entry) -> Verdict {
         match entry {
             Entry::Shutdown | Entry::Abandoned => self.excused = true,
@@ -26,7 +26,7 @@ impl Told {
                 let live = *phase == Phase::Live;
                 hold!(self.status == live, "T1: status is {} while {phase}", self.status);
                 if live {
-                    hold!((self.success, self.ended) == (1, 0), "T2: live, and told was {self:?}");
+                    hold!((self.success, self.ended) == (1, 0), "T2: live after {self:?}");
                 }
             }
             _ => {}
@@ -53,15 +53,15 @@ impl Told {
             }
             Notice::Disconnected { id, failure } => {
                 let timeout = failure.as_ref().is_some_and(Failure::is_timeout);
-                hold!(!timeout, "T2: {id} told as disconnected by a timeout");
+                hold!(!timeout, "T2: a timeout of {id} reported as disconnected");
                 self.end(id.get())?;
             }
             Notice::Timeout { id, failure } => {
-                hold!(failure.is_timeout(), "T2: {id} told as a timeout: {failure}");
+                hold!(failure.is_timeout(), "T2: {failure} of {id} reported as a timeout");
                 self.end(id.get())?;
             }
             Notice::Status { live } => {
-                hold!(*live != self.status, "T1: status {live} told twice");
+                hold!(*live != self.status, "T1: status {live} reported twice");
                 self.status = *live;
             }
             Notice::Stopped { reason } => {
@@ -92,7 +92,7 @@ impl Told {
             (0, 0, 0) => self.excused || self.id == 0,
             _ => false,
         };
-        hold!(settled, "T2: over, and told was {self:?}");
+        hold!(settled, "T2: over after {self:?}");
         Ok(())
     }
 }
