@@ -48,20 +48,16 @@ fn says(failure: impl Into<Failure>, kind: &str, fatal: bool, words: &str) {
 
 #[test]
 fn r6_failures_to_connect_say_what_happened() {
-    let x = || "x".to_owned();
+    let (x, line) = (|| "x".to_owned(), || "x\n".to_owned());
     says(
-        ConnectFailure::Resolve { detail: "x\n".to_owned() },
+        ConnectFailure::Resolve { detail: line() },
         "resolve",
         RETRIED,
         "the resolver of URL and headers failed: x\\n",
     );
     says(ConnectFailure::Request { detail: x() }, "request", FATAL, "the request cannot be sent: x");
-    says(
-        ConnectFailure::Custom { detail: "x\n".to_owned() },
-        "custom",
-        RETRIED,
-        "the application could not connect: x\\n",
-    );
+    let custom = ConnectFailure::Custom { detail: line() };
+    says(custom, "custom", RETRIED, "the application could not connect: x\\n");
     says(
         ConnectFailure::Lookup { detail: x() },
         "lookup",
