@@ -27,7 +27,7 @@ use crate::status::{self, StatusLine};
 /// How long the last trades may take to arrive: a flood may be before them.
 const FAREWELL: Duration = Duration::from_secs(5);
 
-/// The demo's consumer looks away for so long when a flood begins: the queue fills, and reading must be held back.
+/// The demo's consumer looks away for so long when a flood begins: the queue fills, and reading must be paused.
 const SLOWNESS: Duration = Duration::from_millis(400);
 
 pub(crate) async fn run(args: DemoArgs, signals: &mut Signals) -> Exit {

@@ -163,7 +163,8 @@ impl<T> Queue<T> {
 
     /// Discards staged items.
     pub(crate) fn discard_staged(&mut self) {
-        self.take_staged();
+        let staged = self.unstage();
+        self.items.truncate(self.items.len() - staged);
     }
 
     /// Commits staged items if the queue stays below its bounds with them, so that no policy applies. Returns how many.
@@ -172,7 +173,7 @@ impl<T> Queue<T> {
         if self.staged == 0 {
             return Some(0);
         }
-        if self.is_full() {
+        if self.is_full(0) {
             return None;
         }
         self.continuity = Continuity::Begun;
@@ -183,38 +184,34 @@ impl<T> Queue<T> {
     /// the first: a snapshot larger than the bound must not end a connection whose queue is empty (D3).
     pub(crate) fn admit(&mut self) -> Admission {
         self.continuity = Continuity::Begun;
-        let staged = self.take_staged();
-        if self.config.overflow == Overflow::Disconnect && self.is_full() {
+        let mut staged = self.unstage();
+        if self.config.overflow == Overflow::Disconnect && self.is_full(staged) {
+            self.items.truncate(self.items.len() - staged);
             return Admission::Overflow;
         }
-        for item in staged {
-            self.push(item);
+        while staged > 0 {
+            if self.is_full(staged) {
+                match self.config.overflow {
+                    Overflow::Pause | Overflow::Disconnect => {}
+                    Overflow::DropOldest => self.drop_oldest(staged),
+                    Overflow::DropNewest => {
+                        self.drop_newest(staged);
+                        break;
+                    }
+                }
+            }
+            self.bytes += u64::from(self.items[self.items.len() - staged].weight);
+            staged -= 1;
         }
         Admission::Granted
     }
 
-    fn take_staged(&mut self) -> VecDeque<Weighed<T>> {
-        let first = self.items.len().saturating_sub(core::mem::take(&mut self.staged));
-        let staged = self.items.split_off(first);
-        self.bytes -= staged.iter().map(|item| u64::from(item.weight)).sum::<u64>();
+    /// Stops counting staged items, which stay behind the others. Returns how many there are.
+    fn unstage(&mut self) -> usize {
+        let staged = core::mem::take(&mut self.staged);
+        let first = self.items.len() - staged;
+        self.bytes -= self.items.range(first..).map(|item| u64::from(item.weight)).sum::<u64>();
         staged
-    }
-
-    fn push(&mut self, item: Weighed<T>) {
-        if self.is_full() {
-            match self.config.overflow {
-                Overflow::Pause | Overflow::Disconnect => {}
-                Overflow::DropOldest => self.drop_oldest(),
-                Overflow::DropNewest => {
-                    self.dropped = self.dropped.saturating_add(1);
-                    let marker = self.last_marker();
-                    marker.dropped = marker.dropped.saturating_add(1);
-                    return;
-                }
-            }
-        }
-        self.bytes += u64::from(item.weight);
-        self.items.push_back(item);
     }
 
     /// Adds a marker: a connection turned Live.
@@ -263,7 +260,7 @@ impl<T> Queue<T> {
 
     /// Returns whether reading must pause until [`Self::resumes`] (D4).
     pub(crate) fn pauses(&self) -> bool {
-        self.config.overflow == Overflow::Pause && self.is_full()
+        self.config.overflow == Overflow::Pause && self.is_full(0)
     }
 
     /// Returns whether reading can resume after a pause (D4).
@@ -288,8 +285,9 @@ impl<T> Queue<T> {
         self.dropped
     }
 
-    fn is_full(&self) -> bool {
-        self.items.len() >= self.config.items || self.bytes >= self.config.bytes as u64
+    /// Returns whether the queue is full, without the last `staged` items.
+    fn is_full(&self, staged: usize) -> bool {
+        self.items.len() - staged >= self.config.items || self.bytes >= self.config.bytes as u64
     }
 
     #[inline]
@@ -300,10 +298,10 @@ impl<T> Queue<T> {
         Some(first)
     }
 
-    /// Makes space for one item. Merges the markers around the dropped items into one (D4).
-    fn drop_oldest(&mut self) {
+    /// Makes space for one of the staged items. Merges the markers around the dropped items into one (D4).
+    fn drop_oldest(&mut self, staged: usize) {
         let mut fold = Marker::before(self.head);
-        while self.is_full() && !self.items.is_empty() {
+        while self.is_full(staged) && self.items.len() > staged {
             self.fold_front(&mut fold);
             self.pop_item();
             fold.dropped += 1;
@@ -312,6 +310,15 @@ impl<T> Queue<T> {
         self.fold_front(&mut fold);
         fold.before = self.head;
         self.markers.push_front(fold);
+    }
+
+    /// Drops the staged items: the queue is as full for the last as it is for the first.
+    fn drop_newest(&mut self, staged: usize) {
+        self.items.truncate(self.items.len() - staged);
+        let count = staged as u64;
+        self.dropped = self.dropped.saturating_add(count);
+        let marker = self.last_marker();
+        marker.dropped = marker.dropped.saturating_add(count);
     }
 
     /// Merges the marker before the first item, if there is one, into `fold`.

@@ -33,8 +33,8 @@ const SHOWN: usize = 200;
 /// strings or payloads.
 ///
 /// [`Display`](fmt::Display) adds the server's own words (the reason and body of a refusal, the reason of a Close).
-/// These, and errors of the application's resolver or connecting function, are escaped, and displayed up to 200
-/// characters each (T3).
+/// These, and the errors of the application's resolver, connecting function or handler, are escaped, and displayed up to
+/// 200 characters each (T3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Failure {

@@ -103,7 +103,7 @@ fn b3_bootstrap_timeout_bounds_it_and_frames_do_not_extend_it() {
 }
 
 #[test]
-fn b3_the_clock_stands_still_while_reading_is_held_back() {
+fn b3_the_clock_stands_still_while_reading_is_paused() {
     let mut bench = Bench::new(patient().buffer(1).bootstrap_timeout(ms(500)), Puppet::default().declares());
     bench.connect();
     bench.at(100).text("item:a");

@@ -1,11 +1,11 @@
-//! Demand: credit, bounds, overflow, and marks of broken continuity (D1-D5).
+//! Demand: credit, bounds, overflow, and markers of broken continuity (D1-D5).
 
 mod common;
 
 use common::{Bench, Puppet, broken, id, interrupted, item, live, ms, names, notices, patient};
 use tidegate_core::{Config, Delivery, Failure, LocalFailure, Notice, Overflow, Phase};
 
-/// Live, with the mark of it taken.
+/// Live, with its marker taken.
 fn bench(items: usize, overflow: Overflow) -> Bench<Puppet> {
     let mut bench = Bench::new(patient().buffer(items).overflow(overflow), Puppet::default());
     bench.connect();
@@ -58,13 +58,13 @@ fn d1_items_alone_come_while_there_is_demand_and_nothing_else_to_tell() {
     assert_eq!(bench.feed.poll_item(), Some(("a".to_owned(), 100)));
     assert_eq!((bench.feed.stats().delivered, bench.feed.stats().demand), (1, 8));
     bench.lost();
-    assert_eq!(bench.feed.poll_item(), None, "a mark is to come");
+    assert_eq!(bench.feed.poll_item(), None, "a marker is to come");
     assert_eq!(bench.deliveries(), [item("bc"), interrupted(1, broken())]);
 
     bench.connect();
     assert_eq!(bench.deliveries(), [live(2)]);
     bench.text("item:d item:e item:f");
-    assert_eq!(bench.feed.poll_item(), None, "reading is held back");
+    assert_eq!(bench.feed.poll_item(), None, "reading is paused");
     assert_eq!(bench.deliveries(), [item("d"), item("e"), item("f")]);
     assert!(bench.feed.wants_frames());
 }
@@ -124,7 +124,7 @@ fn d3_an_item_weighs_its_own_size_at_least() {
 }
 
 #[test]
-fn d3_a_data_frame_handed_in_while_reading_is_held_back_ends_the_connection() {
+fn d3_a_data_frame_handed_in_while_reading_is_paused_ends_the_connection() {
     let mut bench = bench(1, Overflow::Pause);
     bench.text("item:a");
     assert_eq!(bench.frame(tidegate_core::Frame::Ping(bytes::Bytes::new())), [], "but a ping does not");
@@ -145,7 +145,7 @@ fn d4_pause_holds_reading_back_until_the_queue_is_half_empty() {
     bench.request(1).deliveries();
     assert!(bench.feed.wants_frames(), "two of four are left");
     assert_eq!(names(&bench.actions()), ["resumed"]);
-    assert_eq!(names(&bench.text("item:e")), [""; 0], "and it is not held back again before it is full");
+    assert_eq!(names(&bench.text("item:e")), [""; 0], "and it is not paused again before it is full");
 }
 
 #[test]

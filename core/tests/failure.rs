@@ -135,11 +135,11 @@ fn r6_ends_of_a_connection_say_what_happened() {
 
 #[test]
 fn r6_failures_of_the_handler_and_the_consumer_say_what_happened() {
-    let faults = [(Fault::retryable("no ticket"), RETRIED), (Fault::fatal("no ticket"), FATAL)];
+    let faults = [(Fault::retryable("no ticket\n"), RETRIED), (Fault::fatal("no ticket\n"), FATAL)];
     for (fault, fatal) in faults {
         let bootstrap = BootstrapFailure::Fault(fault.clone());
-        says(bootstrap, "bootstrap_fault", fatal, "the handler ended the bootstrap: no ticket");
-        says(LocalFailure::Fault(fault), "fault", fatal, "the handler returned a fault: no ticket");
+        says(bootstrap, "bootstrap_fault", fatal, "the handler ended the bootstrap: no ticket\\n");
+        says(LocalFailure::Fault(fault), "fault", fatal, "the handler returned a fault: no ticket\\n");
     }
     says(
         BootstrapFailure::Lost(Box::new(broken())),

@@ -200,7 +200,7 @@ fn h4_a_wake_can_be_asked_for_at_the_upgrade_and_does_not_outlive_the_connection
 }
 
 #[test]
-fn h4_while_reading_is_held_back_the_handler_sleeps_on() {
+fn h4_while_reading_is_paused_the_handler_sleeps_on() {
     let mut bench = Bench::new(patient().buffer(1), Puppet::default());
     bench.connect();
     bench.text("wake:50 item:a");

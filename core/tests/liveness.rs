@@ -222,7 +222,7 @@ fn l4_before_live_no_item_is_owed() {
     bench.assert_deadline(5100);
 }
 
-/// Live from 0 with a queue of two, filled at 600 ms: reading is held back.
+/// Live from 0 with a queue of two, filled at 600 ms: reading is paused.
 fn paused(config: tidegate_core::ConfigBuilder) -> Bench<Puppet> {
     let mut bench = Bench::new(config.buffer(2), Puppet::default());
     bench.connect();
@@ -233,7 +233,7 @@ fn paused(config: tidegate_core::ConfigBuilder) -> Bench<Puppet> {
 }
 
 #[test]
-fn l5_while_reading_is_held_back_the_clocks_stand_still() {
+fn l5_while_reading_is_paused_the_clocks_stand_still() {
     let all = patient().idle_timeout(ms(1000)).ping_interval(ms(700)).stale_after(ms(1000));
     let mut bench = paused(all);
     bench.assert_no_deadline();

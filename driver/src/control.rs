@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use tidegate_core::{Message, Phase, SendError, Stats};
 
+use crate::observe::guarded;
 use crate::sync::{AtomicWaker, Mutex, MutexGuard, oneshot};
 
 /// A handle to a feed, which sends messages, shuts the feed down, and reads its phase and figures.
@@ -205,11 +205,13 @@ impl Control {
         // poll, which a stopped feed may not get.
         let refused = mem::take(&mut inner.commands.sends);
         drop(inner);
-        // Dropping a reply wakes its sender, so it is done without the lock.
-        drop(refused);
+        // Wakers are called without the lock, and one that panics must not keep the others from being woken.
         for watcher in watchers.into_values() {
-            // A watcher that panics must not keep the others from being woken.
-            let _ = catch_unwind(AssertUnwindSafe(|| watcher.wake()));
+            let _ = guarded(|| watcher.wake());
+        }
+        for command in refused {
+            // Dropping the reply wakes the sender.
+            let _ = guarded(|| drop(command.reply));
         }
     }
 

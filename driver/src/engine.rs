@@ -11,7 +11,7 @@ use tidegate_core::{
 
 use crate::control::Control;
 use crate::link::Links;
-use crate::observe::Observer;
+use crate::observe::{Observer, guarded};
 use crate::resolve::Target;
 use crate::runtime::Runtime;
 
@@ -130,19 +130,19 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
         self.published = self.machine.phase();
         let stats = self.machine.stats();
         self.control.publish(self.published, stats);
-        let recorded = guarded(|| self.observer.figures(stats)).is_some();
-        if !recorded {
-            self.observer.mute();
+        let recorded = self.observer.figures(stats);
+        if recorded.is_none() {
             self.panicked(now);
         }
-        !recorded
+        recorded.is_none()
     }
 
     fn commands(&mut self, now: Timestamp) {
         let commands = self.control.take_commands();
         for command in commands.sends {
             // The sender may have stopped waiting for the reply.
-            let _ = command.reply.send(self.machine.send(command.message));
+            let answer = self.machine.send(command.message);
+            let _ = guarded(|| command.reply.send(answer));
         }
         if commands.shutdown {
             self.tell(Event::Shutdown, now);
@@ -214,9 +214,9 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
         let mut moved = false;
         while connection.readable && !poll.budget.is_spent() && self.machine.wants_frames() {
             let read = connection.poll_read(cx);
-            if bootstrapping && matches!(read, Poll::Ready(Some(Ok(_)))) {
-                // Reading may also flush (O2), so this frame may answer the bootstrap frames. Live must come before it
-                // (B2).
+            if bootstrapping && read.is_ready() {
+                // Reading also flushes (O2): this may answer the bootstrap frames, and Live comes first (B2), or be the end
+                // of a connection that has sent them (B4).
                 self.write(id, cx, poll.now);
                 connection = self.links.open(id).expect("writing removes no connection");
             }
@@ -283,8 +283,7 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
                 },
                 Action::Abort { id } => self.links.remove(id),
                 Action::Notify(notice) => {
-                    if guarded(|| self.observer.notice(&notice, now)).is_none() {
-                        self.observer.mute();
+                    if self.observer.notice(&notice, now).is_none() {
                         self.panicked(now);
                     }
                 }
@@ -318,9 +317,4 @@ impl<R: Runtime, H: FrameHandler> Drop for Engine<R, H> {
         }
         self.control.close(self.machine.stats());
     }
-}
-
-/// Runs a function of the application. Returns `None` if it panics (H5).
-fn guarded<T>(run: impl FnOnce() -> T) -> Option<T> {
-    catch_unwind(AssertUnwindSafe(run)).ok()
 }

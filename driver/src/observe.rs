@@ -1,6 +1,8 @@
 //! Passes notices to `tracing`, to `metrics` by feature, and to the application's observer (T3). Passes the figures of
 //! [`Stats`](tidegate_core::Stats) to `metrics`.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use tidegate_core::{ConnectionId, Notice, Stats, Timestamp};
 
 pub(crate) type NoticeFn = Box<dyn FnMut(&Notice, Timestamp) + Send>;
@@ -9,7 +11,7 @@ pub(crate) struct Observer {
     telemetry_id: String,
     watch: Option<NoticeFn>,
     #[cfg(feature = "metrics")]
-    recording: Recording,
+    recorder: Recorder,
 }
 
 impl Observer {
@@ -18,35 +20,35 @@ impl Observer {
             telemetry_id,
             watch,
             #[cfg(feature = "metrics")]
-            recording: Recording::NotYet,
+            recorder: Recorder::New,
         }
     }
 
-    pub(crate) fn notice(&mut self, notice: &Notice, now: Timestamp) {
-        trace(&self.telemetry_id, notice);
-        #[cfg(feature = "metrics")]
-        measure(&self.telemetry_id, notice);
-        if let Some(watch) = &mut self.watch {
-            watch(notice, now);
+    /// Passes the notice on. Returns `None` if code of the application panicked, which is not called again (H5).
+    pub(crate) fn notice(&mut self, notice: &Notice, now: Timestamp) -> Option<()> {
+        let traced = guarded(|| trace(&self.telemetry_id, notice));
+        let watched = self.watch.as_mut().map_or(Some(()), |watch| guarded(|| watch(notice, now)));
+        if watched.is_none() {
+            self.watch = None;
         }
+        #[cfg(feature = "metrics")]
+        self.recorder.record(&self.telemetry_id, |id, _| measure(id, notice))?;
+        traced.and(watched)
     }
 
-    /// Publishes the feed's figures as metrics, if the feature is on.
-    pub(crate) fn figures(&mut self, stats: Stats) {
+    /// Records the figures if metrics are enabled. Returns `None` if the application's recorder panicked, which is not called
+    /// again (H5).
+    pub(crate) fn figures(&mut self, stats: Stats) -> Option<()> {
         #[cfg(feature = "metrics")]
-        self.recording.publish(&self.telemetry_id, stats);
-        #[cfg(not(feature = "metrics"))]
+        self.recorder.record(&self.telemetry_id, |_, figures| figures.publish(stats))?;
         let _ = stats;
+        Some(())
     }
+}
 
-    /// Stops calling the application's observer and metrics recorder, after one of them panicked.
-    pub(crate) fn mute(&mut self) {
-        self.watch = None;
-        #[cfg(feature = "metrics")]
-        {
-            self.recording = Recording::Off;
-        }
-    }
+/// Calls `run`, which runs code of the application. Returns `None` if it panics (H5).
+pub(crate) fn guarded<T>(run: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(run)).ok()
 }
 
 /// Core, driver and adapters keep header values, queries and payloads out of a failure's text (T3).
@@ -102,24 +104,32 @@ fn measure(feed: &str, notice: &Notice) {
     }
 }
 
-/// Whether figures are recorded.
+/// The application's recorder of metrics, and what is registered with it.
 #[cfg(feature = "metrics")]
-enum Recording {
-    /// Registered with the first figures, since the application may install its recorder after the feed is built.
-    NotYet,
-    On(Box<Figures>),
-    Off,
+enum Recorder {
+    /// Nothing, since the application may install its recorder after the feed is built.
+    New,
+    Registered(Box<Figures>),
+    /// It has panicked.
+    Panicked,
 }
 
 #[cfg(feature = "metrics")]
-impl Recording {
-    fn publish(&mut self, telemetry_id: &str, stats: Stats) {
-        if let Self::NotYet = self {
-            *self = Self::On(Box::new(Figures::new(telemetry_id)));
+impl Recorder {
+    fn record(&mut self, telemetry_id: &str, record: impl FnOnce(&str, &mut Figures)) -> Option<()> {
+        let recorded = guarded(|| match self {
+            Self::New => {
+                let mut figures = Box::new(Figures::new(telemetry_id));
+                record(telemetry_id, &mut figures);
+                *self = Self::Registered(figures);
+            }
+            Self::Registered(figures) => record(telemetry_id, figures),
+            Self::Panicked => {}
+        });
+        if recorded.is_none() {
+            *self = Self::Panicked;
         }
-        if let Self::On(figures) = self {
-            figures.publish(stats);
-        }
+        recorded
     }
 }
 
@@ -180,7 +190,6 @@ impl Figures {
 impl Drop for Figures {
     fn drop(&mut self) {
         // Guarded: if a panic of the recorder drops them, a second panic would abort the process.
-        let reset = || self.gauges.iter().for_each(|(gauge, _)| gauge.set(0.0));
-        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(reset));
+        let _ = guarded(|| self.gauges.iter().for_each(|(gauge, _)| gauge.set(0.0)));
     }
 }

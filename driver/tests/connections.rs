@@ -15,6 +15,7 @@ use tidegate_driver::core::{CloseFrame, ConnectionId, Fault, Frame, Notice, Phas
 in_both_modes!(
     live_once_the_bootstrap_is_flushed,
     live_comes_before_what_answers_the_bootstrap,
+    an_end_after_the_bootstrap_keeps_its_name,
     resolver_whose_request_cannot_be_sent_stops_the_feed,
     resolver_that_fails_is_a_failed_attempt,
     blocked_write_does_not_stop_reading,
@@ -53,6 +54,16 @@ fn live_comes_before_what_answers_the_bootstrap(mode: Mode) {
     rig.peer(1).open();
     rig.peer(1).send(text("subscribed"));
     assert_eq!(rig.drain(), ["live 1", "subscribed"]);
+}
+
+/// B4: a read flushed the bootstrap, and the end had arrived.
+fn an_end_after_the_bootstrap_keeps_its_name(mode: Mode) {
+    let world = World::with(Dial::AcceptShut(Gate::Flush));
+    let mut rig = Rig::new(mode, &world, builder(&world).on_upgrade(subscriptions));
+    rig.peer(1).open();
+    rig.peer(1).fail(reset());
+    rig.settle();
+    assert_eq!((rig.phase(), rig.handle.stats().connections), (Phase::Waiting, 1));
 }
 
 /// R6: a retry would send the same request, so nothing is dialed.

@@ -4,7 +4,7 @@
 mod common;
 
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Waker};
+use std::task::{Context, Wake, Waker};
 
 use common::{Gate, Mode, Rig, Wakes, World, builder, config, in_both_modes, reset, text};
 use futures_util::FutureExt;
@@ -14,9 +14,12 @@ use tidegate_driver::core::{Message, Phase, SendError, Step, from_fn};
 in_both_modes!(
     a_message_that_meets_a_loss_comes_back,
     a_full_queue_gives_the_message_back,
+    text_that_is_not_utf8_comes_back,
     a_handler_that_uses_a_handle_meets_the_bound,
     wait_for_sees_the_phase_it_waits_for,
     a_watcher_that_gives_up_leaves_nothing_behind,
+    a_waker_that_panics_keeps_no_other_task_waiting,
+    figures_of_a_feed_that_is_dropped_are_the_last,
 );
 
 /// O1: accepted while Live, taken by the loop when the feed no longer is.
@@ -56,6 +59,13 @@ fn a_full_queue_gives_the_message_back(mode: Mode) {
     let mut sends: Vec<_> = (0..3).map(|_| Box::pin(handle.send("burst"))).collect();
     let ready: Vec<_> = sends.iter_mut().map(|send| send.as_mut().poll(&mut cx).is_ready()).collect();
     assert_eq!(ready, [false, false, true]);
+}
+
+/// O1.
+fn text_that_is_not_utf8_comes_back(mode: Mode) {
+    let mut rig = Rig::live(mode);
+    let (handle, text) = (rig.handle.clone(), Message::Text(vec![0xff].into()));
+    assert_eq!(rig.wait(handle.send(text.clone())), Some(Err(SendError::NotUtf8(text))));
 }
 
 /// O3: messages that the loop has taken count while the handler runs, although their result is not published yet.
@@ -102,4 +112,40 @@ fn a_watcher_that_gives_up_leaves_nothing_behind(mode: Mode) {
     drop(waiting);
     drop(waker);
     assert_eq!(Arc::strong_count(&wakes), 1);
+}
+
+struct Panics;
+
+impl Wake for Panics {
+    fn wake(self: Arc<Self>) {
+        panic!("planned");
+    }
+}
+
+/// H5: neither a watcher nor a sender.
+fn a_waker_that_panics_keeps_no_other_task_waiting(mode: Mode) {
+    let mut rig = Rig::live(mode);
+    let handle = rig.handle.clone();
+    let panics = Waker::from(Arc::new(Panics));
+    let wakes = Arc::<Wakes>::default();
+    let waker = Waker::from(wakes.clone());
+    let mut watchers = [&panics, &waker].map(|waker| {
+        let mut waiting = Box::pin(handle.wait_for(|phase| phase == Phase::Waiting));
+        assert!(waiting.as_mut().poll(&mut Context::from_waker(waker)).is_pending());
+        waiting
+    });
+    rig.peer(1).fail(reset());
+    rig.settle();
+    assert!(wakes.take());
+    assert_eq!(watchers[1].as_mut().now_or_never(), Some(Phase::Waiting));
+}
+
+fn figures_of_a_feed_that_is_dropped_are_the_last(mode: Mode) {
+    let mut rig = Rig::live(mode);
+    let handle = rig.handle.clone();
+    rig.peer(1).shut(Gate::Flush);
+    assert_eq!(rig.wait(handle.send("1")), Some(Ok(())));
+    assert_eq!(handle.stats().sending, 1);
+    rig.drop_feed();
+    assert_eq!((handle.phase(), handle.stats().sending), (Phase::Stopped, 0));
 }

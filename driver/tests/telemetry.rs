@@ -40,7 +40,7 @@ mod metrics_feature {
     use super::*;
     use crate::common::{Dial, SECOND, World, builder, config, reset};
 
-    super::in_both_modes!(notices_are_measured, figures_are_measured);
+    super::in_both_modes!(notices_are_measured, a_recorder_that_panics_ends_the_feed, figures_are_measured);
 
     type Values = Arc<Mutex<BTreeMap<String, f64>>>;
 
@@ -145,6 +145,26 @@ mod metrics_feature {
         assert_eq!(names.map(value), [2.0, 1.0, 1.0, 1.0, 1.0, 2.0], "{sums:?}");
         assert!(value("status").abs() < f64::EPSILON, "{sums:?}");
         assert!((value("stopped shutdown") - 1.0).abs() < f64::EPSILON, "{sums:?}");
+    }
+
+    /// H5, T2: the application's observer hears of the end.
+    fn a_recorder_that_panics_ends_the_feed(mode: Mode) {
+        let sums = Sums::default();
+        let poisoned = sums.clone();
+        let _ = std::thread::spawn(move || {
+            let _guard = poisoned.0.lock();
+            panic!("planned");
+        })
+        .join();
+        let names = Arc::<Mutex<Vec<&str>>>::default();
+        let seen = names.clone();
+        metrics::with_local_recorder(&sums, || {
+            let mut rig = Rig::with(mode, |builder| {
+                builder.on_notice(move |notice, _| seen.lock().unwrap().push(notice.name()))
+            });
+            assert_eq!(rig.drain(), ["error handler_panicked", "end"]);
+        });
+        assert_eq!(*names.lock().unwrap(), ["connecting", "stopped"]);
     }
 
     /// D1, D3: what is queued and asked for, and what has gone through; a gauge does not outlive its feed.

@@ -214,7 +214,7 @@ fn pings_before_a_pause_are_answered(mode: Mode) {
     peer.send_items(0..20);
     rig.world.run();
     assert!(rig.poll().is_ready());
-    assert!(peer.counts().reads < 20, "reading is held back");
+    assert!(peer.counts().reads < 20, "reading is paused");
     assert_eq!(peer.counts().pongs, 1);
 }
 

@@ -181,7 +181,7 @@ impl Live {
         self.feed.handle(event, Timestamp::from_millis(self.now));
     }
 
-    /// As the driver does: no frame while reading is held back, so that the consumer has to take something first.
+    /// As the driver does: no frame while reading is paused, so that the consumer has to take something first.
     fn hand_over(&mut self, frame: Frame, count: u64, taking: u8) {
         let linked = self.feed.phase() == Phase::Live;
         if linked && !self.feed.wants_frames() || count.is_multiple_of(u64::from(taking) + 1) {

@@ -106,8 +106,8 @@ impl State {
         match self.view.phase {
             Phase::Idle | Phase::Stopped => true,
             Phase::Connecting | Phase::Closing | Phase::Waiting => false,
-            Phase::Bootstrapping => self.view.is_held_back() && world.setup.config.max_pause().is_none(),
-            Phase::Live if self.view.is_held_back() => world.setup.config.max_pause().is_none(),
+            Phase::Bootstrapping => self.view.is_paused() && world.setup.config.max_pause().is_none(),
+            Phase::Live if self.view.is_paused() => world.setup.config.max_pause().is_none(),
             Phase::Live => !world.setup.watches(),
         }
     }
@@ -231,9 +231,9 @@ impl Model for World {
                 |world: &Self, state: &State| state.view.stats.delivered > 0 || world.budget.requests == 0,
             ),
             Property::sometimes(
-                "reading is held back or items are dropped, or the bounds are too small",
+                "reading is paused or items are dropped, or the bounds are too small",
                 |world: &Self, state: &State| {
-                    state.view.is_held_back()
+                    state.view.is_paused()
                         || state.view.stats.dropped > 0
                         || world.budget.data < 2
                         || world.setup.config.overflow() == Overflow::Disconnect

@@ -57,7 +57,7 @@ impl World {
         if view.wants_frames && budget.data > 0 {
             ops.extend(self.messages(view).map(Op::Data));
         }
-        if view.is_held_back() && budget.rude > 0 {
+        if view.is_paused() && budget.rude > 0 {
             ops.push(Op::Data(Script::emit(1)));
         }
         if budget.control > 0 {
@@ -86,7 +86,7 @@ impl World {
         messages.into_iter().filter_map(|(script, tried)| tried.then_some(script))
     }
 
-    /// What the machine must not heed.
+    /// What the machine must ignore.
     fn unheeded(&self, view: &View, ops: &mut Vec<Op>) {
         let known = view.stats.attempts > 0;
         for op in &STRAYS {
@@ -187,7 +187,7 @@ impl State {
             Op::Tick if !early => return,
             Op::Tick => &mut budget.early,
             Op::Start | Op::Stray(..) => &mut budget.idle,
-            Op::Data(_) if view.is_held_back() => &mut budget.rude,
+            Op::Data(_) if view.is_paused() => &mut budget.rude,
             Op::Data(_) => &mut budget.data,
             Op::Ping | Op::Pong(_) | Op::Heard | Op::ProtocolError | Op::PeerClose => &mut budget.control,
             Op::Send(_) => &mut budget.sends,

@@ -24,7 +24,7 @@ pub enum Op {
     PeerClose,
     Flushed,
     Lost,
-    /// An event that the machine must not heed (C2).
+    /// An event that the machine must ignore (C2).
     Stray(Who, &'static Self),
     /// Time moves half way to the deadline.
     Half,
@@ -68,11 +68,11 @@ pub enum Who {
     Earlier,
     /// Of the current one, or of the last if there is none; it cannot happen in this phase.
     Current,
-    /// Of one that has not been dialled.
+    /// Of one that has not been dialed.
     Later,
 }
 
-/// What is tried as an event that the machine must not heed.
+/// What is tried as an event that the machine must ignore.
 pub(crate) static STRAYS: [Op; 8] = [
     Op::Connected,
     Op::Refused(Refusal::NotFound),

@@ -49,7 +49,7 @@ pub struct Budget {
     pub idle: u8,
     /// Ticks before the deadline.
     pub early: u8,
-    /// Data frames although reading is held back.
+    /// Data frames while reading is paused.
     pub rude: u8,
     /// Panics of the handler.
     pub panics: u8,

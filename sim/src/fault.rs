@@ -47,7 +47,7 @@ macro_rules! kinds {
                 }
             }
 
-            /// Whether it ends the feed for good, by the standard classification (R6, H5): such a run is over early.
+            /// Whether it ends the feed, by the standard classification (R6, H5): such a run is over early.
             #[must_use]
             pub const fn is_fatal(self) -> bool {
                 match self {
@@ -77,7 +77,7 @@ kinds! {
     ResolverSlow "resolver_slow" Attempt Passing,
     /// The attempt: TLS fails in a way that a retry may mend.
     Tls "tls" Attempt Passing,
-    /// The attempt: nobody who is trusted has signed the certificate. Fatal.
+    /// The attempt: no trusted authority has signed the certificate. Fatal.
     TlsUnknownIssuer "tls_unknown_issuer" Attempt Fatal,
     /// The attempt: the certificate is for another host. Fatal.
     TlsWrongHost "tls_wrong_host" Attempt Fatal,
@@ -129,7 +129,7 @@ kinds! {
     Flood "flood" Open Passing,
     /// The clock jumps forward: a laptop that was suspended.
     ClockJump "clock_jump" Open Passing,
-    /// The handler finds fault with its next message (H3).
+    /// The handler returns a fault for its next message (H3).
     HandlerFault "handler_fault" Open Passing,
     /// The handler asks for another connection at its next message (H4).
     HandlerReconnect "handler_reconnect" Open Passing,

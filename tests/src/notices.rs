@@ -88,7 +88,7 @@ fn notice_line(notice: &Notice) -> String {
     }
 }
 
-/// Each span between neighbours.
+/// Each span between neighbors.
 pub fn spans(times: &[Timestamp]) -> Vec<Duration> {
     times.windows(2).map(|pair| pair[1].saturating_since(pair[0])).collect()
 }

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use core::fmt;
 
-use super::Failure;
+use super::{Failure, shown};
 
 /// Why the application ended a connection: its handler, or its slow consumer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ impl LocalFailure {
 impl fmt::Display for LocalFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Fault(fault) => write!(f, "the handler returned a fault: {fault}"),
+            Self::Fault(fault) => write!(f, "the handler returned a fault: {}", shown(fault.message())),
             Self::Reconnect => f.write_str("the handler asked for a new connection"),
             Self::Overflow => f.write_str("the consumer was too slow"),
         }
@@ -89,7 +89,7 @@ impl BootstrapFailure {
 impl fmt::Display for BootstrapFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Fault(fault) => write!(f, "the handler ended the bootstrap: {fault}"),
+            Self::Fault(fault) => write!(f, "the handler ended the bootstrap: {}", shown(fault.message())),
             Self::Lost(failure) => write!(f, "the bootstrap frames could not be sent: {failure}"),
             Self::Timeout => f.write_str("the connection did not become live within bootstrap_timeout"),
         }

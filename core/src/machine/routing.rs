@@ -109,7 +109,7 @@ impl<H: FrameHandler> Machine<H> {
         }
     }
 
-    fn connect(&mut self) {
+    pub(super) fn connect(&mut self) {
         let common = &mut self.common;
         common.stats.attempts += 1;
         let id = ConnectionId::new(common.stats.attempts);

@@ -99,6 +99,19 @@ mod tests {
         }
     }
 
+    /// The peer is not to blame for a frame that cannot be sent.
+    #[test]
+    fn a_failed_write_is_an_io_failure() {
+        let errors = [
+            Error::Protocol(ProtocolError::SendAfterClosing),
+            Error::Capacity(CapacityError::MessageTooLong { size: 2, max_size: 1 }),
+            Error::AttackAttempt,
+        ];
+        for failure in errors.into_iter().map(of_write) {
+            assert_eq!(failure.kind(), "io", "{failure}");
+        }
+    }
+
     /// rustls's own text is mostly Debug output.
     #[test]
     fn an_error_of_tls_is_called_that_on_an_open_connection_too() {

@@ -254,7 +254,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
         Poll::Pending
     }
 
-    /// ReadState never depends on it: the sink is where a failure to write is reported.
+    /// Reading does not depend on writing: the sink reports a failure to write.
     fn write_waiting(&mut self, cx: &mut Context<'_>) {
         if self.pong.is_some() || self.writing != Writing::Flushed {
             let _ = self.poll_flush(cx);

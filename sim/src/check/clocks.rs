@@ -117,7 +117,7 @@ impl Clocks {
         if *failure == Failure::Local(LocalFailure::Overflow) && config.overflow() != Overflow::Disconnect {
             let spent = self.paused.zip(config.max_pause());
             let due = spent.is_some_and(|(since, most)| now >= since.saturating_add(most));
-            hold!(due, "D4, L5: {failure}, though reading may be held back");
+            hold!(due, "D4, L5: {failure}, though reading may be paused");
         }
         let due = match failure {
             Failure::Connection(ConnectionFailure::IdleTimeout) => {
@@ -181,7 +181,7 @@ impl Clocks {
         // What is read once the connection is closing goes nowhere.
         let linked = matches!(phase, Phase::Bootstrapping | Phase::Live);
         let read = linked && self.read_while_paused && self.paused.is_some();
-        hold!(!read, "D4: read while reading is held back");
+        hold!(!read, "D4: read while reading is paused");
         // A stream that nobody polls sets no alarm after one has rung.
         if self.rules.prompt {
             self.has_deadline(phase, alarm)?;

@@ -102,11 +102,11 @@ impl Retries {
                     "R2: the last failure was {:?}: {reason:?}",
                     self.last
                 );
-                hold!(!self.is_fatal(last), "R6: out of retries, in place of stopped for good by {last:?}");
+                hold!(!self.is_fatal(last), "R6: out of retries, in place of stopped by {last:?}");
             }
             StopReason::Fatal { failure } => {
                 hold!(Some(failure) == self.last.as_ref(), "R6: {:?} was last: {reason:?}", self.last);
-                hold!(self.is_fatal(failure), "R6: stopped for good by {failure:?}");
+                hold!(self.is_fatal(failure), "R6: stopped by {failure:?}");
             }
             _ => {}
         }

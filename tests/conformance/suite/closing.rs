@@ -158,7 +158,7 @@ async fn an_end_or_a_reset_before_each_byte_of_a_frame<A: Adapter>() {
     }
 }
 
-/// The next mark of an end, and the items before it.
+/// The next marker of an end, and the items before it.
 pub(super) async fn interruption<S: Source<Item: Shown>>(
     feed: &mut Feed<S>,
 ) -> (Vec<String>, Option<Failure>) {

@@ -62,6 +62,6 @@ async fn taking_many_at_once<M: Mode>() {
     assert!(into.iter().map(line).eq((0..COUNT).map(|number| number.to_string())));
     assert_eq!(within(feed.recv_many(&mut into, 0)).await, Ok(0));
     feed.handle().shutdown();
-    assert_eq!(within(feed.recv_many(&mut into, 7)).await, Ok(1), "the mark of the end");
+    assert_eq!(within(feed.recv_many(&mut into, 7)).await, Ok(1), "the marker of the end");
     assert_eq!(within(feed.recv_many(&mut into, 7)).await, Ok(0));
 }

@@ -242,8 +242,8 @@ async fn refused_for_a_while<M: Mode>() {
     let others: Vec<_> = refused.filter(|line| !line.ends_with(": tcp")).collect();
     assert!(others.is_empty(), "{others:?}");
     // The first connection, and the first attempt after it.
-    let dialled = &notices.times("connecting")[2..];
-    for ((failed, delay), next) in failures.iter().zip(&delays[1..]).zip(dialled) {
+    let dialed = &notices.times("connecting")[2..];
+    for ((failed, delay), next) in failures.iter().zip(&delays[1..]).zip(dialed) {
         assert!(next.saturating_since(*failed) >= *delay);
     }
 }

@@ -169,9 +169,9 @@ async fn a_link_that_is_cut_while_connecting<M: Mode>() {
     link.cut_link().unwrap();
     let (.., seen) = drive(&mut feed, notices.until("failure", 2)).await;
     assert!(seen.is_empty(), "{seen:?}");
-    let (dialled, failed) = (notices.times("connecting"), notices.times("failure"));
+    let (dialed, failed) = (notices.times("connecting"), notices.times("failure"));
     assert_eq!(notices.times("failure 1: connect_timeout").len(), 1);
-    let waited = failed[0].saturating_since(dialled[0]);
+    let waited = failed[0].saturating_since(dialed[0]);
     assert!((ms(600)..=ms(600) + LATE).contains(&waited), "{waited:?}");
     link.restore_link().unwrap();
     let live = next(&mut feed).await;
@@ -231,8 +231,8 @@ async fn a_close_over_a_dead_link<M: Mode>() {
     assert_eq!(next(&mut feed).await, "interrupted 1: closed");
     // C1: the next attempt begins when the socket is gone.
     drive(&mut feed, notices.until("connecting 2", 1)).await;
-    let dialled = notices.all().last().unwrap().at;
-    assert!(dialled <= opened + ms(300) + LATE, "{:?}", dialled - opened);
+    let dialed = notices.all().last().unwrap().at;
+    assert!(dialed <= opened + ms(300) + LATE, "{:?}", dialed - opened);
     link.lose_none().unwrap();
     let live = next(&mut feed).await;
     assert!(live.starts_with("live "), "{live}");

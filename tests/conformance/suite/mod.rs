@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 mod addresses;
-mod cancelled;
-mod cancelling;
+mod canceled;
+mod canceling;
 mod client_certificates;
 mod closing;
 mod deadlines;
@@ -35,8 +35,8 @@ pub(crate) struct Conformance;
 impl Suite for Conformance {
     fn cases<A: Adapter>(cases: &mut Cases) {
         addresses::cases::<A>(cases);
-        cancelled::cases::<A>(cases);
-        cancelling::cases::<A>(cases);
+        canceled::cases::<A>(cases);
+        canceling::cases::<A>(cases);
         client_certificates::cases::<A>(cases);
         closing::cases::<A>(cases);
         deadlines::cases::<A>(cases);

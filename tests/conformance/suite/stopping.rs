@@ -32,7 +32,7 @@ async fn a_shutdown_says_goodbye<M: Mode>() {
     handle.shutdown();
     let (phase, mut seen) = drive(&mut feed, handle.wait_for(|_| false)).await;
     if seen.is_empty() {
-        // A task may have stopped before its last mark was taken.
+        // A task may have stopped before its last marker was taken.
         seen.push(next(&mut feed).await);
     }
     assert_eq!((phase, seen), (Phase::Stopped, vec!["interrupted 1: by us".to_owned()]));

@@ -96,9 +96,9 @@ impl View {
         matches!(self.phase, Phase::Bootstrapping | Phase::Live)
     }
 
-    /// Whether reading from it is held back (D4).
+    /// Whether reading from it is paused (D4).
     #[must_use]
-    pub const fn is_held_back(&self) -> bool {
+    pub const fn is_paused(&self) -> bool {
         self.is_linked() && !self.wants_frames
     }
 }

@@ -25,7 +25,7 @@ impl From<Overflow> for Losses {
     }
 }
 
-/// Holds items that are numbered over all connections, and the marks between them, to D2 and D4: none is lost, doubled or out
+/// Holds items that are numbered over all connections, and the markers between them, to D2 and D4: none is lost, doubled or out
 /// of order but where that was announced.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Continuity {
@@ -36,7 +36,7 @@ pub struct Continuity {
     connection: Option<u64>,
     /// Told as Live, and not as over.
     open: Option<u64>,
-    /// The last connection that a mark named.
+    /// The last connection that a marker named.
     marked: u64,
     /// Since the last item.
     interrupted: bool,

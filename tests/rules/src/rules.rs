@@ -65,7 +65,7 @@ pub struct Step<'a> {
 }
 
 impl<'a> Step<'a> {
-    /// The event, unless the machine must not heed it.
+    /// The event, unless the machine must ignore it.
     fn event(&self) -> Option<&'a Event> {
         match self.call {
             Call::Handle(event) if !is_stray(event, self.before) => Some(event),
@@ -286,9 +286,9 @@ impl Rules {
         hold!(socket, C1, "{:?} while {to}", self.socket);
         let done = self.owes() == (false, false);
         hold!(to != Phase::Bootstrapping || !done, B2, "nothing is owed, and it is not Live");
-        let rude = before.is_held_back() && step.message().is_some();
+        let rude = before.is_paused() && step.message().is_some();
         let over = matches!(to, Phase::Waiting | Phase::Stopped);
-        hold!(!rude || over, D3, "{to} after a message while reading is held back");
+        hold!(!rude || over, D3, "{to} after a message while reading is paused");
         Ok(())
     }
 

@@ -126,6 +126,9 @@ mod tests {
             ("ws://a.test/", "http://user:hunter2@a.test/", "user name or password"),
             ("ws://a.test/", "http://a.test/hunter2 x", "not a valid URL"),
             ("ws://a.test/", "http://", "cannot be connected to"),
+            ("ws://a.test/", "ws://a.test:99999/", ""),
+            ("ws://a.test/", "mailto:hunter2", "cannot be connected to"),
+            ("ws://a.test/", "http://[::hunter2]/", ""),
         ];
         for (from, location, why) in table {
             let failure = followed(from, location).unwrap_err();

@@ -22,7 +22,7 @@ pub(super) struct Ages {
     pub(super) live: Duration,
     /// Since a ping that is out, or since something came or reading went on after it.
     pub(super) answer: Duration,
-    /// Since reading was held back, while it is.
+    /// When the pause of reading began, during one.
     pub(super) paused: Option<Duration>,
 }
 
@@ -79,7 +79,7 @@ impl Rules {
         }
     }
 
-    /// L2-L5, H4: the deadline is that of the clock that runs out first, and none counts while reading is held back.
+    /// L2-L5, H4: the deadline is that of the clock that runs out first, and none counts while reading is paused.
     pub(super) fn check_clocks(&self, Step { setup, after, .. }: &Step<'_>) -> Verdict {
         if !after.is_linked() {
             return Ok(());
@@ -108,7 +108,7 @@ impl Rules {
         due(after, stale, ages.emitted, Rule::L4)
     }
 
-    /// A clock that ends a connection must have run out, and may not while reading is held back (C3, B3, L2-L5).
+    /// A clock that ends a connection must have run out, and may not while reading is paused (C3, B3, L2-L5).
     pub(super) fn check_cause(&self, failure: &Failure, step: &Step<'_>) -> Verdict {
         let Step { setup, before, call, .. } = step;
         let (ages, config) = (self.ages, &setup.config);
@@ -126,7 +126,7 @@ impl Rules {
             Failure::Connect(ConnectFailure::Timeout) if call.is_tick() => {
                 (Some(config.connect_timeout()), ages.phase, Rule::C3)
             }
-            Failure::Local(LocalFailure::Overflow) if call.is_tick() && before.is_held_back() => {
+            Failure::Local(LocalFailure::Overflow) if call.is_tick() && before.is_paused() => {
                 (config.max_pause(), ages.paused.unwrap_or_default(), Rule::L5)
             }
             _ => return Ok(()),
@@ -135,8 +135,8 @@ impl Rules {
         if !ran_out {
             return Err(Broken { rule, detail: format!("{failure} after {age:?} of {span:?}") });
         }
-        let counts = !before.is_held_back() || rule == Rule::L5;
-        hold!(counts, L5, "{failure} while reading is held back");
+        let counts = !before.is_paused() || rule == Rule::L5;
+        hold!(counts, L5, "{failure} while reading is paused");
         Ok(())
     }
 }

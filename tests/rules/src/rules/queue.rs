@@ -33,7 +33,7 @@ impl Rules {
         if step.call.is_tick() && items > 0 {
             let wake = self.outgoing.wake.take();
             hold!(wake == Some(Duration::ZERO), H4, "woken, with {wake:?} to go");
-            hold!(!before.is_held_back(), D3, "woken while reading is held back");
+            hold!(!before.is_paused(), D3, "woken while reading is paused");
             hold!(items == 1, H4, "woken {items} times");
         } else {
             let emitted = script.map_or(0, |script| script.emit.into());
@@ -45,7 +45,7 @@ impl Rules {
         Ok(())
     }
 
-    /// D1-D4: the bounds, and reading held back between full and half.
+    /// D1-D4: the bounds, and reading paused between full and half.
     pub(super) fn check_queue(&mut self, step: &Step<'_>) -> Verdict {
         let Step { setup, before, after, .. } = step;
         let (items, bytes) = (setup.config.buffer() as u64, setup.config.buffer_bytes() as u64);
@@ -70,8 +70,8 @@ impl Rules {
         if queued < was && queued <= items / 2 && weight <= bytes / 2 {
             self.held_back = false;
         }
-        let fine = !after.is_linked() || after.is_held_back() == self.held_back;
-        hold!(fine, D4, "reading is held back: {}", after.is_held_back());
+        let fine = !after.is_linked() || after.is_paused() == self.held_back;
+        hold!(fine, D4, "reading is paused: {}", after.is_paused());
         let delivered = after.stats.delivered - before.stats.delivered;
         let given =
             step.outputs.iter().filter(|output| matches!(output, Output::Delivery(Delivery::Item(_))));
