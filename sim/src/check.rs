@@ -1,5 +1,5 @@
-//! The rules of the design that can be stated from outside, checked after every entry. It shares no code with the
-//! machine: a second, much simpler view of the same feed.
+//! The rules of the design that can be stated from outside, checked after every entry. It takes the options
+//! of the feed, and decides nothing with the machine's code: a second, much simpler view of the same feed.
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "it watches: most of what it sees concerns others")]
 

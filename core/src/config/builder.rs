@@ -10,16 +10,15 @@ use crate::demand::{Overflow, QueueConfig};
 use crate::failure::Failure;
 use crate::retry::{Class, Classification, RetryConfig, RetryPolicy};
 
-/// Returns a builder with the options of `config`.
+/// Builder of a [`Config`]. [`build`](Self::build) checks the options.
+#[derive(Clone, Debug)]
+pub struct ConfigBuilder(Config);
+
 impl From<Config> for ConfigBuilder {
     fn from(config: Config) -> Self {
         Self(config)
     }
 }
-
-/// Builder of a [`Config`]. [`build`](Self::build) checks the options.
-#[derive(Clone, Debug)]
-pub struct ConfigBuilder(Config);
 
 impl Default for ConfigBuilder {
     fn default() -> Self {

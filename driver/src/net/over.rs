@@ -25,7 +25,6 @@ pub(crate) mod tungstenite;
 
 /// A runtime whose connections the application opens. Clock, timer and tasks are those of `R`. Returned by
 /// [`FeedBuilder::over`].
-///
 pub struct Over<R, T> {
     runtime: R,
     connect: Arc<Connect<R, T>>,

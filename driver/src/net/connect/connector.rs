@@ -37,7 +37,6 @@ const MAX_WRITE_BUFFER: usize = 64 << 20;
 /// `all_proxy` for `ws`. There is none for hosts in `no_proxy` and for this machine. The names in capitals are read
 /// too. A `wss` connection through a proxy is encrypted from end to end.
 ///
-///
 /// ```
 /// use std::time::Duration;
 ///
