@@ -101,7 +101,7 @@ pub(crate) struct Queue<T> {
     dropped: u64,
     bytes: u64,
     credit: u64,
-    continuity: Continuity,
+    in_band: InBand,
 }
 
 struct Weighed<T> {
@@ -122,9 +122,9 @@ pub(crate) enum Reading {
 
 /// Whether the current connection has delivered anything in-band, so that its end must be delivered too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Continuity {
+enum InBand {
     Begun,
-    Broken,
+    Ended,
 }
 
 impl<T> Queue<T> {
@@ -138,7 +138,7 @@ impl<T> Queue<T> {
             bytes: 0,
             credit: 0,
             dropped: 0,
-            continuity: Continuity::Broken,
+            in_band: InBand::Ended,
         }
     }
 
@@ -176,14 +176,14 @@ impl<T> Queue<T> {
         if self.is_full(0) {
             return None;
         }
-        self.continuity = Continuity::Begun;
+        self.in_band = InBand::Begun;
         Some(core::mem::take(&mut self.staged))
     }
 
     /// Commits staged items, and applies the policy to each one that does not fit. `Disconnect` is checked once, before
     /// the first: a snapshot larger than the bound must not end a connection whose queue is empty (D3).
     pub(crate) fn admit(&mut self) -> Admission {
-        self.continuity = Continuity::Begun;
+        self.in_band = InBand::Begun;
         let mut staged = self.unstage();
         if self.config.overflow == Overflow::Disconnect && self.is_full(staged) {
             self.items.truncate(self.items.len() - staged);
@@ -216,17 +216,17 @@ impl<T> Queue<T> {
 
     /// Adds a marker: a connection turned Live.
     pub(crate) fn mark_live(&mut self, id: ConnectionId) {
-        let opens = self.continuity == Continuity::Broken;
-        self.continuity = Continuity::Begun;
+        let opens = self.in_band == InBand::Ended;
+        self.in_band = InBand::Begun;
         self.last_marker().live = Some(Opening { id, opens });
     }
 
     /// Adds a marker: a connection ended.
     pub(crate) fn mark_interrupted(&mut self, id: ConnectionId, failure: Option<&Failure>) {
-        if self.continuity == Continuity::Broken {
+        if self.in_band == InBand::Ended {
             return;
         }
-        self.continuity = Continuity::Broken;
+        self.in_band = InBand::Ended;
         self.last_marker().interrupt(Interruption { id, failure: failure.cloned() });
         if self.markers.back().is_some_and(Marker::is_empty) {
             self.markers.pop_back();
@@ -350,7 +350,7 @@ impl<T> fmt::Debug for Weighed<T> {
 impl<T> fmt::Debug for Queue<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // No items are staged between two calls.
-        let Self { config, items, staged: _, markers, head, bytes, credit, dropped, continuity } = self;
+        let Self { config, items, staged: _, markers, head, bytes, credit, dropped, in_band } = self;
         f.debug_struct("Queue")
             .field("config", config)
             .field("items", items)
@@ -359,7 +359,7 @@ impl<T> fmt::Debug for Queue<T> {
             .field("bytes", bytes)
             .field("credit", credit)
             .field("dropped", dropped)
-            .field("continuity", continuity)
+            .field("in_band", in_band)
             .finish()
     }
 }

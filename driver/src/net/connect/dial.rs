@@ -15,7 +15,7 @@ use super::connector::Connector;
 use super::eyeballs::{self, ConnectError};
 use super::proxy::{Destination, Proxy};
 use super::redirect;
-use crate::net::http::handshake::{Outcome, upgrade};
+use crate::net::http::handshake::{Accepted, upgrade};
 use crate::net::platform::Net;
 use crate::net::socket::{Prefixed, Socket};
 use crate::net::tls;
@@ -86,10 +86,10 @@ where
             None => failure,
         };
         match outcome.map_err(met_at)? {
-            Outcome::Upgraded(socket, subprotocol) => {
+            Accepted::Upgraded(socket, subprotocol) => {
                 return Ok(WebSocket::new(socket, connector.framing(), subprotocol, secrets));
             }
-            Outcome::Redirect(location) => {
+            Accepted::Redirect(location) => {
                 let next = redirect::follow(&request, &location)?;
                 secrets.add(&next);
                 let url = secrets.hidden_in(&next.redacted());
@@ -109,7 +109,7 @@ async fn exchange<N: Net, S: AsyncRead + AsyncWrite + Unpin>(
     request: &ConnectRequest,
     secrets: &Secrets,
     opening: impl Future<Output = Result<Prefixed<S>, Failure>>,
-) -> Result<Outcome<Socket<Prefixed<S>>>, Failure> {
+) -> Result<Accepted<Socket<Prefixed<S>>>, Failure> {
     let stream = opening.await?;
     let socket = match request.scheme() {
         Scheme::Ws => Socket::Plain(stream),

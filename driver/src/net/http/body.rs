@@ -26,10 +26,10 @@ pub(crate) async fn read<S: AsyncRead + Unpin>(
     if matches!(status, 204 | 304) || headers.contains_key(CONTENT_ENCODING) {
         return String::new();
     }
-    let framing = Framing::of(headers);
+    let length = BodyLength::of(headers);
     let mut bytes = Vec::new();
     let reading = async {
-        while bytes.len() < MAX_READ && !framing.is_whole(&bytes) {
+        while bytes.len() < MAX_READ && !length.is_whole(&bytes) {
             match poll_fn(|cx| poll_more(&mut stream, cx, &mut bytes)).await {
                 Ok(0) | Err(_) => return,
                 Ok(_) => {}
@@ -37,39 +37,39 @@ pub(crate) async fn read<S: AsyncRead + Unpin>(
         }
     };
     select(pin!(reading), pin!(timeout)).await;
-    String::from_utf8_lossy(&framing.body(&bytes)).into_owned()
+    String::from_utf8_lossy(&length.body(&bytes)).into_owned()
 }
 
 /// How the body ends (RFC 9112 §6.3).
-enum Framing {
-    Length(usize),
+enum BodyLength {
+    Bytes(usize),
     Chunked,
     /// The body ends with the connection.
-    Open,
+    UntilClose,
 }
 
-impl Framing {
+impl BodyLength {
     fn of(headers: &HeaderMap) -> Self {
         if headers.contains_key(TRANSFER_ENCODING) {
             return Self::Chunked;
         }
         let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.trim().parse().ok());
-        length.map_or(Self::Open, Self::Length)
+        length.map_or(Self::UntilClose, Self::Bytes)
     }
 
     fn is_whole(&self, bytes: &[u8]) -> bool {
         match self {
-            Self::Length(length) => bytes.len() >= *length,
+            Self::Bytes(length) => bytes.len() >= *length,
             Self::Chunked => chunks(bytes).1,
-            Self::Open => false,
+            Self::UntilClose => false,
         }
     }
 
     fn body(&self, bytes: &[u8]) -> Vec<u8> {
         match self {
-            Self::Length(length) => bytes[..bytes.len().min(*length)].to_vec(),
+            Self::Bytes(length) => bytes[..bytes.len().min(*length)].to_vec(),
             Self::Chunked => chunks(bytes).0,
-            Self::Open => bytes.to_vec(),
+            Self::UntilClose => bytes.to_vec(),
         }
     }
 }

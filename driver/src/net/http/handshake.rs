@@ -29,8 +29,8 @@ const MAX_HEAD: usize = 64 * 1024;
 /// Maximum number of interim answers before the final one, as in Go's client.
 const MAX_INTERIM: usize = 5;
 
-/// Outcome of a request that was not refused.
-pub(crate) enum Outcome<S> {
+/// Accepted of a request that was not refused.
+pub(crate) enum Accepted<S> {
     /// The stream after the answer, and the subprotocol that the server chose.
     Upgraded(Prefixed<S>, Option<String>),
     /// The `Location` of a redirect.
@@ -44,7 +44,7 @@ pub(crate) async fn upgrade<S>(
     secrets: &Secrets,
     mut stream: S,
     body_timeout: impl Future<Output = ()>,
-) -> Result<Outcome<S>, Failure>
+) -> Result<Accepted<S>, Failure>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -67,10 +67,10 @@ where
     let stream = Prefixed::new(rest, stream);
     match answer.headers.get(LOCATION) {
         _ if answer.status == 101 => {
-            validate(request, &key, &answer).map(|chosen| Outcome::Upgraded(stream, chosen))
+            validate(request, &key, &answer).map(|chosen| Accepted::Upgraded(stream, chosen))
         }
         Some(location) if matches!(answer.status, 301 | 302 | 307 | 308) => {
-            Ok(Outcome::Redirect(location.clone()))
+            Ok(Accepted::Redirect(location.clone()))
         }
         Some(_) | None => {
             let body = body::read(stream, answer.status, &answer.headers, body_timeout).await;

@@ -12,13 +12,13 @@ pub(super) struct NoProxy(Vec<Entry>);
 
 #[derive(Clone, Debug)]
 struct Entry {
-    hosts: Hosts,
+    pattern: Pattern,
     /// `None` means any port.
     port: Option<u16>,
 }
 
 #[derive(Clone, Debug)]
-enum Hosts {
+enum Pattern {
     All,
     Network(IpNet),
     /// This name and all its subdomains. In lower case, without dots around it.
@@ -42,7 +42,7 @@ impl Entry {
     fn new(entry: &str) -> Result<Self, ProxyError> {
         if entry.contains('/') {
             let network = entry.parse().map_err(|_| ProxyError::Exception)?;
-            return Ok(Self { hosts: Hosts::Network(network), port: None });
+            return Ok(Self { pattern: Pattern::Network(network), port: None });
         }
         // An IPv6 address without brackets has no port, although it has colons.
         let (host, port) = match entry.rsplit_once(':') {
@@ -51,22 +51,24 @@ impl Entry {
             }
             Some(_) | None => (entry, None),
         };
-        let hosts = match Host::new(host.trim_start_matches('[').trim_end_matches(']')) {
-            Host::Address(address) => Hosts::Network(address.into()),
-            Host::Name(name) if name == "*" => Hosts::All,
+        let pattern = match Host::new(host.trim_start_matches('[').trim_end_matches(']')) {
+            Host::Address(address) => Pattern::Network(address.into()),
+            Host::Name(name) if name == "*" => Pattern::All,
             // `*.example.com` and `.example.com` mean `example.com`, as in curl.
-            Host::Name(name) => Hosts::Under(name.trim_start_matches('*').trim_start_matches('.').to_owned()),
+            Host::Name(name) => {
+                Pattern::Under(name.trim_start_matches('*').trim_start_matches('.').to_owned())
+            }
         };
-        Ok(Self { hosts, port })
+        Ok(Self { pattern, port })
     }
 
     fn covers(&self, host: &Host, port: u16) -> bool {
         self.port.is_none_or(|only| only == port)
-            && match (&self.hosts, host) {
-                (Hosts::All, _) => true,
-                (Hosts::Network(network), Host::Address(address)) => network.contains(address),
-                (Hosts::Under(name), Host::Name(host)) => is_under(host, name),
-                (Hosts::Network(_), Host::Name(_)) | (Hosts::Under(_), Host::Address(_)) => false,
+            && match (&self.pattern, host) {
+                (Pattern::All, _) => true,
+                (Pattern::Network(network), Host::Address(address)) => network.contains(address),
+                (Pattern::Under(name), Host::Name(host)) => is_under(host, name),
+                (Pattern::Network(_), Host::Name(_)) | (Pattern::Under(_), Host::Address(_)) => false,
             }
     }
 }
