@@ -48,10 +48,10 @@ pub async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
     };
     let (secrets, body_timeout) = (Secrets::of(request), std::future::pending());
     match upgrade(request, &secrets, Socket::Plain(stream), body_timeout).await? {
-        handshake::Outcome::Upgraded(socket, subprotocol) => {
+        handshake::Accepted::Upgraded(socket, subprotocol) => {
             Ok(Outcome::Open(WebSocket::new(socket, connector.framing(), subprotocol, secrets)))
         }
-        handshake::Outcome::Redirect(location) => redirect::follow(request, &location).map(Outcome::Redirect),
+        handshake::Accepted::Redirect(location) => redirect::follow(request, &location).map(Outcome::Redirect),
     }
 }
 
