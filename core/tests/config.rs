@@ -5,7 +5,9 @@ mod common;
 use std::time::Duration;
 
 use common::ms;
-use tidegate_core::{Config, ConfigBuilder, ConfigError, Overflow, RetryPolicy, Value};
+use tidegate_core::{
+    Backoff, Classification, Config, ConfigBuilder, ConfigError, Overflow, RetryPolicy, Value,
+};
 
 const ZERO: Duration = Duration::ZERO;
 
@@ -32,6 +34,49 @@ fn the_defaults_obey_the_rules_and_are_those_that_are_told() {
     assert_eq!((config.overflow(), config.telemetry_id()), (Overflow::Pause, "websocket_producer"));
     assert_eq!((config.min_demand(), config.max_demand()), (1000, 2000));
     assert_eq!(Config::builder().telemetry_id("ticks").build().unwrap().telemetry_id(), "ticks");
+}
+
+#[test]
+fn each_option_is_what_it_was_set_to() {
+    let spans: [Duration; 10] = std::array::from_fn(|number| ms(number as u64 + 1));
+    let built = Config::builder()
+        .connect_timeout(spans[0])
+        .bootstrap_timeout(spans[1])
+        .close_timeout(spans[2])
+        .stable_after(spans[3])
+        .max_retry_after(spans[4])
+        .pong_timeout(spans[5])
+        .idle_timeout(spans[7])
+        .ping_interval(spans[6])
+        .stale_after(spans[8])
+        .max_pause(spans[9])
+        .buffer(1)
+        .buffer_bytes(2)
+        .send_buffer(3)
+        .overflow(Overflow::DropNewest)
+        .retry(RetryPolicy::fixed(ms(4)).max_retries(5))
+        .classification(Classification::AnyHttpError)
+        .build()
+        .unwrap();
+    // A builder that is made of it changes nothing.
+    let config = ConfigBuilder::from(built).build().unwrap();
+    let always = [
+        config.connect_timeout(),
+        config.bootstrap_timeout(),
+        config.close_timeout(),
+        config.stable_after(),
+        config.max_retry_after(),
+        config.pong_timeout(),
+    ];
+    assert_eq!(always, spans[..6]);
+    let clocks = [config.ping_interval(), config.idle_timeout(), config.stale_after(), config.max_pause()];
+    assert_eq!(clocks.map(Option::unwrap), spans[6..]);
+    assert_eq!((config.buffer(), config.buffer_bytes(), config.send_buffer()), (1, 2, 3));
+    assert_eq!(config.overflow(), Overflow::DropNewest);
+    assert!(matches!(config.classification(), Classification::AnyHttpError));
+    let retry = config.retry();
+    assert!(matches!(retry.backoff(), Backoff::Fixed(delay) if *delay == ms(4)));
+    assert_eq!((retry.retries(), retry.clone().unlimited().retries()), (Some(5), None));
 }
 
 #[test]

@@ -51,7 +51,9 @@ pub async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
         handshake::Accepted::Upgraded(socket, subprotocol) => {
             Ok(Outcome::Open(WebSocket::new(socket, connector.framing(), subprotocol, secrets)))
         }
-        handshake::Accepted::Redirect(location) => redirect::follow(request, &location).map(Outcome::Redirect),
+        handshake::Accepted::Redirect(location) => {
+            redirect::follow(request, &location).map(Outcome::Redirect)
+        }
     }
 }
 
