@@ -298,10 +298,11 @@ impl<T> Queue<T> {
         Some(first)
     }
 
-    /// Makes space for one of the staged items. Merges the markers around the dropped items into one (D4).
+    /// Makes space for one of the staged items; an empty queue has space, since no bound is zero. Merges the markers around
+    /// the dropped items into one (D4).
     fn drop_oldest(&mut self, staged: usize) {
         let mut fold = Marker::before(self.head);
-        while self.is_full(staged) && self.items.len() > staged {
+        while self.is_full(staged) {
             self.fold_front(&mut fold);
             self.pop_item();
             fold.dropped += 1;
