@@ -18,9 +18,13 @@ fn o1_what_is_sent_while_live_goes_out_in_order() {
     bench.connect();
     bench.feed.send("a").unwrap();
     bench.feed.send(vec![1, 2]).unwrap();
+    // On no other connection.
+    assert_eq!([1, 2].map(|number| bench.feed.wants_to_send(id(number))), [true, false]);
+    assert_eq!(bench.feed.poll_send(id(2)), None);
     let send = |frame| Asked::Write(id(1), frame);
     let binary = Frame::Message(Message::Binary(Bytes::from_static(&[1, 2])));
     assert_eq!(bench.actions(), [send(text("a")), send(binary)]);
+    assert!(!bench.feed.wants_to_send(id(1)));
 }
 
 #[test]
