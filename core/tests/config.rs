@@ -16,20 +16,26 @@ fn error(build: impl FnOnce(ConfigBuilder) -> ConfigBuilder) -> ConfigError {
     build(Config::builder()).build().expect_err("it is refused")
 }
 
-#[test]
-fn the_defaults_obey_the_rules_and_are_those_that_are_told() {
-    let config = Config::default();
-    let spans = [
+fn spans(config: &Config) -> [Duration; 6] {
+    [
         config.connect_timeout(),
         config.bootstrap_timeout(),
         config.close_timeout(),
         config.stable_after(),
         config.max_retry_after(),
         config.pong_timeout(),
-    ];
-    assert_eq!(spans, [10, 10, 1, 10, 300, 10].map(Duration::from_secs));
-    let clocks = [config.idle_timeout(), config.ping_interval(), config.stale_after(), config.max_pause()];
-    assert_eq!(clocks, [None; 4]);
+    ]
+}
+
+fn clocks(config: &Config) -> [Option<Duration>; 4] {
+    [config.ping_interval(), config.idle_timeout(), config.stale_after(), config.max_pause()]
+}
+
+#[test]
+fn the_defaults_obey_the_rules_and_are_those_that_are_told() {
+    let config = Config::default();
+    assert_eq!(spans(&config), [10, 10, 1, 10, 300, 10].map(Duration::from_secs));
+    assert_eq!(clocks(&config), [None; 4]);
     assert_eq!((config.buffer(), config.buffer_bytes(), config.send_buffer()), (1024, 1 << 20, 256));
     assert_eq!((config.overflow(), config.telemetry_id()), (Overflow::Pause, "websocket_producer"));
     assert_eq!((config.min_demand(), config.max_demand()), (1000, 2000));
@@ -38,18 +44,18 @@ fn the_defaults_obey_the_rules_and_are_those_that_are_told() {
 
 #[test]
 fn each_option_is_what_it_was_set_to() {
-    let spans: [Duration; 10] = std::array::from_fn(|number| ms(number as u64 + 1));
+    let set: [Duration; 10] = std::array::from_fn(|number| ms(number as u64 + 1));
     let built = Config::builder()
-        .connect_timeout(spans[0])
-        .bootstrap_timeout(spans[1])
-        .close_timeout(spans[2])
-        .stable_after(spans[3])
-        .max_retry_after(spans[4])
-        .pong_timeout(spans[5])
-        .idle_timeout(spans[7])
-        .ping_interval(spans[6])
-        .stale_after(spans[8])
-        .max_pause(spans[9])
+        .connect_timeout(set[0])
+        .bootstrap_timeout(set[1])
+        .close_timeout(set[2])
+        .stable_after(set[3])
+        .max_retry_after(set[4])
+        .pong_timeout(set[5])
+        .idle_timeout(set[7])
+        .ping_interval(set[6])
+        .stale_after(set[8])
+        .max_pause(set[9])
         .buffer(1)
         .buffer_bytes(2)
         .send_buffer(3)
@@ -60,17 +66,8 @@ fn each_option_is_what_it_was_set_to() {
         .unwrap();
     // A builder that is made of it changes nothing.
     let config = ConfigBuilder::from(built).build().unwrap();
-    let always = [
-        config.connect_timeout(),
-        config.bootstrap_timeout(),
-        config.close_timeout(),
-        config.stable_after(),
-        config.max_retry_after(),
-        config.pong_timeout(),
-    ];
-    assert_eq!(always, spans[..6]);
-    let clocks = [config.ping_interval(), config.idle_timeout(), config.stale_after(), config.max_pause()];
-    assert_eq!(clocks.map(Option::unwrap), spans[6..]);
+    assert_eq!(spans(&config), set[..6]);
+    assert_eq!(clocks(&config).map(Option::unwrap), set[6..]);
     assert_eq!((config.buffer(), config.buffer_bytes(), config.send_buffer()), (1, 2, 3));
     assert_eq!(config.overflow(), Overflow::DropNewest);
     assert!(matches!(config.classification(), Classification::AnyHttpError));

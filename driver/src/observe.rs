@@ -24,7 +24,8 @@ impl Observer {
         }
     }
 
-    /// Passes the notice on. Returns `None` if code of the application panicked, which is not called again (H5).
+    /// Passes the notice on. Returns `None` if code of the application panicked (H5). An observer or recorder that did is not
+    /// called again.
     pub(crate) fn notice(&mut self, notice: &Notice, now: Timestamp) -> Option<()> {
         let traced = guarded(|| trace(&self.telemetry_id, notice));
         let watched = self.watch.as_mut().map_or(Some(()), |watch| guarded(|| watch(notice, now)));

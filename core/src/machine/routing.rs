@@ -19,7 +19,7 @@ impl<H: FrameHandler> Machine<H> {
             return self.handler_panicked();
         }
         match &mut self.state {
-            State::Idle => self.on_idle(&event),
+            State::Idle if matches!(event, Event::Start) => self.connect(),
             State::Active(Slot { id, stage }) => {
                 let id = *id;
                 match stage {
@@ -40,26 +40,14 @@ impl<H: FrameHandler> Machine<H> {
                     }
                 }
             }
-            State::Waiting { until } => {
-                let until = *until;
-                self.on_waiting(until, &event);
+            State::Waiting { until } if matches!(event, Event::Tick) && *until <= self.common.now => {
+                self.connect()
             }
-            State::Stopped { .. } => {}
-        }
-    }
-
-    fn on_idle(&mut self, event: &Event) {
-        match event {
-            Event::Start => self.connect(),
-            Event::Shutdown => self.stop(StopReason::Shutdown),
-            Event::Tick | Event::HandlerPanicked => {}
-            Event::Connected { .. }
-            | Event::ConnectFailed { .. }
-            | Event::Frame { .. }
-            | Event::Heard { .. }
-            | Event::ProtocolError { .. }
-            | Event::Flushed { .. }
-            | Event::Lost { .. } => self.common.count_stale(),
+            State::Idle | State::Waiting { .. } if matches!(event, Event::Shutdown) => {
+                self.stop(StopReason::Shutdown);
+            }
+            // Without a connection its events are stale, and counted above.
+            State::Idle | State::Waiting { .. } | State::Stopped { .. } => {}
         }
     }
 
@@ -91,21 +79,6 @@ impl<H: FrameHandler> Machine<H> {
                 self.route(Event::Flushed { id });
             }
             Err(end) => self.end(id, end),
-        }
-    }
-
-    fn on_waiting(&mut self, until: Timestamp, event: &Event) {
-        match event {
-            Event::Tick if until <= self.common.now => self.connect(),
-            Event::Shutdown => self.stop(StopReason::Shutdown),
-            Event::Tick | Event::Start | Event::HandlerPanicked => {}
-            Event::Connected { .. }
-            | Event::ConnectFailed { .. }
-            | Event::Frame { .. }
-            | Event::Heard { .. }
-            | Event::ProtocolError { .. }
-            | Event::Flushed { .. }
-            | Event::Lost { .. } => self.common.count_stale(),
         }
     }
 
