@@ -1,4 +1,4 @@
-//! What the fuzz targets share beyond `tidegate-rules`: a peer in memory, which says what the input says, in pieces, and takes
+//! Shared by the fuzz targets, beyond `tidegate-rules`: a peer in memory, which says what the input says, in pieces, and takes
 //! whatever is written.
 
 use std::io;
@@ -11,7 +11,7 @@ use tungstenite::handshake::derive_accept_key;
 /// Stands in an input for the answer to the key of the request, which no fuzzer can guess.
 const ACCEPT: &[u8] = b"$ACCEPT";
 
-/// What a peer may write at most before the target calls it unbounded.
+/// Bytes that may be written to a peer before the target calls it unbounded.
 const MOST_WRITTEN: usize = 1 << 20;
 
 /// The peer's end of a connection, as the client's stream.

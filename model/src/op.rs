@@ -61,7 +61,7 @@ pub enum Refusal {
     NotFound,
 }
 
-/// Whose event it is.
+/// The connection that an event names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Who {
     /// Of the connection before the current one.
@@ -72,7 +72,7 @@ pub enum Who {
     Later,
 }
 
-/// What is tried as an event that the machine must ignore.
+/// Kinds of events that the machine must ignore.
 pub(crate) static STRAYS: [Op; 8] = [
     Op::Connected,
     Op::Refused(Refusal::NotFound),

@@ -27,7 +27,7 @@ use subscriber::{MAX_EMIT, Subscriber};
 /// At most so many runs to make a failure smaller.
 const SHRINK_RUNS: u32 = 400;
 
-/// What a run must show.
+/// Purpose of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// Faults until the end: no rule is ever broken.
@@ -58,7 +58,7 @@ impl Mode {
 pub struct Case {
     /// Seed for everything random.
     pub seed: u64,
-    /// What the run must show.
+    /// Purpose of the run.
     pub mode: Mode,
     /// Kinds of faults to leave out.
     pub without: Vec<FaultKind>,

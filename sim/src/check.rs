@@ -31,7 +31,7 @@ macro_rules! hold {
 }
 pub(crate) use hold;
 
-/// What the checker knows of the run.
+/// Options of the run that the checker uses.
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {
     pub(crate) config: Config,
@@ -39,9 +39,9 @@ pub(crate) struct Rules {
     /// Whether the feed is polled whenever it is woken. An inline feed with a slow consumer is not, and may be late.
     pub(crate) prompt: bool,
     pub(crate) max_attempts: Option<u64>,
-    /// What the handler of the campaign must send on each connection.
+    /// Frames that the campaign's handler must send on each connection.
     pub(crate) bootstrap: Option<BootstrapRule>,
-    /// What the handler of the campaign emits.
+    /// Items that the campaign's handler emits.
     pub(crate) emission: Option<Emission>,
 }
 

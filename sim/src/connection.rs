@@ -21,7 +21,7 @@ pub(crate) struct ConnectionKey {
     pub(crate) id: u64,
 }
 
-/// What a connection carries.
+/// An event on a connection: a frame, or its end.
 #[derive(Clone, Debug)]
 pub(crate) enum Unit {
     Frame(Frame),

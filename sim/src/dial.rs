@@ -70,7 +70,7 @@ impl State {
     }
 }
 
-/// What a fault makes of an attempt, and after how many round trips; `None` for what the resolver did.
+/// Returns the outcome of an attempt with a fault, and after how many round trips; `None` for faults of the resolver.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the other kinds are of open connections")]
 fn failed_dial(fault: &mut PlannedFault) -> Option<(Dial, u32)> {
     let detail = "by the simulation".to_owned();

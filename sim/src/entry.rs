@@ -1,4 +1,4 @@
-//! What can be seen of a run from outside, one entry at a time, for the checker and the trace.
+//! Entries of the journal: everything about a run that can be seen from outside, for the checker and the trace.
 
 use std::fmt;
 use std::time::Duration;

@@ -22,7 +22,7 @@ pub(crate) struct Journal {
     pub(crate) entries: u64,
 }
 
-/// What is known of one feed.
+/// Facts about one feed.
 struct Witness {
     checker: Checker,
     mirror: Mirror,

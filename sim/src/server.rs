@@ -50,7 +50,7 @@ pub struct Peer {
     pub(crate) actions: Vec<ServerAction>,
 }
 
-/// What a server asked for.
+/// An action that a server asked for.
 #[derive(Debug)]
 pub(crate) enum ServerAction {
     Send(Message),

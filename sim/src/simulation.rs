@@ -69,7 +69,7 @@ pub struct SimulationBuilder<H: FrameHandler> {
     pub(crate) options: RunOptions,
 }
 
-/// What does not depend on the handler. Times count from the start.
+/// Options that do not depend on the handler. Times count from the start.
 pub(crate) struct RunOptions {
     seed: u64,
     feeds: usize,
@@ -221,7 +221,7 @@ impl<H: FrameHandler> SimulationBuilder<H> {
         self.config(config)
     }
 
-    /// What the checker knows about the handler of the campaign.
+    /// Tells the checker about the campaign's handler.
     pub(crate) fn with_rules(mut self, bootstrap: BootstrapRule, emission: Emission) -> Self {
         self.options.bootstrap = Some(bootstrap);
         self.options.emission = Some(emission);

@@ -59,7 +59,7 @@ pub(crate) struct AlarmState {
     pub(crate) waker: Option<Waker>,
 }
 
-/// What a function of the application does wrong.
+/// A fault of a function of the application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sabotage {
     /// With its next message.
@@ -101,7 +101,7 @@ impl Network {
     }
 }
 
-/// What happens at some time to come.
+/// An event that is scheduled for later.
 pub(crate) enum ScheduledEvent {
     Wake(Waker),
     /// The alarm of this feed may ring.

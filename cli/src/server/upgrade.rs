@@ -1,4 +1,4 @@
-//! Who is let in: the HTTP half of a connection.
+//! The HTTP half of a connection: which clients are admitted.
 
 use std::sync::Arc;
 use std::time::Duration;

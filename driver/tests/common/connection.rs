@@ -30,7 +30,7 @@ struct MockConnection {
     waker: Option<Waker>,
 }
 
-/// What the feed did with a connection.
+/// Counts of the feed's calls on a connection.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Counts {
     /// Frames read.

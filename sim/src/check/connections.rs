@@ -28,7 +28,7 @@ pub(super) struct Connections {
     traffic: Traffic,
 }
 
-/// What was sent and read on the open connection.
+/// Frames sent and read on the open connection.
 #[derive(Default)]
 struct Traffic {
     closed: bool,

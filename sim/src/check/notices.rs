@@ -1,11 +1,11 @@
-//! What observers are notified of: T1, T2.
+//! Notices: T1, T2.
 
 use tidegate_driver::core::{Failure, Notice, Phase, StopReason};
 
 use super::{Verdict, hold};
 use crate::entry::Entry;
 
-/// What was reported of the current connection or attempt.
+/// Notices about the current connection or attempt.
 #[derive(Debug, Default)]
 pub(super) struct NoticeRules {
     id: u64,

@@ -1,4 +1,4 @@
-//! What the consumer gets, as far as it can be told without looking into items: D1 to D3, S3, and the markers.
+//! Deliveries to the consumer, without looking into items: D1 to D3, S3, and the markers.
 
 use tidegate_driver::core::{Notice, Overflow, Phase, Stats, StopReason};
 

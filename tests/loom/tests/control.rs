@@ -141,7 +141,7 @@ fn a_send_across_a_reconnect() {
     });
 }
 
-/// Whoever waits for a phase is woken when it comes, and by the end.
+/// A task that waits for a phase is woken by that phase, and by the end.
 #[test]
 fn watchers() {
     explore("watchers", CAP, || {

@@ -57,7 +57,7 @@ pub enum Op {
     Take(u8),
 }
 
-/// Whose event it is.
+/// The connection that an event names.
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 #[derive(Clone, Copy, Debug)]
 #[expect(missing_docs, reason = "the names say it")]

@@ -1,4 +1,4 @@
-//! What a feed is judged by: its configuration and its handler.
+//! Setup of a feed: its configuration and its handler.
 
 use std::time::Duration;
 

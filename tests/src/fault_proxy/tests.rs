@@ -1,4 +1,4 @@
-//! What the cases that use the proxy would not notice, seen from plain sockets on both sides.
+//! Properties of the proxy that the cases using it would not notice, with plain sockets on both sides.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};

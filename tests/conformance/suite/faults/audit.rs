@@ -21,7 +21,7 @@ pub(super) const ITEM: usize = 60;
 /// A frame's head, and the item.
 const FRAME: usize = 2 + ITEM;
 
-/// Who is connected last, and how many items there have been.
+/// The newest connection, and the number of items so far.
 #[derive(Default)]
 struct Client {
     newest: usize,
