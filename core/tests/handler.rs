@@ -68,6 +68,15 @@ fn h1_from_fn_starts_each_connection_with_a_clone() {
     assert_eq!(items, [11, 12, 11]);
 }
 
+#[test]
+fn d3_an_item_weighs_its_own_size_by_default() {
+    fn weigh<H: FrameHandler>(_: &H, item: &H::Item) -> usize {
+        H::weight(item)
+    }
+    let handler = from_fn((), |_, ()| Step::Emit(vec![7_u64]));
+    assert_eq!(weigh(&handler, &7), 8);
+}
+
 fn into_item<T>(delivery: Delivery<T>) -> Option<T> {
     if let Delivery::Item(item) = delivery { Some(item) } else { None }
 }
