@@ -55,10 +55,10 @@ pub use tidegate_tokio as tokio;
 
 pub use tidegate_core::{
     Backoff, BootstrapFailure, Class, Classification, CloseFrame, Config, ConfigBuilder, ConfigError,
-    ConnectFailure, ConnectionFailure, ConnectionId, Context, Delivery, Failure, Fault, Frame, FrameHandler,
-    Jitter, LocalFailure, Message, Notice, Overflow, PassThrough, Phase, ProxyProblem, Readiness, Refusal,
-    RetryPolicy, RetryState, SendError, Severity, Stats, Step, StopReason, Timestamp, TlsProblem, Upgrade,
-    from_fn,
+    ConnectFailure, ConnectionFailure, ConnectionId, Context, Continuity, Delivery, Discontinuity, Failure,
+    Fault, Frame, FrameHandler, Jitter, LocalFailure, Message, Notice, Overflow, PassThrough, Phase,
+    ProxyProblem, Readiness, Refusal, RetryPolicy, RetryState, SendError, Severity, Stats, Step, StopReason,
+    Timestamp, TlsProblem, Upgrade, from_fn,
 };
 #[cfg(feature = "tungstenite")]
 pub use tidegate_driver::net::TungsteniteTransport;

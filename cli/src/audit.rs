@@ -1,48 +1,34 @@
-//! Checks a numbered feed against its promise: between two markers nothing is lost, doubled or out of order.
+//! Counts what became of the trades of a feed: received, lost, repeated, out of order.
 //!
 //! Pure: fed what the consumer saw, in the order in which it saw it. It knows nothing of sockets or servers.
 
 use std::ops::Range;
 
-/// What one trade was, seen against all before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Finding {
-    /// The first, or the one right after the newest.
-    InOrder,
-    /// Trades are missing before it, and all of that was announced.
-    AnnouncedGap {
-        /// How many.
-        lost: u64,
-    },
-    /// Trades are missing before it, and not all of that was announced. A violation.
-    SilentGap {
-        /// How many without an announcement.
-        lost: u64,
-    },
-    /// It had been received already. A violation.
-    Duplicate,
-    /// It is older than the newest, and had not been received. A violation.
-    Reordered,
-}
+use tidegate::{ConnectionId, Continuity, Delivery, Discontinuity, Overflow};
 
-/// The state of the check.
-#[derive(Clone, Debug, Default)]
+/// The state of the account.
+#[derive(Clone, Debug)]
 pub(crate) struct Audit {
+    continuity: Continuity,
     /// From the oldest trade received to the one after the newest.
     span: Option<Range<u64>>,
     /// What is missing of the span, oldest first.
     holes: Vec<Hole>,
-    /// An interruption stands between the newest trade and the next.
-    interrupted: bool,
-    /// So many drops do.
-    dropped: u64,
-    live: Option<u64>,
-    last_live: Option<u64>,
-    last_interrupted: Option<u64>,
     counts: Verdict,
 }
 
-/// The result of the check.
+/// What the handler of the demo emits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Heard {
+    Trade {
+        number: u64,
+        connection: ConnectionId,
+    },
+    /// No trade is sent any more; those that were have arrived.
+    Unsubscribed,
+}
+
+/// The account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Verdict {
     /// Trades received, each number counted once.
@@ -51,11 +37,7 @@ pub(crate) struct Verdict {
     pub(crate) connections: u64,
     /// Interruptions that were announced, those without loss included.
     pub(crate) interruptions: u64,
-    /// Trades announced as dropped, by a consumer's own choice of overflow policy.
-    pub(crate) dropped: u64,
-    /// Announced gaps in which trades were in fact missing.
-    pub(crate) gaps_announced: u64,
-    /// Trades missing in them.
+    /// Trades missing where markers announce it.
     pub(crate) lost_in_gaps: u64,
     /// Trades missing without an announcement.
     pub(crate) lost_unannounced: u64,
@@ -63,8 +45,7 @@ pub(crate) struct Verdict {
     pub(crate) duplicated: u64,
     /// Trades received after a newer one.
     pub(crate) reordered: u64,
-    /// Announcements that contradict those before: two connections live at once, a connection's number that
-    /// does not grow, the end of another connection than the live one, or the same end twice.
+    /// Markers that do not fit those before.
     pub(crate) misplaced_markers: u64,
 }
 
@@ -79,55 +60,41 @@ pub(crate) struct Sent {
 }
 
 impl Audit {
-    /// The connection of that number turned live.
-    pub(crate) fn live(&mut self, connection: u64) {
-        let grows = self.last_live.max(self.last_interrupted).is_none_or(|last| connection > last);
-        self.counts.misplaced_markers += u64::from(self.live.is_some() || !grows);
-        self.counts.connections += 1;
-        self.live = Some(connection);
-        self.last_live = self.last_live.max(Some(connection));
+    /// The numbers are the server's; the policy drops none.
+    pub(crate) fn new(overflow: Overflow) -> Self {
+        let continuity = Continuity::numbered_by_peer(overflow);
+        Self { continuity, span: None, holes: Vec::new(), counts: Verdict::default() }
     }
 
-    /// The trade of that number came.
-    pub(crate) fn trade(&mut self, seq: u64) -> Finding {
-        let Some(span) = self.span.clone() else {
-            self.forward(seq..seq);
-            self.counts.received += 1;
-            self.span = Some(seq..seq.saturating_add(1));
-            return Finding::InOrder;
-        };
-        let finding = if seq >= span.end { self.forward(span.end..seq) } else { self.backward(seq, &span) };
-        match finding {
-            Finding::Duplicate => self.counts.duplicated += 1,
-            Finding::Reordered => {
-                self.counts.received += 1;
-                self.counts.reordered += 1;
-            }
-            Finding::InOrder | Finding::AnnouncedGap { .. } | Finding::SilentGap { .. } => {
-                self.counts.received += 1;
-            }
+    /// Takes the next delivery.
+    pub(crate) fn see(&mut self, delivery: &Delivery<Heard>) {
+        let checked = self.continuity.check(delivery, |heard| match heard {
+            Heard::Trade { number, connection } => Some((*number, *connection)),
+            Heard::Unsubscribed => None,
+        });
+        match delivery {
+            Delivery::Item(Heard::Trade { number, .. }) => self.trade(*number, checked),
+            Delivery::Item(Heard::Unsubscribed) => {}
+            Delivery::Live { .. } => self.counts.connections += 1,
+            Delivery::Interrupted { .. } => self.counts.interruptions += 1,
+            Delivery::Dropped { .. } => {}
         }
-        let newest = span.end.max(seq.saturating_add(1));
-        self.span = Some(span.start.min(seq)..newest);
-        finding
+        if let Err(Discontinuity::Marker { .. } | Discontinuity::Dropped { .. }) = checked {
+            self.counts.misplaced_markers += 1;
+        }
     }
 
-    /// The end of that connection was announced.
-    pub(crate) fn interrupted(&mut self, connection: u64) {
-        // One that never turned live may be announced too: it may have brought items before it was lost.
-        let other = self.live.is_some_and(|live| live != connection);
-        let again = self.last_interrupted.is_some_and(|last| connection <= last);
-        self.counts.misplaced_markers += u64::from(other || again);
-        self.counts.interruptions += 1;
-        self.live = None;
-        self.last_interrupted = self.last_interrupted.max(Some(connection));
-        self.interrupted = true;
-    }
-
-    /// So many items were announced as dropped here.
-    pub(crate) fn dropped(&mut self, count: u64) {
-        self.counts.dropped += count;
-        self.dropped = self.dropped.saturating_add(count);
+    fn trade(&mut self, number: u64, checked: Result<u64, Discontinuity>) {
+        let span = self.span.clone().unwrap_or(number..number);
+        if let Err(Discontinuity::Repeated { .. }) = checked {
+            self.late(number, &span);
+        } else {
+            let loss = if checked.is_ok() { Loss::Announced } else { Loss::Silent };
+            self.hole(span.end..number, loss);
+            self.counts.received += 1;
+        }
+        let newest = span.end.max(number.saturating_add(1));
+        self.span = Some(span.start.min(number)..newest);
     }
 
     /// What came of it. May be asked at any time.
@@ -166,38 +133,22 @@ impl Audit {
         })
     }
 
-    /// A trade newer than all before, behind `gap`: every excuse there is ends with it.
-    fn forward(&mut self, gap: Range<u64>) -> Finding {
-        let lost = gap.end - gap.start;
-        let excused = if self.interrupted { lost } else { lost.min(self.dropped) };
-        self.interrupted = false;
-        self.dropped = 0;
-        let split = gap.start + excused;
-        self.hole(gap.start..split, Loss::Announced);
-        self.hole(split..gap.end, Loss::Silent);
-        self.counts.gaps_announced += u64::from(excused > 0);
-        match (lost, lost - excused) {
-            (0, _) => Finding::InOrder,
-            (_, 0) => Finding::AnnouncedGap { lost },
-            (_, silent) => Finding::SilentGap { lost: silent },
-        }
-    }
-
     /// A trade that is not newer than all before. One that fills a hole is late, and not lost any more.
-    fn backward(&mut self, seq: u64, span: &Range<u64>) -> Finding {
-        if seq < span.start {
-            let before = Hole { range: seq.saturating_add(1)..span.start, loss: Loss::BeforeTheFirst };
-            self.holes.insert(0, before);
-            return Finding::Reordered;
+    fn late(&mut self, number: u64, span: &Range<u64>) {
+        if number < span.start {
+            let range = number.saturating_add(1)..span.start;
+            self.holes.insert(0, Hole { range, loss: Loss::BeforeTheFirst });
+        } else if let Some(index) = self.holes.iter().position(|hole| hole.range.contains(&number)) {
+            let Hole { range, loss } = self.holes.remove(index);
+            let parts = [range.start..number, number.saturating_add(1)..range.end];
+            let parts = parts.into_iter().filter(|part| !part.is_empty()).map(|range| Hole { range, loss });
+            self.holes.splice(index..index, parts);
+        } else {
+            self.counts.duplicated += 1;
+            return;
         }
-        let Some(index) = self.holes.iter().position(|hole| hole.range.contains(&seq)) else {
-            return Finding::Duplicate;
-        };
-        let Hole { range, loss } = self.holes.remove(index);
-        let parts = [range.start..seq, seq.saturating_add(1)..range.end];
-        let parts = parts.into_iter().filter(|part| !part.is_empty()).map(|range| Hole { range, loss });
-        self.holes.splice(index..index, parts);
-        Finding::Reordered
+        self.counts.received += 1;
+        self.counts.reordered += 1;
     }
 
     fn hole(&mut self, range: Range<u64>, loss: Loss) {

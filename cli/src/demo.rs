@@ -15,7 +15,7 @@ use tidegate::{
 use tokio::sync::{mpsc, oneshot};
 
 use crate::args::DemoArgs;
-use crate::audit::Audit;
+use crate::audit::{Audit, Heard};
 use crate::demo::recoveries::Recoveries;
 use crate::exit::Exit;
 use crate::output::{End, Output};
@@ -26,6 +26,9 @@ use crate::status::{self, StatusLine};
 
 /// How long the last trades may take to arrive: a flood may be before them.
 const FAREWELL: Duration = Duration::from_secs(5);
+
+/// So that nothing is dropped.
+const OVERFLOW: Overflow = Overflow::Pause;
 
 /// The demo's consumer looks away for so long when a flood begins: the queue fills, and reading must be paused.
 const SLOWNESS: Duration = Duration::from_millis(400);
@@ -65,7 +68,8 @@ pub(crate) async fn run(args: DemoArgs, signals: &mut Signals) -> Exit {
     reporter.follow(handle.clone());
     let (stop, stopped) = oneshot::channel::<()>();
     let server = tokio::spawn(server.run(async { _ = stopped.await }));
-    let watch = Watch { feed, events, reporter, audit: Audit::default(), recoveries: Recoveries::default() };
+    let watch =
+        Watch { feed, events, reporter, audit: Audit::new(OVERFLOW), recoveries: Recoveries::default() };
     let work = async {
         let (seen, reporter) = watch.run(args.duration).await;
         drop(stop);
@@ -104,17 +108,11 @@ fn config() -> ConfigBuilder {
         .stable_after(Duration::from_millis(500))
         .retry(retry.jitter(Jitter::Equal).unlimited())
         .buffer(1024)
-        .overflow(Overflow::Pause)
+        .overflow(OVERFLOW)
 }
 
 /// Subscribes, is ready once the server says so, and emits the number of each trade.
 struct Trades;
-
-enum Heard {
-    Trade(u64),
-    /// No trade is sent any more; those that were have arrived.
-    Unsubscribed,
-}
 
 impl FrameHandler for Trades {
     type Session = ();
@@ -137,7 +135,7 @@ impl FrameHandler for Trades {
             Some("trade") => {
                 let number =
                     message["seq"].as_u64().ok_or_else(|| Fault::retryable("a trade without a number"))?;
-                cx.emit(Heard::Trade(number));
+                cx.emit(Heard::Trade { number, connection: cx.connection() });
             }
             Some("subscribed") => cx.ready(),
             Some("unsubscribed") => cx.emit(Heard::Unsubscribed),
@@ -229,20 +227,12 @@ impl Watch {
     }
 
     fn take(&mut self, delivery: &Delivery<Heard>) -> ControlFlow<Last> {
+        self.audit.see(delivery);
         match delivery {
-            Delivery::Item(Heard::Trade(number)) => {
-                self.audit.trade(*number);
-            }
             Delivery::Item(Heard::Unsubscribed) => return ControlFlow::Break(Last::Unsubscribed),
-            Delivery::Live { id } => {
-                self.audit.live(id.get());
-                self.recoveries.live(Instant::now());
-            }
-            Delivery::Interrupted { id, .. } => {
-                self.audit.interrupted(id.get());
-                self.recoveries.interrupted(Instant::now());
-            }
-            Delivery::Dropped { count } => self.audit.dropped(*count),
+            Delivery::Live { .. } => self.recoveries.live(Instant::now()),
+            Delivery::Interrupted { .. } => self.recoveries.interrupted(Instant::now()),
+            Delivery::Item(Heard::Trade { .. }) | Delivery::Dropped { .. } => {}
         }
         ControlFlow::Continue(())
     }

@@ -13,7 +13,7 @@
 //! | SIGINT and SIGTERM | `signals.rs` |
 //! | `tidegate demo`, and its account of itself | `demo.rs`, `demo/` |
 //! | `tidegate serve` and the demo's server | `serve.rs`, `server/` |
-//! | what the demo counts as lost, duplicated, reordered | `audit.rs` |
+//! | what the demo counts as received, lost, duplicated, reordered | `audit.rs` |
 #![forbid(unsafe_code)]
 
 mod advice;

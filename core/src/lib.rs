@@ -127,6 +127,7 @@
 //! | when a connection is live | `bootstrap.rs` | B2, B3 |
 //! | what handlers may do; the ready-made handlers | `handler.rs` | H1-H4, B1 |
 //! | the queue, its bounds, overflow, pauses, markers; the consumer's demand | `demand.rs`; markers in `demand/marker.rs` | D1-D5 |
+//! | a check of what a consumer receives | `continuity.rs` | D2, D4 |
 //! | outgoing frames, and the bound on them | `outbox.rs` | O1, O3 |
 //! | an option, its default, its check, the text of its error | `config.rs`, `config/builder.rs`, `config/error.rs` | |
 //! | frames, messages, ids; time and deadlines; figures | `frame.rs`; `time.rs`; `machine.rs` | C2, P2 |
@@ -138,6 +139,7 @@ extern crate alloc;
 mod action;
 mod bootstrap;
 mod config;
+mod continuity;
 mod demand;
 pub mod escape;
 mod event;
@@ -154,6 +156,7 @@ mod time;
 pub use action::{Action, Notice};
 pub use bootstrap::Readiness;
 pub use config::{Config, ConfigBuilder, ConfigError, Value};
+pub use continuity::{Continuity, Discontinuity};
 pub use demand::{Delivery, DemandWindow, Overflow};
 pub use event::{Connected, Event};
 pub use failure::{

@@ -2,16 +2,14 @@
 
 #[cfg(test)]
 mod bugs;
-mod continuity;
 mod draw;
 mod market;
 mod subscriber;
 
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fastrand::Rng;
-use tidegate_driver::core::Config;
+use tidegate_driver::core::{Config, Continuity, Delivery};
 
 use crate::check::{BootstrapRule, Emission};
 use crate::fault::FaultKind;
@@ -19,10 +17,9 @@ use crate::report::Report;
 use crate::server::{Peer, Server};
 use crate::shrink::{Shrunk, shrink};
 use crate::simulation::{Simulation, SimulationBuilder};
-use continuity::Continuity;
 use draw::Draw;
 use market::Market;
-use subscriber::{MAX_EMIT, Subscriber};
+use subscriber::{Item, MAX_EMIT, Subscriber};
 
 /// At most so many runs to make a failure smaller.
 const SHRINK_RUNS: u32 = 400;
@@ -117,17 +114,14 @@ impl Case {
         let feeds = draw.feeds();
         let subscriptions = draw.rng.u32(0..4);
         let acks = draw.rng.bool();
-        let seen: Vec<_> = (0..feeds).map(|_| Arc::new(Mutex::new(Continuity::new(overflow)))).collect();
-        let judged = seen.clone();
-        let lock = "no code of the feed runs under the lock";
         let every = draw.rhythm();
         let simulation = Simulation::builder()
             .feeds(feeds)
             .config(config)
-            .handlers(move |feed| Subscriber::new(subscriptions, acks, seen[feed].clone(), weight))
-            .judges(move |feed| {
-                let judged = judged[feed].clone();
-                Box::new(move |delivery, _| judged.lock().expect(lock).delivered(delivery))
+            .handlers(move |_| Subscriber::new(subscriptions, acks, weight))
+            .judges(move |_| {
+                let mut continuity = Continuity::numbered_by_handler(overflow, 0);
+                Box::new(move |delivery, _| judge(&mut continuity, delivery))
             })
             .server(Market::new(every, draw.rng.fork()))
             .network(draw.network())
@@ -137,6 +131,15 @@ impl Case {
             .with_rules(BootstrapRule { frames: subscriptions, acks }, Emission { items: MAX_EMIT, weight });
         draw.policies(simulation)
     }
+}
+
+/// Each message of the server reaches the handler once and in order (H2), each item the consumer.
+fn judge(continuity: &mut Continuity, delivery: &Delivery<Item>) -> Result<(), String> {
+    if matches!(delivery, Delivery::Item(item) if !item.in_order) {
+        return Err("H2: a message was lost, came twice or out of order".to_owned());
+    }
+    let checked = continuity.check(delivery, |item| Some((item.number, item.connection)));
+    checked.map(drop).map_err(|broken| format!("D2, D4: {broken}"))
 }
 
 /// Sends a message a minute.

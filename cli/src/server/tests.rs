@@ -12,6 +12,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use http::StatusCode;
 use serde_json::Value;
+use tidegate::{ConnectionId, Delivery, Overflow};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -20,7 +21,7 @@ use tokio::time::{sleep, timeout};
 
 use super::ledger::End;
 use super::*;
-use crate::audit::Audit;
+use crate::audit::{Audit, Heard};
 
 type Client = WebSocketStream<TokioAdapter<TcpStream>>;
 
@@ -431,7 +432,7 @@ async fn a_fault_waits_for_somebody_to_strike() {
 #[tokio::test]
 async fn an_honest_client_passes_the_audit_through_every_fault() {
     let server = running().await;
-    let mut audit = Audit::default();
+    let mut audit = Audit::new(Overflow::Pause);
     let faults = [
         Fault::Reset { mid_frame: false },
         Fault::Silence,
@@ -448,13 +449,15 @@ async fn an_honest_client_passes_the_audit_through_every_fault() {
         assert!(connection < 50, "every connection but the refused ones meets a fault");
         let Ok(mut client) = server.connect().await else { continue };
         subscribe(&mut client).await;
-        audit.live(connection);
+        let id = ConnectionId::new(connection);
+        audit.see(&Delivery::Live { id });
         let mut until_fault = 50;
         while let Ok(Some(Ok(Message::Text(text)))) = timeout(Duration::from_millis(150), client.next()).await
         {
             let value: Value = serde_json::from_str(&text).unwrap();
             if value["type"] == "trade" {
-                audit.trade(value["seq"].as_u64().unwrap());
+                let number = value["seq"].as_u64().unwrap();
+                audit.see(&Delivery::Item(Heard::Trade { number, connection: id }));
                 until_fault -= 1;
             }
             if until_fault == 0 {
@@ -463,12 +466,12 @@ async fn an_honest_client_passes_the_audit_through_every_fault() {
                 until_fault = if fault.kind().disconnects() { -1 } else { 20_050 };
             }
         }
-        audit.interrupted(connection);
+        audit.see(&Delivery::Interrupted { id, failure: None });
         sleep(Duration::from_millis(10)).await;
     }
     let verdict = audit.verdict();
     assert!(verdict.passed(), "{verdict:?}");
-    assert!(verdict.gaps_announced >= 3 && verdict.received > 20_000, "{verdict:?}");
+    assert!(verdict.lost_in_gaps >= 3 && verdict.received > 20_000, "{verdict:?}");
     let ledger = server.stop().await;
     let wrote: u64 = ledger.sessions.iter().map(SessionRecord::trades).sum();
     assert!(verdict.received <= wrote && wrote <= ledger.generated, "{verdict:?}, {wrote}");

@@ -1,41 +1,43 @@
 //! The handler of the campaign: subscribes, waits for acknowledgements, numbers what it emits.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
 
-use tidegate_driver::core::{Context, Fault, FrameHandler, Message, Readiness, Upgrade};
-
-use super::continuity::{Continuity, Item};
+use tidegate_driver::core::{ConnectionId, Context, Fault, FrameHandler, Message, Readiness, Upgrade};
 
 /// Items that one message makes at most.
 pub(super) const MAX_EMIT: u64 = 2;
+
+/// What the handler emits.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Item {
+    /// Counts through all connections.
+    pub(super) number: u64,
+    pub(super) connection: ConnectionId,
+    /// In bytes.
+    weight: u64,
+    /// So far no message was lost, came twice or out of order (H2).
+    pub(super) in_order: bool,
+}
 
 pub(super) struct Subscriber {
     subscriptions: u32,
     /// Which of them to send on a new connection.
     pub(super) subscribe: Box<dyn FnMut(u32) -> Vec<u32> + Send>,
     pub(super) acks: bool,
-    continuity: Arc<Mutex<Continuity>>,
-    next: u64,
-    /// Of an item, in bytes.
-    weight: u64,
+    next: Item,
 }
 
 pub(super) struct Session {
     acked: BTreeSet<u32>,
-    /// The number of the server's next message: none is lost, none comes twice (H2).
+    /// The number of the server's next message.
     next: u64,
 }
 
 impl Subscriber {
-    pub(super) fn new(
-        subscriptions: u32,
-        acks: bool,
-        continuity: Arc<Mutex<Continuity>>,
-        weight: u64,
-    ) -> Self {
+    pub(super) fn new(subscriptions: u32, acks: bool, weight: u64) -> Self {
         let subscribe = Box::new(|subscriptions| (0..subscriptions).collect());
-        Self { subscriptions, subscribe, acks, continuity, next: 0, weight }
+        let next = Item { number: 0, connection: ConnectionId::new(0), weight, in_order: true };
+        Self { subscriptions, subscribe, acks, next }
     }
 }
 
@@ -67,15 +69,13 @@ impl FrameHandler for Subscriber {
                 }
             }
             ["data", number] => {
-                let in_order = number.parse() == Ok(session.next);
+                self.next.in_order &= number.parse() == Ok(session.next);
+                self.next.connection = cx.connection();
                 session.next += 1;
-                let connection = cx.connection().get();
                 for _ in 0..session.next % (MAX_EMIT + 1) {
-                    cx.emit(Item { number: self.next, connection, weight: self.weight });
-                    self.next += 1;
+                    cx.emit(self.next);
+                    self.next.number += 1;
                 }
-                let mut continuity = self.continuity.lock().expect("nothing panics under the lock");
-                continuity.emitted(self.next, in_order);
             }
             _ => {}
         }

@@ -7,7 +7,6 @@
 //! |---|---|
 //! | which rules there are | `rule.rs` |
 //! | what must hold after a step | `rules.rs`; in `rules/`: deadlines, the queue, frames, notices |
-//! | numbered items: lost, doubled, reordered, announced or not | `continuity.rs` |
 //! | the configuration and handler that a feed is judged by | `setup.rs` |
 //! | the handler that does what messages say | `numbers.rs` |
 //! | a call of the machine, and what can be seen of it | `call.rs` |
@@ -19,7 +18,6 @@
 )]
 
 mod call;
-mod continuity;
 mod numbers;
 mod rule;
 mod rules;
@@ -27,7 +25,6 @@ mod run;
 mod setup;
 
 pub use call::{Call, Output, View, is_stray};
-pub use continuity::{Continuity, Losses};
 pub use numbers::{Item, Numbers, Script, Then};
 pub use rule::{Broken, Rule, Verdict};
 pub use rules::{Rules, Step};

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use tidegate_core::Discontinuity;
+
 /// A rule of the design that can be broken, by its name there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "`docs/design.md` says what they are")]
@@ -56,6 +58,16 @@ pub struct Broken {
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}: {}", self.rule, self.detail)
+    }
+}
+
+impl From<Discontinuity> for Broken {
+    fn from(discontinuity: Discontinuity) -> Self {
+        let rule = match discontinuity {
+            Discontinuity::Dropped { .. } => Rule::D4,
+            _ => Rule::D2,
+        };
+        Self { rule, detail: discontinuity.to_string() }
     }
 }
 

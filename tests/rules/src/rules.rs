@@ -8,11 +8,11 @@ mod told;
 use std::time::Duration;
 
 use tidegate_core::{
-    Action, CloseFrame, ConnectionId, Deadline, Event, Frame, Overflow, Phase, StopReason, TRANSITIONS,
+    Action, CloseFrame, ConnectionId, Continuity, Deadline, Event, Frame, Overflow, Phase, StopReason,
+    TRANSITIONS,
 };
 
 use crate::call::{Call, Output, View, is_stray};
-use crate::continuity::Continuity;
 use crate::numbers::Script;
 use crate::rule::{Verdict, hold};
 use crate::setup::Setup;
@@ -114,7 +114,7 @@ impl Rules {
             credit: 0,
             outgoing: Outgoing::default(),
             told: Told::default(),
-            continuity: Continuity::new(setup.config.overflow().into(), Some(setup.handler.next)),
+            continuity: Continuity::numbered_by_handler(setup.config.overflow(), setup.handler.next),
         }
     }
 
@@ -186,9 +186,10 @@ impl Rules {
     pub fn finish(&self, setup: &Setup, last: &View) -> Verdict {
         let numbers = last.stats.items + setup.handler.next;
         hold!(last.stats.queued == 0, D1, "requested, and not delivered");
-        let whole = setup.config.overflow() == Overflow::Disconnect || self.continuity.next() == numbers;
-        hold!(whole, D2, "{} is to come, and {numbers} were emitted", self.continuity.next());
-        self.continuity.taken(last.connection.filter(|_| last.is_linked()).map(ConnectionId::get))
+        let next = self.continuity.next();
+        let whole = setup.config.overflow() == Overflow::Disconnect || next == Some(numbers);
+        hold!(whole, D2, "{next:?} is to come, and {numbers} were emitted");
+        Ok(self.continuity.taken(last.connection.filter(|_| last.is_linked()))?)
     }
 
     /// C2, P2: what names another connection, cannot happen or comes early changes nothing.

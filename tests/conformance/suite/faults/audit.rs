@@ -6,8 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tidegate::driver::Source;
-use tidegate::{ConfigBuilder, Feed, FeedHandle, Message};
-use tidegate_rules::{Continuity, Losses};
+use tidegate::{ConfigBuilder, ConnectionId, Continuity, Delivery, Feed, FeedHandle, Message, Overflow};
 use tidegate_tests::fault_proxy::FaultProxy;
 use tidegate_tests::prelude::*;
 use tidegate_tests::server::{Server, switching};
@@ -114,7 +113,7 @@ impl<S: Source<Item = Message>> Followed<S> {
 
     /// Takes items until the connection has brought so many, however many connections that takes.
     pub(super) async fn recover(&mut self, count: usize) {
-        while self.audit.continuity.open().is_none() || self.audit.on_connection < count {
+        while self.audit.continuity.live().is_none() || self.audit.on_connection < count {
             self.next().await;
         }
     }
@@ -158,8 +157,7 @@ impl std::fmt::Display for Audit {
 
 impl Audit {
     fn new(name: &str) -> Self {
-        // Items may have been sent on a connection that never came about.
-        let continuity = Continuity::new(Losses::Interrupted, None);
+        let continuity = Continuity::numbered_by_peer(Overflow::Pause);
         let (connections, interruptions, items, on_connection) = (0, 0, 0, 0);
         let (name, step) = (name.to_owned(), String::new());
         Self { name, step, continuity, connections, interruptions, items, on_connection }
@@ -168,27 +166,29 @@ impl Audit {
     fn see(&mut self, line: &str) {
         let words: Vec<_> = line.split([' ', ':']).collect();
         let number = |word: usize| words[word].parse().unwrap();
-        let verdict = match words[0] {
+        let id = || ConnectionId::new(number(1));
+        let delivery = match words[0] {
             "live" => {
                 self.on_connection = 0;
                 self.connections += 1;
-                self.continuity.live(number(1))
+                Delivery::Live { id: id() }
             }
             "interrupted" => {
-                assert!(self.continuity.open().is_some(), "{line} without a connection: {self}");
+                assert!(self.continuity.live().is_some(), "{line} without a connection: {self}");
                 self.interruptions += 1;
-                self.continuity.interrupted(number(1))
+                Delivery::Interrupted { id: id(), failure: None }
             }
-            "dropped" => self.continuity.dropped(number(1)),
+            "dropped" => Delivery::Dropped { count: number(1) },
             name => {
                 assert_eq!(name, self.name, "another's item: {self}");
-                assert!(self.continuity.open().is_some(), "{line} outside of a connection: {self}");
+                assert!(self.continuity.live().is_some(), "{line} outside of a connection: {self}");
                 assert_eq!(number(2), self.on_connection as u64, "lost at its beginning: {line}: {self}");
                 self.on_connection += 1;
                 self.items += 1;
-                self.continuity.item(number(3), number(1))
+                Delivery::Item((number(3), id()))
             }
         };
-        verdict.unwrap_or_else(|broken| panic!("{broken}: {line}: {self}"));
+        let fits = self.continuity.check(&delivery, |item| Some(*item));
+        fits.unwrap_or_else(|broken| panic!("{broken}: {line}: {self}"));
     }
 }

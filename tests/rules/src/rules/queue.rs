@@ -11,16 +11,12 @@ use crate::rule::{Verdict, hold};
 
 impl Rules {
     pub(super) fn delivery(&mut self, delivery: &Delivery<Item>) -> Verdict {
-        match delivery {
-            Delivery::Item(item) => {
-                hold!(self.credit > 0, D1, "more than was requested");
-                self.credit -= 1;
-                self.continuity.item(item.number, item.connection.get())
-            }
-            Delivery::Live { id } => self.continuity.live(id.get()),
-            Delivery::Interrupted { id, .. } => self.continuity.interrupted(id.get()),
-            Delivery::Dropped { count } => self.continuity.dropped(*count),
+        if let Delivery::Item(_) = delivery {
+            hold!(self.credit > 0, D1, "more than was requested");
+            self.credit -= 1;
         }
+        self.continuity.check(delivery, |item| Some((item.number, item.connection)))?;
+        Ok(())
     }
 
     /// H2-H4: one call for a message, none for others, and what it emits.

@@ -1,0 +1,201 @@
+//! Numbered items, as a consumer sees them.
+
+use core::fmt;
+
+use crate::demand::{Delivery, Overflow};
+use crate::frame::ConnectionId;
+
+/// Checks a feed of numbered items: nothing is lost, repeated or out of order except where a marker says so (D2, D4).
+///
+/// ```
+/// use tidegate_core::{ConnectionId, Continuity, Delivery, Discontinuity, Overflow};
+///
+/// let [first, second] = [1, 2].map(ConnectionId::new);
+/// let mut continuity = Continuity::numbered_by_peer(Overflow::Pause);
+/// let mut check = |delivery| continuity.check(&delivery, |trade| Some(*trade));
+///
+/// check(Delivery::Live { id: first })?;
+/// assert_eq!(check(Delivery::Item((17, first))), Ok(0));
+/// check(Delivery::Interrupted { id: first, failure: None })?;
+/// check(Delivery::Live { id: second })?;
+/// assert_eq!(check(Delivery::Item((20, second))), Ok(2), "18 and 19 are missing, where `Interrupted` is");
+/// assert_eq!(check(Delivery::Item((22, second))), Err(Discontinuity::Lost { count: 1 }));
+/// # Ok::<(), Discontinuity>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Continuity {
+    /// Whether items may be missing where `Interrupted` is.
+    interruptions_lose: bool,
+    /// Whether items may be missing where `Dropped` is.
+    overflow_drops: bool,
+    /// The number after the last item's.
+    next: Option<u64>,
+    /// The connection of the last item.
+    connection: Option<ConnectionId>,
+    live: Option<ConnectionId>,
+    /// The last connection that a marker named.
+    marked: Option<ConnectionId>,
+    /// Since the last item.
+    interrupted: bool,
+    /// Since the last item.
+    dropped: u64,
+}
+
+/// What is wrong with a delivery, by those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Discontinuity {
+    /// Items are missing, and no marker announces that.
+    Lost {
+        /// The number of items that no marker accounts for.
+        count: u64,
+    },
+    /// The item came before, or a later one did.
+    Repeated {
+        /// The item's number.
+        number: u64,
+    },
+    /// More items are announced as dropped than are missing.
+    Dropped {
+        /// The number of items announced.
+        announced: u64,
+        /// The number of items missing.
+        missing: u64,
+    },
+    /// The markers up to this delivery do not fit: two connections are live at once, one is named twice or out of order,
+    /// or items of two connections have no interruption between them.
+    Marker {
+        /// The connection of the delivery.
+        connection: ConnectionId,
+    },
+}
+
+impl Continuity {
+    /// Returns a check of items that the handler numbers over all connections, starting at `first`. What the peer sends
+    /// while there is no connection has no number then, so an interruption loses numbers only under
+    /// [`Overflow::Disconnect`].
+    #[must_use]
+    pub const fn numbered_by_handler(overflow: Overflow, first: u64) -> Self {
+        let interruptions_lose = matches!(overflow, Overflow::Disconnect);
+        Self { interruptions_lose, next: Some(first), ..Self::numbered_by_peer(overflow) }
+    }
+
+    /// Returns a check of items that the peer numbers over all connections, starting anywhere.
+    #[must_use]
+    pub const fn numbered_by_peer(overflow: Overflow) -> Self {
+        Self {
+            interruptions_lose: true,
+            overflow_drops: overflow.drops(),
+            next: None,
+            connection: None,
+            live: None,
+            marked: None,
+            interrupted: false,
+            dropped: 0,
+        }
+    }
+
+    /// Returns the number that comes next if nothing more is lost. `None` before the first item of a peer.
+    #[must_use]
+    pub fn next(&self) -> Option<u64> {
+        self.next.map(|next| next.saturating_add(self.dropped))
+    }
+
+    /// Returns the connection that is live by the markers.
+    #[must_use]
+    pub const fn live(&self) -> Option<ConnectionId> {
+        self.live
+    }
+
+    /// Checks the next delivery. `numbered` returns an item's number and the connection that it came on, or `None` for an
+    /// item without a number, which always fits.
+    ///
+    /// Returns how many items are missing right before this one, where markers announce that; 0 for a marker.
+    ///
+    /// # Errors
+    ///
+    /// A [`Discontinuity`] if the delivery does not fit those before it. The next call takes it as given.
+    pub fn check<T>(
+        &mut self,
+        delivery: &Delivery<T>,
+        numbered: impl FnOnce(&T) -> Option<(u64, ConnectionId)>,
+    ) -> Result<u64, Discontinuity> {
+        match delivery {
+            Delivery::Item(item) => {
+                if let Some((number, connection)) = numbered(item) {
+                    return self.item(number, connection);
+                }
+            }
+            Delivery::Live { id } => {
+                let fits = self.live.replace(*id).is_none() && Some(*id) > self.marked;
+                self.mark(*id, fits)?;
+            }
+            Delivery::Interrupted { id, .. } => {
+                let fits = self.live.take().map_or(Some(*id) > self.marked, |live| live == *id);
+                self.interrupted = true;
+                self.mark(*id, fits)?;
+            }
+            Delivery::Dropped { count } => {
+                self.dropped = self.dropped.saturating_add(*count);
+                if !self.overflow_drops || *count == 0 {
+                    return Err(Discontinuity::Dropped { announced: *count, missing: 0 });
+                }
+            }
+        }
+        Ok(0)
+    }
+
+    fn mark(&mut self, connection: ConnectionId, fits: bool) -> Result<(), Discontinuity> {
+        self.marked = self.marked.max(Some(connection));
+        if fits { Ok(()) } else { Err(Discontinuity::Marker { connection }) }
+    }
+
+    fn item(&mut self, number: u64, connection: ConnectionId) -> Result<u64, Discontinuity> {
+        let missing = number.checked_sub(self.next.unwrap_or(number));
+        let missing = missing.ok_or(Discontinuity::Repeated { number })?;
+        self.next = Some(number.saturating_add(1));
+        let before = self.connection.replace(connection);
+        let interrupted = core::mem::take(&mut self.interrupted);
+        let announced = core::mem::take(&mut self.dropped);
+        let Some(lost) = missing.checked_sub(announced) else {
+            return Err(Discontinuity::Dropped { announced, missing });
+        };
+        if lost > 0 && !(interrupted && self.interruptions_lose) {
+            return Err(Discontinuity::Lost { count: lost });
+        }
+        if before.is_some_and(|before| (before == connection) == interrupted) {
+            return Err(Discontinuity::Marker { connection });
+        }
+        Ok(missing)
+    }
+
+    /// Checks that the end of each connection but `open` has been delivered. Valid once the consumer has taken
+    /// everything.
+    ///
+    /// # Errors
+    ///
+    /// [`Discontinuity::Marker`], with the connection whose end is missing.
+    pub fn taken(&self, open: Option<ConnectionId>) -> Result<(), Discontinuity> {
+        let unmarked = self.connection.filter(|_| !self.interrupted);
+        let untold = |id: &ConnectionId| Some(*id) != open;
+        match unmarked.filter(untold).or(self.live.filter(untold)) {
+            Some(connection) => Err(Discontinuity::Marker { connection }),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Discontinuity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lost { count } => write!(f, "{count} items are missing, and no marker announces it"),
+            Self::Repeated { number } => write!(f, "item {number} is repeated or out of order"),
+            Self::Dropped { announced, missing } => {
+                write!(f, "{announced} items are announced as dropped, and {missing} are missing")
+            }
+            Self::Marker { connection } => write!(f, "the markers do not fit connection {connection}"),
+        }
+    }
+}
+
+impl core::error::Error for Discontinuity {}
