@@ -184,12 +184,16 @@ impl Control {
         self.wake_driver();
     }
 
-    pub(crate) fn take_commands(&self) -> Commands {
+    /// Returns `None` if there are none.
+    pub(crate) fn take_commands(&self) -> Option<Commands> {
         let mut inner = self.lock();
+        if inner.commands.sends.is_empty() && !inner.commands.shutdown {
+            return None;
+        }
         let commands = mem::take(&mut inner.commands);
         // They count as pending until the loop publishes new figures (O3).
         inner.stats.sending += commands.sends.len() as u64;
-        commands
+        Some(commands)
     }
 
     /// Publishes phase and figures. Wakes watchers if the phase has changed.

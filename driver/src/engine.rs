@@ -74,7 +74,12 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
     ) -> Poll<StopReason> {
         self.control.register(cx.waker());
         let full = Budget { frames: C::FRAMES, bytes: C::BYTES };
-        let mut poll = PollState { now: self.runtime.now(), budget: full, running: Running::Transport };
+        let mut poll = PollState {
+            now: self.runtime.now(),
+            budget: full,
+            running: Running::Transport,
+            deadline: Deadline::Never,
+        };
         self.links.all_open().for_each(|(_, connection)| connection.readable = true);
         let mut rounds = 1..C::ROUNDS;
         // Once per poll: handles that send more wake the loop for another poll, and cannot keep it in this one.
@@ -84,8 +89,9 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
             self.tell(Event::Start, poll.now);
         }
         loop {
-            let mut moved = self.each_link(|engine, id| engine.drive(id, cx, &mut poll));
-            moved |= self.time(&poll);
+            // Deadlines count once all that has arrived has been read (L2).
+            let mut moved =
+                self.each_link(|engine, id| engine.drive(id, cx, &mut poll)) || self.time(&mut poll);
             // Each action counts: it may have created a future that has never been polled.
             moved |= self.actions(poll.now);
             // After the actions, so that no notice waits behind a frame.
@@ -138,7 +144,7 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
     }
 
     fn commands(&mut self, now: Timestamp) {
-        let commands = self.control.take_commands();
+        let Some(commands) = self.control.take_commands() else { return };
         for command in commands.sends {
             // The sender may have stopped waiting for the reply.
             let answer = self.machine.send(command.message);
@@ -210,9 +216,11 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
 
     fn read_frames(&mut self, id: ConnectionId, cx: &mut Context<'_>, poll: &mut PollState) -> bool {
         let bootstrapping = self.machine.phase() == Phase::Bootstrapping;
-        let Some(mut connection) = self.links.open(id) else { return false };
+        let Some(mut connection) = self.links.open(id).filter(|connection| connection.readable) else {
+            return false;
+        };
         let mut moved = false;
-        while connection.readable && !poll.budget.is_spent() && self.machine.wants_frames() {
+        while !poll.budget.is_spent() && self.machine.wants_frames() {
             let read = connection.poll_read(cx);
             if bootstrapping && read.is_ready() {
                 // Reading also flushes (O2): this may answer the bootstrap frames, and Live comes first (B2), or be the end

@@ -19,9 +19,9 @@ const BACKLOG: Duration = Duration::from_secs(1);
 
 impl<R: Runtime, H: FrameHandler> Engine<R, H> {
     /// Acts on deadlines that have passed. Returns whether anything changed.
-    pub(super) fn time(&mut self, poll: &PollState) -> bool {
-        let now = poll.now;
-        if !self.machine.deadline().is_due(now) && self.broken().is_none() {
+    pub(super) fn time(&mut self, poll: &mut PollState) -> bool {
+        poll.deadline = self.machine.deadline();
+        if !poll.deadline.is_due(poll.now) && self.broken().is_none() {
             self.verdict = Deadline::Never;
             return false;
         }
@@ -31,12 +31,13 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
     /// Acts on a verdict only after a second look (L2). The runtime may have answered from an old state of the socket,
     /// from before the process was stopped or the thread was busy.
     #[cold]
-    fn judge(&mut self, poll: &PollState) -> bool {
+    fn judge(&mut self, poll: &mut PollState) -> bool {
         let now = poll.now;
         // Bytes of an unfinished frame count too (L1).
         let heard: Vec<_> = self.links.all_open().map(|(id, connection)| (id, connection.heard())).collect();
         heard.into_iter().for_each(|(id, at)| self.tell(Event::Heard { id, at }, now));
-        let due = self.machine.deadline().is_due(now);
+        poll.deadline = self.machine.deadline();
+        let due = poll.deadline.is_due(now);
         let broken = self.broken();
         let is_verdict = self.machine.failure_deadline().is_due(now) || (broken.is_some() && !due);
         if is_verdict && !self.has_looked(poll) {
@@ -90,7 +91,7 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
             return Poll::Pending;
         }
         let deadline = match self.verdict {
-            Deadline::Never => self.machine.deadline(),
+            Deadline::Never => poll.deadline,
             Deadline::At(_) => self.verdict,
         };
         if let Deadline::At(at) = deadline

@@ -1,6 +1,6 @@
 //! The bounds of one poll of the loop, and the receiver of its deliveries.
 
-use tidegate_core::{FrameHandler, Machine, Timestamp};
+use tidegate_core::{Deadline, FrameHandler, Machine, Timestamp};
 
 /// Receives deliveries from the machine.
 pub(crate) trait Consumer<H: FrameHandler> {
@@ -26,6 +26,8 @@ pub(crate) struct PollState {
     /// The code that runs while frames are read. One guard against panics surrounds all frames: one for each would cost
     /// a third of the machine's work.
     pub(crate) running: Running,
+    /// The machine's, when nothing had moved.
+    pub(crate) deadline: Deadline,
 }
 
 /// The source of a panic.
