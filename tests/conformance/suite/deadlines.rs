@@ -3,7 +3,10 @@
 use std::thread;
 use std::time::Duration;
 
-use tidegate::{Config, ConnectFailure, Failure, Notice, RetryPolicy, StopReason};
+use tidegate::{
+    Config, ConnectFailure, Context, Failure, Fault, FrameHandler, Message, Notice, RetryPolicy, StopReason,
+    Timestamp, Upgrade,
+};
 use tidegate_tests::prelude::*;
 use tidegate_tests::server::{Fact, Server, switching};
 
@@ -12,6 +15,7 @@ cases! {
         an_upgrade_that_drips,
         a_server_that_closes_and_keeps_tcp_open,
         silence_is_measured_from_the_last_frame,
+        a_handler_is_woken_when_it_asked,
     ],
 }
 
@@ -95,4 +99,47 @@ async fn silence_is_measured_from_the_last_frame<M: Mode>() {
     assert_eq!(waits.len(), 5);
     assert_best(&waits, ms(200), ms(25));
     within(server.saw(5, Fact::Gone)).await;
+}
+
+/// Is woken 100 ms after it last was, and emits how many nanoseconds that took.
+struct Sleeper;
+
+impl FrameHandler for Sleeper {
+    type Session = Timestamp;
+    type Item = String;
+
+    fn on_upgrade(&mut self, upgrade: &mut Upgrade<'_>) -> Result<Timestamp, Fault> {
+        upgrade.wake_at(upgrade.now().saturating_add(ms(100)));
+        Ok(upgrade.now())
+    }
+
+    fn on_message(
+        &mut self,
+        _: &mut Timestamp,
+        _: Message,
+        _: &mut Context<'_, String>,
+    ) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    fn on_wake(&mut self, last: &mut Timestamp, cx: &mut Context<'_, String>) -> Result<(), Fault> {
+        let slept = cx.now().saturating_since(*last);
+        *last = cx.now();
+        cx.wake_at(last.saturating_add(ms(100)));
+        cx.emit(slept.as_nanos().to_string());
+        Ok(())
+    }
+}
+
+/// H4.
+async fn a_handler_is_woken_when_it_asked<M: Mode>() {
+    let server = Server::start(|_, peer| {
+        peer.upgrade()?;
+        peer.serve()
+    });
+    let mut feed = M::start(M::to(&server).config(quick()).handler(Sleeper));
+    assert_eq!(take(&mut feed, 1).await, ["live 1"]);
+    let slept = take(&mut feed, 5).await;
+    let slept: Vec<_> = slept.iter().map(|slept| Duration::from_nanos(slept.parse().unwrap())).collect();
+    assert_best(&slept, ms(100), ms(25));
 }
