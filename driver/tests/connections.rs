@@ -6,7 +6,7 @@ mod common;
 use std::future::ready;
 use std::sync::{Arc, Mutex};
 
-use common::{Dial, Gate, Mode, Rig, World, builder, in_both_modes, items, reset, text};
+use common::{Gate, Mode, Rig, SECOND, World, builder, in_both_modes, items};
 use http::HeaderValue;
 use http::header::{AUTHORIZATION, HOST, SEC_WEBSOCKET_PROTOCOL};
 use tidegate_driver::Attempt;
@@ -36,32 +36,32 @@ fn subscriptions(_: ConnectionId) -> Result<[&'static str; 2], Fault> {
 /// B2: written is not enough.
 fn live_once_the_bootstrap_is_flushed(mode: Mode) {
     for gate in [Gate::Write, Gate::Flush] {
-        let world = World::with(Dial::AcceptShut(gate));
+        let world = World::shut(gate);
         let mut rig = Rig::new(mode, &world, builder(&world).on_upgrade(subscriptions));
         assert_eq!(rig.phase(), Phase::Bootstrapping);
         assert!(rig.drain().is_empty());
-        rig.peer(1).open();
+        rig.peer().open();
         assert_eq!(rig.drain(), ["live 1"]);
         assert_eq!(rig.phase(), Phase::Live);
-        assert_eq!(rig.peer(1).received(), [text("sub a"), text("sub b")]);
+        assert_eq!(rig.peer().received(), [Frame::from("sub a"), Frame::from("sub b")]);
     }
 }
 
 /// B2: a read flushed the bootstrap, and the answer had arrived.
 fn live_comes_before_what_answers_the_bootstrap(mode: Mode) {
-    let world = World::with(Dial::AcceptShut(Gate::Flush));
+    let world = World::shut(Gate::Flush);
     let mut rig = Rig::new(mode, &world, builder(&world).on_upgrade(subscriptions));
-    rig.peer(1).open();
-    rig.peer(1).send(text("subscribed"));
+    rig.peer().open();
+    rig.peer().send("subscribed");
     assert_eq!(rig.drain(), ["live 1", "subscribed"]);
 }
 
 /// B4: a read flushed the bootstrap, and the end had arrived.
 fn an_end_after_the_bootstrap_keeps_its_name(mode: Mode) {
-    let world = World::with(Dial::AcceptShut(Gate::Flush));
+    let world = World::shut(Gate::Flush);
     let mut rig = Rig::new(mode, &world, builder(&world).on_upgrade(subscriptions));
-    rig.peer(1).open();
-    rig.peer(1).fail(reset());
+    rig.peer().open();
+    rig.peer().fin();
     rig.settle();
     assert_eq!((rig.phase(), rig.handle.stats().connections), (Phase::Waiting, 1));
 }
@@ -96,40 +96,42 @@ fn resolver_that_fails_is_a_failed_attempt(mode: Mode) {
 fn blocked_write_does_not_stop_reading(mode: Mode) {
     for gate in [Gate::Write, Gate::Flush] {
         let mut rig = Rig::live(mode);
-        rig.peer(1).shut(gate);
+        rig.peer().shut(gate);
         let handle = rig.handle.clone();
         assert_eq!(rig.wait(handle.send("out")), Some(Ok(())));
-        rig.peer(1).send_items(0..3);
+        rig.send_items(0..3);
         assert_eq!(rig.drain(), [vec!["live 1".to_owned()], items(0..3)].concat());
-        assert!(rig.peer(1).received().is_empty());
+        assert!(rig.peer().received().is_empty());
     }
 }
 
 /// O2: the answer waits in the transport for a flush.
 fn ping_is_answered_without_another_read(mode: Mode) {
     let mut rig = Rig::live(mode);
-    rig.peer(1).send(Frame::Ping(Default::default()));
+    rig.peer().send(Frame::Ping(Default::default()));
     rig.settle();
-    assert_eq!(rig.peer(1).counts().pongs, 1);
-    let flushes = rig.peer(1).counts().flushes;
-    rig.peer(1).send_items(0..3);
+    assert_eq!(rig.peer().received(), [Frame::Pong(Default::default())]);
+    rig.peer().break_writing();
+    rig.send_items(0..3);
     rig.settle();
-    assert_eq!(rig.peer(1).counts().flushes, flushes, "without a ping there is nothing to flush");
+    rig.look_again();
+    assert_eq!(rig.phase(), Phase::Live, "without a ping nothing is flushed, which would fail");
 }
 
 /// D2: a failed write loses no frame that had arrived.
 fn what_arrived_before_a_failed_write_is_delivered(mode: Mode) {
-    let mut rig = Rig::live(mode);
+    let world = World::slow_to_look();
+    let mut rig = Rig::new(mode, &world, builder(&world));
     let handle = rig.handle.clone();
-    let peer = rig.peer(1);
+    let peer = rig.peer();
     // More than one poll reads, and more than the consumer has asked for.
-    peer.send_items(0..4050);
-    peer.break_writing(reset());
+    rig.send_items(0..4050);
+    world.advance(SECOND);
+    peer.break_writing();
     assert_eq!(rig.wait(handle.send("out")), Some(Ok(())));
     assert!(rig.drain() == [vec!["live 1".to_owned()], items(0..4050)].concat());
     // A frame is in the socket, but the runtime has not looked.
-    peer.send_unseen(text("item 4050"));
-    peer.look_at_socket();
+    peer.send("item 4050");
     rig.look_again();
     assert_eq!(rig.drain(), ["item 4050"]);
     rig.look_again();
@@ -140,20 +142,21 @@ fn what_arrived_before_a_failed_write_is_delivered(mode: Mode) {
 fn failed_write_ends_a_flood_too(mode: Mode) {
     let mut rig = Rig::live(mode);
     let handle = rig.handle.clone();
-    rig.peer(1).send_items(0..20_000);
-    rig.peer(1).break_writing(reset());
+    rig.send_items(0..20_000);
+    rig.peer().break_writing();
     assert_eq!(rig.wait(handle.send("out")), Some(Ok(())));
     let seen = rig.drain();
     assert_eq!(seen.last().unwrap(), "interrupted 1 io");
     // As many as one poll reads before the failure, and 4096 after it.
-    assert!(rig.peer(1).counts().reads < 9_000, "{} frames were read", rig.peer(1).counts().reads);
+    let reads = rig.handle.stats().messages;
+    assert!(reads < 9_000, "{reads} frames were read");
 }
 
 /// B4: a bootstrap that cannot be written is a failed attempt.
 fn failed_write_of_the_bootstrap_is_a_failed_attempt(mode: Mode) {
-    let world = World::with(Dial::AcceptShut(Gate::Flush));
+    let world = World::shut(Gate::Flush);
     let mut rig = Rig::new(mode, &world, builder(&world).on_upgrade(subscriptions));
-    rig.peer(1).break_writing(reset());
+    rig.peer().break_writing();
     rig.settle();
     rig.look_again();
     assert_eq!((rig.phase(), rig.handle.stats().connections), (Phase::Waiting, 0));
@@ -163,7 +166,7 @@ fn failed_write_of_the_bootstrap_is_a_failed_attempt(mode: Mode) {
 fn failed_write_is_noticed_on_a_silent_connection(mode: Mode) {
     let mut rig = Rig::live(mode);
     let handle = rig.handle.clone();
-    rig.peer(1).break_writing(reset());
+    rig.peer().break_writing();
     rig.settle();
     assert_eq!(rig.phase(), Phase::Live);
     assert_eq!(rig.wait(handle.send("out")), Some(Ok(())));
@@ -174,9 +177,9 @@ fn failed_write_is_noticed_on_a_silent_connection(mode: Mode) {
 fn close_of_the_peer_says_why_even_if_writing_fails(mode: Mode) {
     let mut rig = Rig::live(mode);
     let handle = rig.handle.clone();
-    let peer = rig.peer(1);
+    let peer = rig.peer();
     // The server has closed and gone: the write fails, and the reason is in the receive buffer.
-    peer.break_writing(reset());
+    peer.break_writing();
     peer.send(Frame::Close(Some(CloseFrame::new(1008))));
     peer.end();
     let _ = rig.wait(handle.send("out"));
@@ -186,8 +189,8 @@ fn close_of_the_peer_says_why_even_if_writing_fails(mode: Mode) {
 
 fn end_of_stream_is_a_loss(mode: Mode) {
     let mut rig = Rig::live(mode);
-    rig.peer(1).send_items(0..2);
-    rig.peer(1).end();
+    rig.send_items(0..2);
+    rig.peer().end();
     assert_eq!(rig.drain(), ["live 1", "item 0", "item 1", "interrupted 1 io"]);
 }
 
@@ -209,7 +212,7 @@ fn the_reason_of_a_close_shows_no_secret(mode: Mode) {
             })
     });
     let reason = "no hush-token with hush-key".to_owned();
-    rig.peer(1).send(Frame::Close(Some(CloseFrame { code: 4001, reason })));
+    rig.peer().send(Frame::Close(Some(CloseFrame { code: 4001, reason })));
     rig.settle();
     assert_eq!(*shown.lock().unwrap(), "the server closed the connection with code 4001: no *** with ***");
 }

@@ -6,10 +6,10 @@ mod common;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Wake, Waker};
 
-use common::{Gate, Mode, Rig, Wakes, World, builder, config, in_both_modes, reset, text};
+use common::{Gate, Mode, Rig, Wakes, World, builder, config, in_both_modes};
 use futures_util::FutureExt;
 use tidegate_driver::FeedHandle;
-use tidegate_driver::core::{Message, Phase, SendError, Step, from_fn};
+use tidegate_driver::core::{Frame, Message, Phase, SendError, Step, from_fn};
 
 in_both_modes!(
     a_message_that_meets_a_loss_comes_back,
@@ -42,17 +42,17 @@ fn a_message_that_meets_a_loss_comes_back(mode: Mode) {
 fn a_full_queue_gives_the_message_back(mode: Mode) {
     let mut rig = Rig::with(mode, |builder| builder.config(config().send_buffer(2)));
     let handle = rig.handle.clone();
-    rig.peer(1).shut(Gate::Flush);
+    rig.peer().shut(Gate::Flush);
     assert_eq!(rig.wait(handle.send("1")), Some(Ok(())));
     assert_eq!(rig.wait(handle.send("2")), Some(Ok(())));
     // Refused at once: the bound covers messages that wait for the loop and those that wait for the socket.
     assert_eq!(handle.send("3").now_or_never(), Some(Err(SendError::Full(Message::from("3")))));
     assert_eq!(rig.handle.stats().sending, 2);
-    rig.peer(1).open();
+    rig.peer().open();
     rig.settle();
     assert_eq!(rig.wait(handle.send("4")), Some(Ok(())));
     rig.settle();
-    assert_eq!(rig.peer(1).received(), [text("1"), text("2"), text("4")]);
+    assert_eq!(rig.peer().received(), [Frame::from("1"), Frame::from("2"), Frame::from("4")]);
 
     // Messages that wait for the loop alone are bounded as well.
     let mut cx = Context::from_waker(Waker::noop());
@@ -79,11 +79,11 @@ fn a_handler_that_uses_a_handle_meets_the_bound(mode: Mode) {
     });
     let mut rig = Rig::with(mode, |builder| builder.config(config().send_buffer(1)).handler(handler));
     handle.set(rig.handle.clone()).unwrap();
-    rig.peer(1).shut(Gate::Flush);
+    rig.peer().shut(Gate::Flush);
     let sender = rig.handle.clone();
     let mut first = Box::pin(sender.send("1"));
     assert!(first.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
-    rig.peer(1).send_items(0..1);
+    rig.send_items(0..1);
     rig.settle();
     assert_eq!(first.now_or_never(), Some(Ok(())));
     assert_eq!(answer.get(), Some(&Some(Err(SendError::Full(Message::from("2"))))));
@@ -95,7 +95,7 @@ fn wait_for_sees_the_phase_it_waits_for(mode: Mode) {
     let handle = rig.handle.clone();
     assert_eq!(rig.wait(handle.wait_for(|phase| phase == Phase::Live)), Some(Phase::Live));
     assert_eq!(rig.wait(handle.wait_for(|phase| phase == Phase::Waiting)), None, "it waits");
-    rig.peer(1).fail(reset());
+    rig.peer().fin();
     assert_eq!(rig.wait(handle.wait_for(|phase| phase == Phase::Waiting)), Some(Phase::Waiting));
     rig.handle.shutdown();
     assert_eq!(rig.wait(handle.wait_for(|phase| phase == Phase::Live)), Some(Phase::Stopped));
@@ -134,7 +134,7 @@ fn a_waker_that_panics_keeps_no_other_task_waiting(mode: Mode) {
         assert!(waiting.as_mut().poll(&mut Context::from_waker(waker)).is_pending());
         waiting
     });
-    rig.peer(1).fail(reset());
+    rig.peer().fin();
     rig.settle();
     assert!(wakes.take());
     assert_eq!(watchers[1].as_mut().now_or_never(), Some(Phase::Waiting));
@@ -143,7 +143,7 @@ fn a_waker_that_panics_keeps_no_other_task_waiting(mode: Mode) {
 fn figures_of_a_feed_that_is_dropped_are_the_last(mode: Mode) {
     let mut rig = Rig::live(mode);
     let handle = rig.handle.clone();
-    rig.peer(1).shut(Gate::Flush);
+    rig.peer().shut(Gate::Flush);
     assert_eq!(rig.wait(handle.send("1")), Some(Ok(())));
     assert_eq!(handle.stats().sending, 1);
     rig.drop_feed();

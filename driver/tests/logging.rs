@@ -6,23 +6,23 @@ mod common;
 use std::io::{Read, pipe};
 use std::sync::Arc;
 
-use common::{Dial, Mode, Rig, SECOND, World, builder, config, text};
+use common::{Dial, Mode, Rig, SECOND, World, builder, config};
 use tidegate_driver::core::{CloseFrame, Failure, Frame};
 use tracing::Level;
 
 /// Every secret says `hush`.
 fn run(mode: Mode) {
-    let world = World::with(Dial::Refuse(Failure::rejected(503, None)));
+    let world = World::with(Dial::Fail(Failure::rejected(503, None)));
     let builder = builder(&world)
         .config(config().telemetry_id("prices"))
         .header("authorization", "hush")
         .on_upgrade(|_| Ok(["hush"]));
     let mut rig = Rig::new(mode, &world, builder);
     rig.advance(SECOND);
-    rig.peer(1).send(text("hush"));
+    rig.peer().send("hush");
     let _ = rig.drain();
-    rig.peer(1).send(Frame::Ping(b"hush".to_vec().into()));
-    rig.peer(1).send(Frame::Close(Some(CloseFrame { code: 1008, reason: "hush".to_owned() })));
+    rig.peer().send(Frame::Ping(b"hush".to_vec().into()));
+    rig.peer().send(Frame::Close(Some(CloseFrame { code: 1008, reason: "hush".to_owned() })));
     rig.settle();
     rig.handle.shutdown();
     rig.advance(SECOND);

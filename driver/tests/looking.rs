@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Mode, Rig, SECOND, config, in_both_modes, text};
+use common::{Mode, Rig, SECOND, World, builder, config, in_both_modes};
 use tidegate_driver::core::{
     ConfigBuilder, Context, Fault, Frame, FrameHandler, Message, Phase, Readiness, Upgrade,
 };
@@ -25,16 +25,16 @@ fn what_waits_in_the_socket_is_read_before_a_verdict(mode: Mode) {
         |config| config.ping_interval(SECOND).pong_timeout(SECOND),
     ];
     for clock in clocks {
-        let mut rig = Rig::with(mode, |builder| builder.config(clock(config())));
+        let world = World::slow_to_look();
+        let mut rig = Rig::new(mode, &world, builder(&world).config(clock(config())));
         rig.advance(SECOND);
-        if let Some(Frame::Ping(payload)) = rig.peer(1).received().pop() {
-            rig.peer(1).send_unseen(Frame::Pong(payload));
+        world.advance(60 * SECOND);
+        if let Some(Frame::Ping(payload)) = rig.peer().received().pop() {
+            rig.peer().send(Frame::Pong(payload));
         }
-        rig.peer(1).send_unseen(text("it was there"));
-        rig.world.advance(60 * SECOND);
+        rig.peer().send("it was there");
         rig.settle();
         assert_eq!(rig.phase(), Phase::Live, "no verdict yet");
-        rig.peer(1).look_at_socket();
         rig.look_again();
         assert_eq!(rig.drain(), ["live 1", "it was there"]);
         assert_eq!(rig.phase(), Phase::Live);
@@ -64,11 +64,11 @@ impl FrameHandler for Acknowledged {
 
 /// B3 too.
 fn an_acknowledgement_that_waits_in_the_socket_is_in_time(mode: Mode) {
-    let mut rig = Rig::with(mode, |builder| builder.handler(Acknowledged));
-    rig.peer(1).send_unseen(text("subscribed"));
-    rig.world.advance(60 * SECOND);
+    let world = World::slow_to_look();
+    let mut rig = Rig::new(mode, &world, builder(&world).handler(Acknowledged));
+    world.advance(60 * SECOND);
+    rig.peer().send("subscribed");
     rig.settle();
-    rig.peer(1).look_at_socket();
     rig.look_again();
     assert_eq!(rig.phase(), Phase::Live);
 }
@@ -77,20 +77,20 @@ fn a_ping_needs_no_second_look(mode: Mode) {
     let mut rig = Rig::with(mode, |builder| builder.config(config().ping_interval(SECOND)));
     rig.world.advance(SECOND);
     rig.settle();
-    assert!(matches!(rig.peer(1).received()[..], [Frame::Ping(_)]));
+    assert!(matches!(rig.peer().received()[..], [Frame::Ping(_)]));
 }
 
 /// L2: more than is read in one poll.
 fn a_backlog_is_read_before_a_verdict(mode: Mode) {
     let config = config().ping_interval(SECOND).pong_timeout(SECOND).buffer(20_000);
-    let mut rig = Rig::with(mode, |builder| builder.config(config));
+    let world = World::slow_to_look();
+    let mut rig = Rig::new(mode, &world, builder(&world).config(config));
     rig.advance(SECOND);
-    let Some(Frame::Ping(payload)) = rig.peer(1).received().pop() else { panic!("no ping") };
-    (0..10_000).for_each(|_| rig.peer(1).send_unseen(text("x")));
-    rig.peer(1).send_unseen(Frame::Pong(payload));
-    rig.world.advance(60 * SECOND);
+    world.advance(60 * SECOND);
+    let Some(Frame::Ping(payload)) = rig.peer().received().pop() else { panic!("no ping") };
+    rig.send_items(0..10_000);
+    rig.peer().send(Frame::Pong(payload));
     rig.settle();
-    rig.peer(1).look_at_socket();
     rig.look_again();
     assert_eq!(rig.phase(), Phase::Live);
 }
@@ -101,8 +101,8 @@ fn frames_of_many_polls_do_not_answer_a_ping(mode: Mode) {
     let mut rig = Rig::with(mode, |builder| builder.config(config));
     let long = "x".repeat(300 * 1024);
     for _ in 0..6 {
-        rig.peer(1).send(text(&long));
-        rig.peer(1).send_bytes(long.len() as u64);
+        rig.peer().send(long.as_str());
+        rig.peer().send_bytes(long.len() as u64);
         rig.settle();
         rig.drain();
         rig.advance(SECOND / 2);
@@ -115,7 +115,7 @@ fn bytes_that_are_no_whole_frame_count_from_when_they_came(mode: Mode) {
     let mut rig = Rig::with(mode, |builder| builder.config(config().idle_timeout(2 * SECOND)));
     for _ in 0..10 {
         rig.world.advance(SECOND);
-        rig.peer(1).send_bytes(1);
+        rig.peer().send_bytes(1);
         rig.settle();
     }
     rig.world.advance(SECOND);

@@ -6,7 +6,7 @@ mod common;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Context, Waker};
 
-use common::{Dial, Mode, Rig, World, builder, in_both_modes, text};
+use common::{Mode, Rig, World, builder, in_both_modes};
 use tidegate_driver::core::{Message, Phase, SendError};
 
 in_both_modes!(
@@ -29,7 +29,7 @@ fn shutdown_before_the_first_poll_dials_nothing(mode: Mode) {
 fn dropping_the_stream_before_the_first_poll_dials_nothing() {
     let world = World::default();
     drop(builder(&world).spawn().unwrap());
-    world.run();
+    world.settle();
     assert_eq!((world.has_tasks(), world.state().requests.len()), (false, 0));
 }
 
@@ -53,7 +53,8 @@ fn dropping_the_task_ends_the_stream_and_returns_messages() {
 }
 
 fn a_panic_while_dialing_ends_the_feed(mode: Mode) {
-    let world = World::with(Dial::Panic);
+    let world = World::default();
+    world.state().dial_broken = true;
     let mut rig = Rig::new(mode, &world, builder(&world));
     assert_eq!(rig.drain(), ["error handler_panicked", "end"]);
     assert_ended(&mut rig);
@@ -64,8 +65,8 @@ fn a_panic_while_dialing_ends_the_feed(mode: Mode) {
 fn a_panic_of_the_runtime_ends_the_feed_and_goes_on_up() {
     let mut rig = Rig::live(Mode::Task);
     rig.world.state().clock_broken = true;
-    rig.peer(1).send(text("wakes the task"));
-    let panic = catch_unwind(AssertUnwindSafe(|| rig.world.run())).unwrap_err();
+    rig.peer().send("wakes the task");
+    let panic = catch_unwind(AssertUnwindSafe(|| rig.world.settle())).unwrap_err();
     assert_eq!(panic.downcast_ref(), Some(&"the test broke the clock"));
     assert_eq!(rig.drain(), ["live 1", "error handler_panicked", "end"]);
     assert_ended(&mut rig);

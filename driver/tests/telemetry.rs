@@ -35,10 +35,10 @@ mod metrics_feature {
         SharedString, Unit,
     };
 
-    use tidegate_driver::core::Frame;
+    use tidegate_driver::core::{Failure, Frame};
 
     use super::*;
-    use crate::common::{Dial, SECOND, World, builder, config, reset};
+    use crate::common::{Dial, SECOND, World, builder, config};
 
     super::in_both_modes!(notices_are_measured, a_recorder_that_panics_ends_the_feed, figures_are_measured);
 
@@ -122,14 +122,14 @@ mod metrics_feature {
     /// T1: the reference's names.
     fn notices_are_measured(mode: Mode) {
         let sums = Sums::default();
-        let world = World::with(Dial::Refuse(reset()));
+        let world = World::with(Dial::Fail(Failure::io("refused")));
         metrics::with_local_recorder(&sums, || {
             let config = config().telemetry_id("prices").ping_interval(SECOND).pong_timeout(SECOND);
             let mut rig = Rig::new(mode, &world, builder(&world).config(config));
             rig.advance(SECOND);
             rig.advance(SECOND);
-            let Some(Frame::Ping(payload)) = rig.peer(1).received().pop() else { panic!("no ping") };
-            rig.peer(1).send(Frame::Pong(payload));
+            let Some(Frame::Ping(payload)) = rig.peer().received().pop() else { panic!("no ping") };
+            rig.peer().send(Frame::Pong(payload));
             rig.settle();
             rig.advance(SECOND);
             rig.advance(SECOND);
@@ -175,7 +175,7 @@ mod metrics_feature {
         metrics::with_local_recorder(&sums, || {
             let config = config().telemetry_id("prices").min_demand(0).max_demand(1);
             let mut rig = Rig::with(mode, |builder| builder.config(config));
-            rig.peer(1).send_items(0..3);
+            rig.send_items(0..3);
             rig.settle();
             let stats = rig.handle.stats();
             assert!(mode == Mode::Stream || stats.queued > 0, "nobody takes more than one: {stats:?}");

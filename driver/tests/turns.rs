@@ -7,9 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
-use common::{
-    Dial, Gate, Mode, Peer, Rig, SECOND, Wakes, World, builder, config, in_both_modes, reset, text,
-};
+use common::{Dial, Gate, Mode, Rig, SECOND, Wakes, World, builder, config, in_both_modes};
 use futures_util::FutureExt;
 use tidegate_driver::FeedHandle;
 use tidegate_driver::core::{Frame, Message, Phase, Step, from_fn};
@@ -26,8 +24,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 const LARGE: usize = 20 * 1024;
 
-fn send_many(peer: &Peer, count: usize, len: usize) {
-    (0..count).for_each(|_| peer.send(text(&"x".repeat(len))));
+fn send_many(rig: &Rig, count: usize, len: usize) {
+    (0..count).for_each(|_| rig.peer().send("x".repeat(len)));
 }
 
 /// How many frames of how many bytes are there, and how many of them one poll reads.
@@ -42,13 +40,13 @@ fn a_poll_reads_so_many_frames_at_most() {
         let config = config().buffer(10_000).buffer_bytes(16 << 20);
         let mut rig = Rig::with(mode, |builder| builder.config(config));
         assert!(rig.poll().is_ready() || mode == Mode::Stream, "live");
-        send_many(&rig.peer(1), frames, len);
+        send_many(&rig, frames, len);
         rig.wakes.take();
         match mode {
             Mode::Task => assert!(rig.world.step()),
             Mode::Stream => assert!(rig.poll().is_ready()),
         }
-        assert_eq!(rig.peer(1).counts().reads, reads);
+        assert_eq!(rig.peer().unread(), frames - reads);
         match mode {
             Mode::Task => assert!(rig.world.step(), "the task wakes itself"),
             Mode::Stream => assert!(!rig.wakes.take(), "a consumer that got something polls again"),
@@ -63,7 +61,7 @@ fn a_poll_reads_so_many_frames_at_most() {
 fn no_more_than_the_demand_is_handed_over() {
     let config = config().min_demand(2).max_demand(10);
     let mut rig = Rig::with(Mode::Task, |builder| builder.config(config));
-    rig.peer(1).send_items(0..500);
+    rig.send_items(0..500);
     rig.settle();
     assert_eq!((rig.handle.stats().delivered, rig.handle.stats().queued), (0, 500));
     assert!(rig.poll().is_ready(), "live");
@@ -82,15 +80,14 @@ fn no_more_than_the_demand_is_handed_over() {
 #[test]
 fn more_demand_does_not_wake_a_task_that_has_nothing_left() {
     let mut rig = Rig::live(Mode::Task);
-    let peer = rig.peer(1);
     assert!(rig.poll().is_ready(), "live, and demand is known");
-    peer.send_items(0..2000);
-    rig.world.run();
+    rig.send_items(0..2000);
+    rig.world.settle();
     for _ in 0..2000 {
         assert!(rig.poll().is_ready());
     }
-    assert_eq!(rig.world.run(), 0, "half of the demand had been asked for again");
-    peer.send_items(0..4000);
+    assert_eq!(rig.world.settle(), 0, "half of the demand had been asked for again");
+    rig.send_items(0..4000);
     assert!(rig.world.step());
     assert_eq!(rig.handle.stats().delivered, 4000, "it waits for demand");
     (0..1000).for_each(|_| assert!(rig.poll().is_ready()));
@@ -104,7 +101,7 @@ fn no_more_is_handed_over_once_512_kib_wait_for_the_consumer() {
     let mut rig = Rig::live(Mode::Task);
     assert!(rig.poll().is_ready(), "live, and demand is known");
     assert!(rig.poll().is_pending());
-    send_many(&rig.peer(1), 40, LARGE);
+    send_many(&rig, 40, LARGE);
     rig.settle();
     assert_eq!((rig.handle.stats().delivered, rig.handle.stats().queued), (26, 14));
     assert_eq!(rig.drain().len(), 40);
@@ -114,14 +111,14 @@ fn no_more_is_handed_over_once_512_kib_wait_for_the_consumer() {
 fn a_stream_with_more_to_read_and_nothing_to_give_wakes_itself() {
     let none = from_fn((), |_, ()| Step::<Message>::Skip);
     let mut rig = Rig::with(Mode::Stream, |builder| builder.handler(none));
-    let peer = rig.peer(1);
-    peer.send_items(0..65);
+    let peer = rig.peer();
+    rig.send_items(0..65);
     rig.wakes.take();
     assert!(rig.poll().is_pending());
-    assert_eq!(peer.counts().reads, 64);
+    assert_eq!(peer.unread(), 1);
     assert!(rig.wakes.take(), "there is more to read");
     assert!(rig.poll().is_pending());
-    assert_eq!(peer.counts().reads, 65);
+    assert_eq!(peer.unread(), 0);
     assert!(!rig.wakes.take());
 }
 
@@ -130,15 +127,15 @@ fn a_stream_with_more_to_read_and_nothing_to_give_wakes_itself() {
 fn a_stream_gives_64_deliveries_between_two_polls_at_most() {
     let hundreds = from_fn((), |message: Message, ()| Step::Emit(vec![message; 500]));
     let mut rig = Rig::with(Mode::Stream, |builder| builder.handler(hundreds));
-    let peer = rig.peer(1);
-    peer.send_items(0..1);
+    let peer = rig.peer();
+    rig.send_items(0..1);
     assert!(rig.poll().is_ready(), "live");
     assert!(rig.poll().is_ready(), "the first item: 62 of the 64 are left");
     peer.send(Frame::Ping(Default::default()));
     for _ in 0..63 {
         assert!(rig.poll().is_ready());
     }
-    assert_eq!(peer.counts().pongs, 1);
+    assert_eq!(peer.received(), [Frame::Pong(Default::default())]);
 }
 
 #[test]
@@ -146,13 +143,13 @@ fn a_poll_reads_the_clock_once() {
     let config = config().idle_timeout(MINUTE).buffer(10_000);
     let rig = Rig::with(Mode::Task, |builder| builder.config(config));
     let before = rig.world.state().clock_readings;
-    rig.peer(1).send_items(0..6000);
-    let polls = rig.world.run();
+    rig.send_items(0..6000);
+    let polls = rig.world.settle();
     assert_eq!(polls, 2);
     assert_eq!(rig.world.state().clock_readings - before, polls);
     drop(rig.feed);
     let before = rig.world.state().clock_readings;
-    assert_eq!(rig.world.run(), 1);
+    assert_eq!(rig.world.settle(), 1);
     assert_eq!(rig.world.state().clock_readings - before, 1, "also when nobody is left");
 }
 
@@ -162,7 +159,7 @@ fn alarm_is_not_moved_per_frame(mode: Mode) {
     assert_eq!(rig.world.state().alarm_sets, 1);
     for number in 0..50 {
         rig.advance(SECOND);
-        rig.peer(1).send_items(number..number + 1);
+        rig.send_items(number..number + 1);
         rig.settle();
     }
     assert_eq!(rig.world.state().alarm_sets, 1, "50 frames later");
@@ -176,20 +173,20 @@ fn alarm_is_not_moved_per_frame(mode: Mode) {
 }
 
 fn alarm_is_moved_when_it_must_ring_earlier(mode: Mode) {
-    let world = World::with(Dial::AcceptShut(Gate::Flush));
+    let world = World::shut(Gate::Flush);
     let config = config().ping_interval(3 * SECOND);
     let builder = builder(&world).config(config).on_upgrade(|_| Ok(["sub"]));
     let mut rig = Rig::new(mode, &world, builder);
     assert_eq!(world.state().alarm_sets, 1);
     rig.advance(3 * SECOND);
-    rig.peer(1).open();
+    rig.peer().open();
     rig.settle();
-    assert_eq!(rig.peer(1).received().len(), 2, "the ping went out, after the subscription");
-    rig.peer(1).fail(reset());
+    assert_eq!(rig.peer().received().len(), 2, "the ping went out, after the subscription");
+    rig.peer().fin();
     rig.settle();
     let sets = world.state().alarm_sets;
     rig.advance(SECOND);
-    assert_eq!(world.connections(), 2, "the retry was not late");
+    assert_eq!(world.state().peers.len(), 2, "the retry was not late");
     assert!(sets <= 4, "the alarm was moved {sets} times");
 }
 
@@ -209,13 +206,13 @@ fn nothing_is_polled_before_the_first_poll(mode: Mode) {
 fn pings_before_a_pause_are_answered(mode: Mode) {
     let config = config().buffer(4).min_demand(0).max_demand(1);
     let mut rig = Rig::with(mode, |builder| builder.config(config));
-    let peer = rig.peer(1);
+    let peer = rig.peer();
     peer.send(Frame::Ping(Default::default()));
-    peer.send_items(0..20);
-    rig.world.run();
+    rig.send_items(0..20);
+    rig.world.settle();
     assert!(rig.poll().is_ready());
-    assert!(peer.counts().reads < 20, "reading is paused");
-    assert_eq!(peer.counts().pongs, 1);
+    assert!(peer.unread() > 0, "reading is paused");
+    assert_eq!(peer.received(), [Frame::Pong(Default::default())]);
 }
 
 /// Uses the handle as soon as it is called, as a waker may that runs its task on the spot.
@@ -265,7 +262,7 @@ fn the_consumer_is_woken_without_locks() {
     let wakes = Arc::<Wakes>::default();
     let waker = Waker::from(Arc::new(Curious { handle: rig.handle.clone(), wakes: wakes.clone() }));
     assert!(rig.feed.as_mut().poll_next(&mut Context::from_waker(&waker)).is_pending());
-    rig.peer(1).send_items(0..20);
+    rig.send_items(0..20);
     rig.settle();
     assert_eq!(wakes.count(), 1, "one wake-up for all of them");
 }
@@ -292,6 +289,6 @@ fn a_flood_of_commands_does_not_keep_the_loop_in_one_poll() {
     assert!(sending.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
     for polls in 1..10 {
         assert!(rig.world.step());
-        assert_eq!(rig.peer(1).received().len(), polls);
+        assert_eq!(rig.peer().received().len(), polls);
     }
 }

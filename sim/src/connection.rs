@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tidegate_driver::core::{Frame, Timestamp};
 
+use crate::by_hand::Gate;
 use crate::fault::FaultKind;
 
 /// Later than any run ends.
@@ -90,6 +91,18 @@ impl Pipe {
         self.queue.front().is_some_and(|(arrival, _)| *arrival <= now)
     }
 
+    /// The frames that have arrived and are not taken.
+    pub(crate) fn arrived(&self, now: Timestamp) -> Vec<Frame> {
+        let arrived = self.queue.iter().take_while(|(arrival, _)| *arrival <= now);
+        let frame =
+            |(_, unit): &(_, Unit)| if let Unit::Frame(frame) = unit { Some(frame.clone()) } else { None };
+        arrived.filter_map(frame).collect()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
     /// Lets nothing more arrive until then.
     pub(crate) fn hold(&mut self, now: Timestamp, until: Timestamp) {
         self.held_until = self.held_until.max(until);
@@ -113,6 +126,10 @@ pub(crate) struct SimConnection {
     pub(crate) writer: Option<Waker>,
     /// Nothing can be written until then.
     pub(crate) blocked_until: Timestamp,
+    /// Where a test holds up what is written.
+    pub(crate) shut: Option<Gate>,
+    /// Bytes that a test has sent of unfinished frames.
+    pub(crate) partial: u64,
     /// The reset has reached the feed's side.
     pub(crate) broken: bool,
     /// The feed has read a violation of the protocol.

@@ -50,7 +50,10 @@ impl State {
 
     /// Dials for the announced attempt. Returns the outcome, and after what time it is known.
     pub(crate) fn dial(&mut self, feed: usize) -> (ConnectionKey, Dial, Duration) {
-        let (id, fate) = std::mem::take(&mut self.feeds[feed].announced);
+        let (id, fate) = &mut self.feeds[feed].announced;
+        // A test that is the server has no resolver.
+        *id += u64::from(self.server.is_none());
+        let (id, fate) = (*id, fate.take());
         let key = ConnectionKey { feed, id };
         let round_trip = self.latency() + self.latency();
         if let Some(mut fault) = fate
@@ -64,7 +67,10 @@ impl State {
                 Failure::Connect(ConnectFailure::Tcp { detail: "refused during an outage".to_owned() });
             return (key, Dial::Fail(failure), round_trip);
         }
-        let dial = self.server.as_mut().map_or(Dial::Accept, |server| server.on_dial(id));
+        let dial = match &mut self.server {
+            Some(server) => server.on_dial(id),
+            None => self.dials.pop_front().unwrap_or(Dial::Accept),
+        };
         // TCP, TLS, upgrade.
         (key, dial, round_trip * 3)
     }

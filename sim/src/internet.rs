@@ -109,15 +109,18 @@ impl State {
         self.schedule_in(self.network.readiness_delay, ScheduledEvent::Seen(key));
     }
 
-    fn wake_client(&mut self, key: ConnectionKey) {
+    pub(crate) fn wake_client(&mut self, key: ConnectionKey) {
         let Some(connection) = self.connection(key) else { return };
         for waker in [connection.reader.take(), connection.writer.take()].into_iter().flatten() {
             waker.wake();
         }
     }
 
-    /// The server reads what has arrived.
+    /// The server reads what has arrived, unless it is a test.
     fn server_reads(&mut self, key: ConnectionKey) {
+        if self.server.is_none() {
+            return;
+        }
         let now = self.now;
         let arrived = |connection: &mut SimConnection| {
             if connection.server_gone { None } else { connection.to_server.pop(now) }
@@ -215,7 +218,7 @@ impl State {
     }
 
     /// Sends something to the feed.
-    fn push(&mut self, key: ConnectionKey, unit: Unit) {
+    pub(crate) fn push(&mut self, key: ConnectionKey, unit: Unit) {
         let mut latency = self.latency();
         let (now, bandwidth) = (self.now, self.network.bandwidth);
         let Some(connection) = self.connection(key) else { return };

@@ -44,9 +44,9 @@ impl Journal {
         }
     }
 
-    /// Records nothing more once a rule is broken: the trace ends there.
+    /// Records nothing more once a rule is broken: the trace ends there. Nothing at all where no feed is judged.
     pub(crate) fn record(&mut self, now: Timestamp, feed: usize, entry: &Entry) {
-        if self.violation.is_some() {
+        if self.violation.is_some() || self.feeds.is_empty() {
             return;
         }
         self.entries += 1;

@@ -13,12 +13,14 @@
 //! | what is recorded of a run; which events of the core those were | `entry.rs`; `coverage.rs` |
 //! | the clock and scheduled events; tasks and timers | `world.rs`; `runtime.rs` |
 //! | connections; the feed's end of one | `connection.rs`; `transport.rs` |
+//! | a world that a test steps by hand | `by_hand.rs` |
 //! | what a run consists of; its loop; its consumer | `simulation.rs`; `run.rs`; `consumer.rs` |
 //! | how a failure is made smaller | `shrink.rs` |
 //! | what the command draws from a seed | `campaign.rs`, `campaign/draw.rs` |
 //! | which bugs it must find | `campaign/bugs.rs` |
 #![forbid(unsafe_code)]
 
+mod by_hand;
 pub mod campaign;
 mod check;
 mod connection;
@@ -41,6 +43,7 @@ mod simulation;
 mod transport;
 mod world;
 
+pub use by_hand::{Gate, Remote};
 pub use coverage::{Coverage, EventKind};
 pub use fault::{FaultKind, Faults};
 pub use injector::InjectedFault;

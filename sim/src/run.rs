@@ -53,8 +53,8 @@ impl Run {
             return false;
         }
         match catch_unwind(AssertUnwindSafe(|| self.runtime.run())) {
-            Ok(true) => {}
-            Ok(false) => self.violate("hang: the tasks never come to rest".to_owned()),
+            Ok(Some(_)) => {}
+            Ok(None) => self.violate("hang: the tasks never come to rest".to_owned()),
             Err(panic) => {
                 let text = panic.downcast_ref::<String>().map_or("a panic", String::as_str);
                 self.violate(format!("panic: {text}"));

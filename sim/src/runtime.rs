@@ -102,29 +102,39 @@ impl SimRuntime {
         .await;
     }
 
-    /// Polls woken tasks until none is left. Returns false if that never ends.
-    pub(crate) fn run(&self) -> bool {
+    /// Polls woken tasks until none is left. Returns the number of polls, or `None` if that never ends.
+    pub(crate) fn run(&self) -> Option<usize> {
         let mut polls = 0;
         loop {
             let before = polls;
             let mut from = 0;
-            while let Some((index, feed, mut future, woken)) = self.take(from) {
+            while let Some(next) = self.poll_from(from) {
                 polls += 1;
-                self.world.state().feeds[feed].touched = true;
-                let waker = Waker::from(woken);
-                if future.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
-                    self.lock()[index].future = Some(future);
-                }
-                from = index + 1;
+                from = next;
             }
             if polls == before {
-                break;
+                return Some(polls);
             }
             if polls > TOO_MANY_POLLS {
-                return false;
+                return None;
             }
         }
-        true
+    }
+
+    /// Polls one woken task. Returns whether there was one.
+    pub fn step(&self) -> bool {
+        self.poll_from(0).is_some()
+    }
+
+    /// Polls the first woken task at or after `from`. Returns the index after it.
+    fn poll_from(&self, from: usize) -> Option<usize> {
+        let (index, feed, mut future, woken) = self.take(from)?;
+        self.world.state().feeds[feed].touched = true;
+        let waker = Waker::from(woken);
+        if future.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
+            self.lock()[index].future = Some(future);
+        }
+        Some(index + 1)
     }
 
     /// Takes the first woken task at or after `from`, with its index and the number of its feed.
@@ -136,8 +146,15 @@ impl SimRuntime {
         Some((index, task.feed, task.future.take()?, task.woken.clone()))
     }
 
-    /// Drops all tasks. Without this none is freed, since tasks and runtime own each other.
-    pub(crate) fn drop_tasks(&self) {
+    /// Returns whether a task has not ended.
+    #[must_use]
+    pub fn has_tasks(&self) -> bool {
+        self.lock().iter().any(|task| task.future.is_some())
+    }
+
+    /// Drops all tasks, as a runtime does that goes away. Without this none is freed that has not ended, since tasks and
+    /// runtime own each other.
+    pub fn drop_tasks(&self) {
         let gone = std::mem::take(&mut *self.lock());
         drop(gone);
     }

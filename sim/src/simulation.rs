@@ -277,7 +277,7 @@ where
         let server = std::mem::replace(&mut options.server, Box::new(Silent));
         let outages = std::mem::take(&mut options.outages);
         let (seed, feeds, heal, mut end) = (options.seed, options.feeds, options.heal, options.run);
-        let world = World::new(feeds, rng.fork(), injector, options.network, server, journal);
+        let world = World::new(feeds, rng.fork(), injector, options.network, Some(server), journal);
         let runtime = SimRuntime::new(world);
         let rest = options.pace.longest_rest();
         let recovery = rules.recovery_bound() + rest + options.network.longest() * 20;

@@ -7,7 +7,8 @@ use futures_core::Stream;
 use futures_sink::Sink;
 use tidegate_driver::core::{ConnectionFailure, Failure, Frame};
 
-use crate::connection::{ConnectionKey, Unit};
+use crate::by_hand::Gate;
+use crate::connection::{ConnectionKey, NEVER, Unit};
 use crate::entry::Entry;
 use crate::world::{ScheduledEvent, State, World};
 
@@ -49,6 +50,7 @@ impl Stream for SimTransport {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.with(|state, key| {
+            let by_hand = state.server.is_none();
             let Some(connection) = state.connection(key) else { return Poll::Ready(None) };
             let unit = loop {
                 match connection.to_client.pop(connection.seen) {
@@ -63,6 +65,12 @@ impl Stream for SimTransport {
                 }
             };
             connection.violated |= matches!(unit, Unit::Invalid);
+            // A simulated server waits for no answer.
+            if let Unit::Frame(Frame::Ping(payload)) = &unit
+                && by_hand
+            {
+                connection.unflushed.push(Frame::Pong(payload.clone()));
+            }
             let failure = match unit {
                 Unit::Frame(frame) => {
                     state.record(key.feed, &Entry::Read { id: key.id, frame: frame.clone() });
@@ -85,21 +93,22 @@ impl Stream for SimTransport {
     }
 }
 
-/// Frames arrive whole.
+/// Frames arrive whole, but for those that a test sends in parts.
 impl tidegate_driver::Transport for SimTransport {
     fn bytes_read(&self) -> u64 {
-        0
+        self.with(|state, key| state.connection(key).map_or(0, |connection| connection.partial))
     }
 }
 
-/// Whether the sink takes anything now.
-fn writable(state: &mut State, key: ConnectionKey, cx: &Context<'_>) -> Poll<Result<(), Failure>> {
+/// Whether anything passes the gate now.
+fn pass(state: &mut State, key: ConnectionKey, gate: Gate, cx: &Context<'_>) -> Poll<Result<(), Failure>> {
     let now = state.now;
     let Some(connection) = state.connection(key) else { return Poll::Ready(Err(io("gone"))) };
     if connection.broken {
         return Poll::Ready(Err(io("broken pipe")));
     }
-    let Some(at) = connection.writable_at(now) else { return Poll::Ready(Ok(())) };
+    let shut = (connection.shut == Some(gate)).then_some(NEVER);
+    let Some(at) = shut.or_else(|| connection.writable_at(now)) else { return Poll::Ready(Ok(())) };
     connection.writer = Some(cx.waker().clone());
     state.schedule(at, ScheduledEvent::Writable(key));
     Poll::Pending
@@ -109,7 +118,7 @@ impl Sink<Frame> for SimTransport {
     type Error = Failure;
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        self.with(|state, key| writable(state, key, cx))
+        self.with(|state, key| pass(state, key, Gate::Write, cx))
     }
 
     fn start_send(self: Pin<&mut Self>, frame: Frame) -> Result<(), Failure> {
@@ -125,7 +134,7 @@ impl Sink<Frame> for SimTransport {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         self.with(|state, key| {
-            std::task::ready!(writable(state, key, cx))?;
+            std::task::ready!(pass(state, key, Gate::Flush, cx))?;
             let Some(connection) = state.connection(key) else { return Poll::Ready(Err(io("gone"))) };
             if connection.unflushed.is_empty() {
                 return Poll::Ready(Ok(()));

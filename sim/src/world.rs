@@ -1,6 +1,6 @@
 //! Everything outside of the feeds: the clock, the events to come, and the lock around them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::connection::{ConnectionKey, NEVER, SimConnection};
 use crate::entry::Entry;
 use crate::injector::{Injector, PlannedFault};
 use crate::journal::Journal;
-use crate::server::Server;
+use crate::server::{Dial, Server};
 
 /// Shares the state of a run. Clones are the same world.
 #[derive(Clone)]
@@ -29,7 +29,10 @@ pub(crate) struct State {
     pub(crate) rng: Rng,
     pub(crate) injector: Injector,
     pub(crate) network: Network,
+    /// `None` if a test is the server, and while the server is called.
     pub(crate) server: Option<Box<dyn Server>>,
+    /// What becomes of the next attempts, if a test is the server.
+    pub(crate) dials: VecDeque<Dial>,
     /// The server is down until then.
     pub(crate) down_until: Timestamp,
     pub(crate) feeds: Vec<FeedState>,
@@ -42,7 +45,7 @@ pub(crate) struct State {
 #[derive(Default)]
 pub(crate) struct FeedState {
     pub(crate) connection: Option<SimConnection>,
-    /// The attempt that the resolver was called for and that is not dialed yet, and its fault.
+    /// The last attempt that the resolver was called for, and its fault until it is dialed.
     pub(crate) announced: (u64, Option<PlannedFault>),
     pub(crate) alarm: AlarmState,
     pub(crate) consumer_waits: bool,
@@ -125,7 +128,7 @@ impl World {
         rng: Rng,
         injector: Injector,
         network: Network,
-        server: Box<dyn Server>,
+        server: Option<Box<dyn Server>>,
         journal: Journal,
     ) -> Self {
         Self {
@@ -136,7 +139,8 @@ impl World {
                 rng,
                 injector,
                 network,
-                server: Some(server),
+                server,
+                dials: VecDeque::new(),
                 down_until: Timestamp::ZERO,
                 feeds: (0..feeds).map(|_| FeedState::default()).collect(),
                 healed: false,
@@ -165,12 +169,7 @@ impl World {
             return false;
         };
         state.now = state.now.max(at);
-        // All events of one time at once: what has arrived is read before a deadline of that time counts (L2).
-        while state.next_time().is_some_and(|at| at <= state.now)
-            && let Some((_, event)) = state.schedule.pop_first()
-        {
-            state.handle(event);
-        }
+        state.catch_up();
         true
     }
 }
@@ -187,6 +186,15 @@ impl State {
     /// Breaks a rule, now.
     pub(crate) fn violate(&mut self, rule: String) {
         self.journal.violate(self.now, rule);
+    }
+
+    /// Handles all events until now at once: what has arrived is read before a deadline of that time counts (L2).
+    pub(crate) fn catch_up(&mut self) {
+        while self.next_time().is_some_and(|at| at <= self.now)
+            && let Some((_, event)) = self.schedule.pop_first()
+        {
+            self.handle(event);
+        }
     }
 
     pub(crate) fn schedule(&mut self, at: Timestamp, event: ScheduledEvent) {

@@ -1,18 +1,17 @@
-//! A runtime for tests: the test is the clock, the peer and the executor. No threads, no sleeping, no real time.
+//! Feeds in a simulated world that the test steps by hand. No threads, no sleeping, no real time.
 #![allow(dead_code, unused_imports, unused_macros, reason = "each suite uses its part")]
 
-mod connection;
 mod rig;
 mod world;
 
 use std::time::Duration;
 
 use tidegate_driver::FeedBuilder;
-use tidegate_driver::core::{Config, ConfigBuilder, Failure, Frame, Message, RetryPolicy};
+use tidegate_driver::core::{Config, ConfigBuilder, RetryPolicy};
 
-pub(crate) use connection::{Gate, Peer};
 pub(crate) use rig::{Mode, Rig};
-pub(crate) use world::{Dial, Wakes, World};
+pub(crate) use tidegate_sim::{Dial, Gate, Remote};
+pub(crate) use world::{Wakes, World};
 
 /// Makes one test of each case for a feed in a task, and one for a feed in the stream itself.
 macro_rules! in_both_modes {
@@ -40,15 +39,7 @@ pub(crate) fn builder(world: &World) -> FeedBuilder<World> {
     FeedBuilder::new(world.clone(), URL).config(config()).seed(7)
 }
 
-pub(crate) fn text(text: &str) -> Frame {
-    Message::from(text).into()
-}
-
 /// `item 0`, `item 1` and so on, as the consumer sees them.
 pub(crate) fn items(numbers: std::ops::Range<usize>) -> Vec<String> {
     numbers.map(|number| format!("item {number}")).collect()
-}
-
-pub(crate) fn reset() -> Failure {
-    Failure::io("reset by the test")
 }

@@ -1,5 +1,6 @@
 //! A feed in its world, in a task or in the stream itself.
 
+use std::ops::Range;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
@@ -9,9 +10,8 @@ use futures_core::Stream;
 use tidegate_driver::core::{Delivery, FrameHandler, Message, Phase, StopReason};
 use tidegate_driver::{FeedBuilder, FeedHandle};
 
-use super::connection::Peer;
 use super::world::{Wakes, World};
-use super::{SECOND, builder};
+use super::{Remote, SECOND, builder, items};
 
 /// How a feed is run.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -86,8 +86,14 @@ impl Rig {
         self.handle.phase()
     }
 
-    pub(crate) fn peer(&self, number: usize) -> Peer {
-        self.world.peer(number)
+    /// The other end of the connection that was made first.
+    pub(crate) fn peer(&self) -> Remote {
+        self.world.state().peers[0].clone()
+    }
+
+    /// Messages arrive, `item 0` and so on.
+    pub(crate) fn send_items(&self, numbers: Range<usize>) {
+        items(numbers).into_iter().for_each(|item| self.peer().send(item));
     }
 
     /// One poll of the consumer.
@@ -99,7 +105,7 @@ impl Rig {
     /// cannot avoid it, and keeps what it gets for [`Self::drain`].
     pub(crate) fn settle(&mut self) {
         loop {
-            self.world.run();
+            self.world.settle();
             if self.mode == Mode::Task || !self.wakes.take() {
                 return;
             }
@@ -110,10 +116,10 @@ impl Rig {
     /// Everything that the consumer can get now, one line each; `end` is the last.
     pub(crate) fn drain(&mut self) -> Vec<String> {
         loop {
-            self.world.run();
+            self.world.settle();
             self.take_all();
             let woken = self.wakes.take();
-            if !woken && self.world.run() == 0 {
+            if !woken && self.world.settle() == 0 {
                 return std::mem::take(&mut self.seen);
             }
         }
@@ -135,9 +141,9 @@ impl Rig {
     /// Drops the feed, and lets its task close the connection.
     pub(crate) fn drop_feed(self) {
         drop(self.feed);
-        self.world.run();
+        self.world.settle();
         self.world.advance(SECOND);
-        self.world.run();
+        self.world.settle();
     }
 
     /// Drives `future` and the feed; `None` if it waits for something that does not happen.
