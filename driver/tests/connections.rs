@@ -61,7 +61,7 @@ fn an_end_after_the_bootstrap_keeps_its_name(mode: Mode) {
     let world = World::shut(Gate::Flush);
     let mut rig = Rig::new(mode, &world, builder(&world).on_upgrade(subscriptions));
     rig.peer().open();
-    rig.peer().fin();
+    rig.peer().end();
     rig.settle();
     assert_eq!((rig.phase(), rig.handle.stats().connections), (Phase::Waiting, 1));
 }
@@ -97,8 +97,7 @@ fn blocked_write_does_not_stop_reading(mode: Mode) {
     for gate in [Gate::Write, Gate::Flush] {
         let mut rig = Rig::live(mode);
         rig.peer().shut(gate);
-        let handle = rig.handle.clone();
-        assert_eq!(rig.wait(handle.send("out")), Some(Ok(())));
+        assert_eq!(rig.send("out"), Some(Ok(())));
         rig.send_items(0..3);
         assert_eq!(rig.drain(), [vec!["live 1".to_owned()], items(0..3)].concat());
         assert!(rig.peer().received().is_empty());
@@ -122,13 +121,12 @@ fn ping_is_answered_without_another_read(mode: Mode) {
 fn what_arrived_before_a_failed_write_is_delivered(mode: Mode) {
     let world = World::slow_to_look();
     let mut rig = Rig::new(mode, &world, builder(&world));
-    let handle = rig.handle.clone();
     let peer = rig.peer();
     // More than one poll reads, and more than the consumer has asked for.
     rig.send_items(0..4050);
     world.advance(SECOND);
     peer.break_writing();
-    assert_eq!(rig.wait(handle.send("out")), Some(Ok(())));
+    assert_eq!(rig.send("out"), Some(Ok(())));
     assert!(rig.drain() == [vec!["live 1".to_owned()], items(0..4050)].concat());
     // A frame is in the socket, but the runtime has not looked.
     peer.send("item 4050");
@@ -141,10 +139,9 @@ fn what_arrived_before_a_failed_write_is_delivered(mode: Mode) {
 
 fn failed_write_ends_a_flood_too(mode: Mode) {
     let mut rig = Rig::live(mode);
-    let handle = rig.handle.clone();
     rig.send_items(0..20_000);
     rig.peer().break_writing();
-    assert_eq!(rig.wait(handle.send("out")), Some(Ok(())));
+    assert_eq!(rig.send("out"), Some(Ok(())));
     let seen = rig.drain();
     assert_eq!(seen.last().unwrap(), "interrupted 1 io");
     // As many as one poll reads before the failure, and 4096 after it.
@@ -165,24 +162,22 @@ fn failed_write_of_the_bootstrap_is_a_failed_attempt(mode: Mode) {
 /// The transport has nothing to read, and wakes nobody for the failed write.
 fn failed_write_is_noticed_on_a_silent_connection(mode: Mode) {
     let mut rig = Rig::live(mode);
-    let handle = rig.handle.clone();
     rig.peer().break_writing();
     rig.settle();
     assert_eq!(rig.phase(), Phase::Live);
-    assert_eq!(rig.wait(handle.send("out")), Some(Ok(())));
+    assert_eq!(rig.send("out"), Some(Ok(())));
     rig.look_again();
     assert_eq!(rig.phase(), Phase::Waiting);
 }
 
 fn close_of_the_peer_says_why_even_if_writing_fails(mode: Mode) {
     let mut rig = Rig::live(mode);
-    let handle = rig.handle.clone();
     let peer = rig.peer();
     // The server has closed and gone: the write fails, and the reason is in the receive buffer.
     peer.break_writing();
     peer.send(Frame::Close(Some(CloseFrame::new(1008))));
     peer.end();
-    let _ = rig.wait(handle.send("out"));
+    let _ = rig.send("out");
     assert_eq!(rig.drain(), ["live 1", "interrupted 1 closed"]);
     assert_eq!(rig.phase(), Phase::Waiting);
 }

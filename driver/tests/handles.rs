@@ -34,7 +34,7 @@ fn a_message_that_meets_a_loss_comes_back(mode: Mode) {
     // The loop takes all commands at once, messages first.
     assert_eq!(rig.wait(before), Some(Ok(())));
     assert_eq!(rig.phase(), Phase::Closing);
-    let after = rig.wait(handle.send("after")).unwrap();
+    let after = rig.send("after").unwrap();
     assert_eq!(after, Err(SendError::NotLive(Message::from("after"))));
 }
 
@@ -43,14 +43,14 @@ fn a_full_queue_gives_the_message_back(mode: Mode) {
     let mut rig = Rig::with(mode, |builder| builder.config(config().send_buffer(2)));
     let handle = rig.handle.clone();
     rig.peer().shut(Gate::Flush);
-    assert_eq!(rig.wait(handle.send("1")), Some(Ok(())));
-    assert_eq!(rig.wait(handle.send("2")), Some(Ok(())));
+    assert_eq!(rig.send("1"), Some(Ok(())));
+    assert_eq!(rig.send("2"), Some(Ok(())));
     // Refused at once: the bound covers messages that wait for the loop and those that wait for the socket.
     assert_eq!(handle.send("3").now_or_never(), Some(Err(SendError::Full(Message::from("3")))));
     assert_eq!(rig.handle.stats().sending, 2);
     rig.peer().open();
     rig.settle();
-    assert_eq!(rig.wait(handle.send("4")), Some(Ok(())));
+    assert_eq!(rig.send("4"), Some(Ok(())));
     rig.settle();
     assert_eq!(rig.peer().received(), [Frame::from("1"), Frame::from("2"), Frame::from("4")]);
 
@@ -95,7 +95,7 @@ fn wait_for_sees_the_phase_it_waits_for(mode: Mode) {
     let handle = rig.handle.clone();
     assert_eq!(rig.wait(handle.wait_for(|phase| phase == Phase::Live)), Some(Phase::Live));
     assert_eq!(rig.wait(handle.wait_for(|phase| phase == Phase::Waiting)), None, "it waits");
-    rig.peer().fin();
+    rig.peer().reset();
     assert_eq!(rig.wait(handle.wait_for(|phase| phase == Phase::Waiting)), Some(Phase::Waiting));
     rig.handle.shutdown();
     assert_eq!(rig.wait(handle.wait_for(|phase| phase == Phase::Live)), Some(Phase::Stopped));
@@ -134,9 +134,9 @@ fn a_waker_that_panics_keeps_no_other_task_waiting(mode: Mode) {
         assert!(waiting.as_mut().poll(&mut Context::from_waker(waker)).is_pending());
         waiting
     });
-    rig.peer().fin();
+    rig.peer().reset();
     rig.settle();
-    assert!(wakes.take());
+    assert!(wakes.take() > 0);
     assert_eq!(watchers[1].as_mut().now_or_never(), Some(Phase::Waiting));
 }
 
@@ -144,7 +144,7 @@ fn figures_of_a_feed_that_is_dropped_are_the_last(mode: Mode) {
     let mut rig = Rig::live(mode);
     let handle = rig.handle.clone();
     rig.peer().shut(Gate::Flush);
-    assert_eq!(rig.wait(handle.send("1")), Some(Ok(())));
+    assert_eq!(rig.send("1"), Some(Ok(())));
     assert_eq!(handle.stats().sending, 1);
     rig.drop_feed();
     assert_eq!((handle.phase(), handle.stats().sending), (Phase::Stopped, 0));

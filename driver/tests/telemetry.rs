@@ -122,7 +122,8 @@ mod metrics_feature {
     /// T1: the reference's names.
     fn notices_are_measured(mode: Mode) {
         let sums = Sums::default();
-        let world = World::with(Dial::Fail(Failure::io("refused")));
+        let world = World::default();
+        world.on_next_dial(Dial::Fail(Failure::io("refused")));
         metrics::with_local_recorder(&sums, || {
             let config = config().telemetry_id("prices").ping_interval(SECOND).pong_timeout(SECOND);
             let mut rig = Rig::new(mode, &world, builder(&world).config(config));

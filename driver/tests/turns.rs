@@ -49,7 +49,7 @@ fn a_poll_reads_so_many_frames_at_most() {
         assert_eq!(rig.peer().unread(), frames - reads);
         match mode {
             Mode::Task => assert!(rig.world.step(), "the task wakes itself"),
-            Mode::Stream => assert!(!rig.wakes.take(), "a consumer that got something polls again"),
+            Mode::Stream => assert_eq!(rig.wakes.take(), 0, "a consumer that got something polls again"),
         }
         let left = if mode == Mode::Task { frames } else { frames - 1 };
         assert_eq!(rig.drain().iter().filter(|line| *line != "live 1").count(), left);
@@ -116,10 +116,10 @@ fn a_stream_with_more_to_read_and_nothing_to_give_wakes_itself() {
     rig.wakes.take();
     assert!(rig.poll().is_pending());
     assert_eq!(peer.unread(), 1);
-    assert!(rig.wakes.take(), "there is more to read");
+    assert!(rig.wakes.take() > 0, "there is more to read");
     assert!(rig.poll().is_pending());
     assert_eq!(peer.unread(), 0);
-    assert!(!rig.wakes.take());
+    assert_eq!(rig.wakes.take(), 0);
 }
 
 /// However much one frame has put into the queue, the transport is polled again: here for a ping.
@@ -182,17 +182,18 @@ fn alarm_is_moved_when_it_must_ring_earlier(mode: Mode) {
     rig.peer().open();
     rig.settle();
     assert_eq!(rig.peer().received().len(), 2, "the ping went out, after the subscription");
-    rig.peer().fin();
+    rig.peer().reset();
     rig.settle();
     let sets = world.state().alarm_sets;
     rig.advance(SECOND);
-    assert_eq!(world.state().peers.len(), 2, "the retry was not late");
+    assert_eq!(world.state().requests.len(), 2, "the retry was not late");
     assert!(sets <= 4, "the alarm was moved {sets} times");
 }
 
 /// C3: the connect deadline must not run before anybody polls.
 fn nothing_is_polled_before_the_first_poll(mode: Mode) {
-    let world = World::with(Dial::Hang);
+    let world = World::default();
+    world.on_next_dial(Dial::Hang);
     let mut rig = Rig::idle(mode, &world, builder(&world));
     world.advance(MINUTE);
     assert_eq!((rig.phase(), world.state().clock_readings), (Phase::Idle, 0));
@@ -242,13 +243,13 @@ fn wakers_are_called_without_locks(mode: Mode) {
     let mut waiting = Box::pin(handle.wait_for(|phase| phase != Phase::Live));
     assert!(waiting.as_mut().poll(&mut cx).is_pending());
     rig.settle();
-    assert!(wakes.take(), "the answer to what was sent");
+    assert!(wakes.take() > 0, "the answer to what was sent");
 
     let mut late = Box::pin(handle.send("too late"));
     assert!(late.as_mut().poll(&mut cx).is_pending());
     rig.world.drop_tasks();
     drop(rig);
-    assert!(wakes.take(), "the end of the loop");
+    assert!(wakes.take() > 0, "the end of the loop");
     assert!(sending.as_mut().poll(&mut cx).is_ready());
     assert!(waiting.as_mut().poll(&mut cx).is_ready());
     assert!(late.as_mut().poll(&mut cx).is_ready());
@@ -264,7 +265,7 @@ fn the_consumer_is_woken_without_locks() {
     assert!(rig.feed.as_mut().poll_next(&mut Context::from_waker(&waker)).is_pending());
     rig.send_items(0..20);
     rig.settle();
-    assert_eq!(wakes.count(), 1, "one wake-up for all of them");
+    assert_eq!(wakes.take(), 1, "one wake-up for all of them");
 }
 
 /// Sends again as soon as a message was accepted.

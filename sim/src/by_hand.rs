@@ -111,11 +111,6 @@ impl Remote {
         self.push(Unit::Reset);
     }
 
-    /// Ends the TCP stream without a Close frame.
-    pub fn fin(&self) {
-        self.push(Unit::Fin);
-    }
-
     /// Ends the TCP stream as after a closing handshake.
     pub fn end(&self) {
         self.push(Unit::End);

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use futures_core::Stream;
-use tidegate_driver::core::{Delivery, FrameHandler, Message, Phase, StopReason};
+use tidegate_driver::core::{Delivery, FrameHandler, Message, Phase, SendError, StopReason};
 use tidegate_driver::{FeedBuilder, FeedHandle};
 
 use super::world::{Wakes, World};
@@ -86,9 +86,9 @@ impl Rig {
         self.handle.phase()
     }
 
-    /// The other end of the connection that was made first.
+    /// The other end of the open connection.
     pub(crate) fn peer(&self) -> Remote {
-        self.world.state().peers[0].clone()
+        self.world.remote().expect("a connection is open")
     }
 
     /// Messages arrive, `item 0` and so on.
@@ -106,7 +106,7 @@ impl Rig {
     pub(crate) fn settle(&mut self) {
         loop {
             self.world.settle();
-            if self.mode == Mode::Task || !self.wakes.take() {
+            if self.mode == Mode::Task || self.wakes.take() == 0 {
                 return;
             }
             self.take_all();
@@ -118,8 +118,7 @@ impl Rig {
         loop {
             self.world.settle();
             self.take_all();
-            let woken = self.wakes.take();
-            if !woken && self.world.settle() == 0 {
+            if self.wakes.take() == 0 && self.world.settle() == 0 {
                 return std::mem::take(&mut self.seen);
             }
         }
@@ -157,10 +156,16 @@ impl Rig {
                 return Some(value);
             }
             self.settle();
-            if !wakes.take() {
+            if wakes.take() == 0 {
                 return None;
             }
         }
+    }
+
+    /// Sends a message, as [`Self::wait`] does.
+    pub(crate) fn send(&mut self, message: &str) -> Option<Result<(), SendError>> {
+        let handle = self.handle.clone();
+        self.wait(handle.send(message))
     }
 
     fn take_all(&mut self) {

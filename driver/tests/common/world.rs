@@ -1,14 +1,14 @@
 //! The simulator's world: what the loop asks of it is counted, and what no network does goes wrong.
 
 use std::ops::Deref;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake};
 use std::time::Duration;
 
 use tidegate_driver::core::{Failure, Timestamp};
 use tidegate_driver::{Alarm, ConnectRequest, Runtime, Spawn};
-use tidegate_sim::{Dial, Gate, Network, Remote, SimAlarm, SimRuntime, SimTransport};
+use tidegate_sim::{Gate, Network, SimAlarm, SimRuntime, SimTransport};
 
 /// Everything outside of a feed. Clones are the same world.
 #[derive(Clone)]
@@ -20,8 +20,6 @@ pub(crate) struct World {
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) requests: Vec<ConnectRequest>,
-    /// The other ends of the connections made.
-    pub(crate) peers: Vec<Remote>,
     /// Connections are made with this gate shut.
     shut: Option<Gate>,
     /// Connecting panics.
@@ -46,13 +44,6 @@ impl World {
     /// A world in which the runtime looks at a socket a while after something has arrived.
     pub(crate) fn slow_to_look() -> Self {
         Self::over(Network { readiness_delay: Duration::from_micros(500), ..Network::default() })
-    }
-
-    /// A world in which this becomes of the first attempt.
-    pub(crate) fn with(first: Dial) -> Self {
-        let world = Self::default();
-        world.on_next_dial(first);
-        world
     }
 
     /// A world whose connections are made with this gate shut.
@@ -100,10 +91,9 @@ impl Runtime for World {
         async move {
             assert!(!world.state().dial_broken, "the test broke dialing");
             let transport = dialing.await?;
-            let peer = world.remote().expect("the connection was opened");
-            let mut state = world.state();
-            state.shut.into_iter().for_each(|gate| peer.shut(gate));
-            state.peers.push(peer);
+            if let (Some(gate), Some(peer)) = (world.state().shut, world.remote()) {
+                peer.shut(gate);
+            }
             Ok(transport)
         }
     }
@@ -128,26 +118,19 @@ impl Alarm for CountedAlarm {
     }
 }
 
-/// Counts wake-ups, and knows whether there was one since it was last asked.
+/// Counts wake-ups.
 #[derive(Default)]
-pub(crate) struct Wakes {
-    woken: AtomicBool,
-    count: AtomicUsize,
-}
+pub(crate) struct Wakes(AtomicUsize);
 
 impl Wakes {
-    pub(crate) fn take(&self) -> bool {
-        self.woken.swap(false, Ordering::SeqCst)
-    }
-
-    pub(crate) fn count(&self) -> usize {
-        self.count.load(Ordering::SeqCst)
+    /// How many there were since this was last asked.
+    pub(crate) fn take(&self) -> usize {
+        self.0.swap(0, Ordering::SeqCst)
     }
 }
 
 impl Wake for Wakes {
     fn wake(self: Arc<Self>) {
-        self.woken.store(true, Ordering::SeqCst);
-        self.count.fetch_add(1, Ordering::SeqCst);
+        self.0.fetch_add(1, Ordering::SeqCst);
     }
 }
