@@ -36,11 +36,11 @@ fn subscriptions(_: ConnectionId) -> Result<[&'static str; 2], Fault> {
 /// B2: written is not enough.
 fn live_once_the_bootstrap_is_flushed(mode: Mode) {
     for gate in [Gate::Write, Gate::Flush] {
-        let world = World::shut(gate);
+        let world = World::holding(gate);
         let mut rig = Rig::new(mode, &world, builder(&world).on_upgrade(subscriptions));
         assert_eq!(rig.phase(), Phase::Bootstrapping);
         assert!(rig.drain().is_empty());
-        rig.peer().open();
+        rig.peer().release();
         assert_eq!(rig.drain(), ["live 1"]);
         assert_eq!(rig.phase(), Phase::Live);
         assert_eq!(rig.peer().received(), [Frame::from("sub a"), Frame::from("sub b")]);
@@ -49,18 +49,18 @@ fn live_once_the_bootstrap_is_flushed(mode: Mode) {
 
 /// B2: a read flushed the bootstrap, and the answer had arrived.
 fn live_comes_before_what_answers_the_bootstrap(mode: Mode) {
-    let world = World::shut(Gate::Flush);
+    let world = World::holding(Gate::Flush);
     let mut rig = Rig::new(mode, &world, builder(&world).on_upgrade(subscriptions));
-    rig.peer().open();
+    rig.peer().release();
     rig.peer().send("subscribed");
     assert_eq!(rig.drain(), ["live 1", "subscribed"]);
 }
 
 /// B4: a read flushed the bootstrap, and the end had arrived.
 fn an_end_after_the_bootstrap_keeps_its_name(mode: Mode) {
-    let world = World::shut(Gate::Flush);
+    let world = World::holding(Gate::Flush);
     let mut rig = Rig::new(mode, &world, builder(&world).on_upgrade(subscriptions));
-    rig.peer().open();
+    rig.peer().release();
     rig.peer().end();
     rig.settle();
     assert_eq!((rig.phase(), rig.handle.stats().connections), (Phase::Waiting, 1));
@@ -96,7 +96,7 @@ fn resolver_that_fails_is_a_failed_attempt(mode: Mode) {
 fn blocked_write_does_not_stop_reading(mode: Mode) {
     for gate in [Gate::Write, Gate::Flush] {
         let mut rig = Rig::live(mode);
-        rig.peer().shut(gate);
+        rig.peer().hold(gate);
         assert_eq!(rig.send("out"), Some(Ok(())));
         rig.send_items(0..3);
         assert_eq!(rig.drain(), [vec!["live 1".to_owned()], items(0..3)].concat());
@@ -151,7 +151,7 @@ fn failed_write_ends_a_flood_too(mode: Mode) {
 
 /// B4: a bootstrap that cannot be written is a failed attempt.
 fn failed_write_of_the_bootstrap_is_a_failed_attempt(mode: Mode) {
-    let world = World::shut(Gate::Flush);
+    let world = World::holding(Gate::Flush);
     let mut rig = Rig::new(mode, &world, builder(&world).on_upgrade(subscriptions));
     rig.peer().break_writing();
     rig.settle();

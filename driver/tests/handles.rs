@@ -42,13 +42,13 @@ fn a_message_that_meets_a_loss_comes_back(mode: Mode) {
 fn a_full_queue_gives_the_message_back(mode: Mode) {
     let mut rig = Rig::with(mode, |builder| builder.config(config().send_buffer(2)));
     let handle = rig.handle.clone();
-    rig.peer().shut(Gate::Flush);
+    rig.peer().hold(Gate::Flush);
     assert_eq!(rig.send("1"), Some(Ok(())));
     assert_eq!(rig.send("2"), Some(Ok(())));
     // Refused at once: the bound covers messages that wait for the loop and those that wait for the socket.
     assert_eq!(handle.send("3").now_or_never(), Some(Err(SendError::Full(Message::from("3")))));
     assert_eq!(rig.handle.stats().sending, 2);
-    rig.peer().open();
+    rig.peer().release();
     rig.settle();
     assert_eq!(rig.send("4"), Some(Ok(())));
     rig.settle();
@@ -79,7 +79,7 @@ fn a_handler_that_uses_a_handle_meets_the_bound(mode: Mode) {
     });
     let mut rig = Rig::with(mode, |builder| builder.config(config().send_buffer(1)).handler(handler));
     handle.set(rig.handle.clone()).unwrap();
-    rig.peer().shut(Gate::Flush);
+    rig.peer().hold(Gate::Flush);
     let sender = rig.handle.clone();
     let mut first = Box::pin(sender.send("1"));
     assert!(first.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
@@ -143,7 +143,7 @@ fn a_waker_that_panics_keeps_no_other_task_waiting(mode: Mode) {
 fn figures_of_a_feed_that_is_dropped_are_the_last(mode: Mode) {
     let mut rig = Rig::live(mode);
     let handle = rig.handle.clone();
-    rig.peer().shut(Gate::Flush);
+    rig.peer().hold(Gate::Flush);
     assert_eq!(rig.send("1"), Some(Ok(())));
     assert_eq!(handle.stats().sending, 1);
     rig.drop_feed();

@@ -13,7 +13,7 @@ use tracing::Level;
 /// Every secret says `hush`.
 fn run(mode: Mode) {
     let world = World::default();
-    world.on_next_dial(Dial::Fail(Failure::rejected(503, None)));
+    world.next_dial(Dial::Fail(Failure::rejected(503, None)));
     let builder = builder(&world)
         .config(config().telemetry_id("prices"))
         .header("authorization", "hush")

@@ -123,7 +123,7 @@ mod metrics_feature {
     fn notices_are_measured(mode: Mode) {
         let sums = Sums::default();
         let world = World::default();
-        world.on_next_dial(Dial::Fail(Failure::io("refused")));
+        world.next_dial(Dial::Fail(Failure::io("refused")));
         metrics::with_local_recorder(&sums, || {
             let config = config().telemetry_id("prices").ping_interval(SECOND).pong_timeout(SECOND);
             let mut rig = Rig::new(mode, &world, builder(&world).config(config));

@@ -173,13 +173,13 @@ fn alarm_is_not_moved_per_frame(mode: Mode) {
 }
 
 fn alarm_is_moved_when_it_must_ring_earlier(mode: Mode) {
-    let world = World::shut(Gate::Flush);
+    let world = World::holding(Gate::Flush);
     let config = config().ping_interval(3 * SECOND);
     let builder = builder(&world).config(config).on_upgrade(|_| Ok(["sub"]));
     let mut rig = Rig::new(mode, &world, builder);
     assert_eq!(world.state().alarm_sets, 1);
     rig.advance(3 * SECOND);
-    rig.peer().open();
+    rig.peer().release();
     rig.settle();
     assert_eq!(rig.peer().received().len(), 2, "the ping went out, after the subscription");
     rig.peer().reset();
@@ -193,7 +193,7 @@ fn alarm_is_moved_when_it_must_ring_earlier(mode: Mode) {
 /// C3: the connect deadline must not run before anybody polls.
 fn nothing_is_polled_before_the_first_poll(mode: Mode) {
     let world = World::default();
-    world.on_next_dial(Dial::Hang);
+    world.next_dial(Dial::Hang);
     let mut rig = Rig::idle(mode, &world, builder(&world));
     world.advance(MINUTE);
     assert_eq!((rig.phase(), world.state().clock_readings), (Phase::Idle, 0));

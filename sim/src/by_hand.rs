@@ -48,7 +48,7 @@ impl SimRuntime {
     }
 
     /// Sets what becomes of the next attempt whose outcome is not set. Default: it succeeds.
-    pub fn on_next_dial(&self, dial: Dial) {
+    pub fn next_dial(&self, dial: Dial) {
         self.world.state().dials.push_back(dial);
     }
 
@@ -121,14 +121,14 @@ impl Remote {
         self.change(|connection| connection.broken = true);
     }
 
-    /// Holds up what the feed writes, until [`open`](Self::open).
-    pub fn shut(&self, gate: Gate) {
-        self.change(|connection| connection.shut = Some(gate));
+    /// Holds up what the feed writes, until [`release`](Self::release).
+    pub fn hold(&self, gate: Gate) {
+        self.change(|connection| connection.held = Some(gate));
     }
 
     /// Lets the feed write again.
-    pub fn open(&self) {
-        self.change(|connection| connection.shut = None);
+    pub fn release(&self) {
+        self.change(|connection| connection.held = None);
     }
 
     /// Returns all frames that have arrived so far, the answers to pings too.

@@ -94,9 +94,9 @@ impl Pipe {
     /// The frames that have arrived and are not taken.
     pub(crate) fn arrived(&self, now: Timestamp) -> Vec<Frame> {
         let arrived = self.queue.iter().take_while(|(arrival, _)| *arrival <= now);
-        let frame =
-            |(_, unit): &(_, Unit)| if let Unit::Frame(frame) = unit { Some(frame.clone()) } else { None };
-        arrived.filter_map(frame).collect()
+        arrived
+            .filter_map(|(_, unit)| if let Unit::Frame(frame) = unit { Some(frame.clone()) } else { None })
+            .collect()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -127,7 +127,7 @@ pub(crate) struct SimConnection {
     /// Nothing can be written until then.
     pub(crate) blocked_until: Timestamp,
     /// Where a test holds up what is written.
-    pub(crate) shut: Option<Gate>,
+    pub(crate) held: Option<Gate>,
     /// Bytes that a test has sent of unfinished frames.
     pub(crate) partial: u64,
     /// The reset has reached the feed's side.

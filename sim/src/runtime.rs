@@ -19,7 +19,8 @@ use crate::world::{ScheduledEvent, World};
 /// More polls than this at one time are an endless loop.
 const TOO_MANY_POLLS: usize = 100_000;
 
-/// Clock, timer, network and tasks of a simulation, as the runtime of one of its feeds. Clones are the same.
+/// Clock, timer, network and tasks of a simulation, as the runtime of one of its feeds. Clones are the same. For a test that
+/// steps them there is [`by_hand`](Self::by_hand).
 #[derive(Clone)]
 pub struct SimRuntime {
     pub(crate) world: World,

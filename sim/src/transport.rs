@@ -65,14 +65,12 @@ impl Stream for SimTransport {
                 }
             };
             connection.violated |= matches!(unit, Unit::Invalid);
-            // A simulated server waits for no answer.
-            if let Unit::Frame(Frame::Ping(payload)) = &unit
-                && by_hand
-            {
-                connection.unflushed.push(Frame::Pong(payload.clone()));
-            }
             let failure = match unit {
                 Unit::Frame(frame) => {
+                    // A simulated server waits for no answer.
+                    if let (true, false, Frame::Ping(payload)) = (by_hand, connection.client_closed, &frame) {
+                        connection.unflushed.push(Frame::Pong(payload.clone()));
+                    }
                     state.record(key.feed, &Entry::Read { id: key.id, frame: frame.clone() });
                     return Poll::Ready(Some(Ok(frame)));
                 }
@@ -107,8 +105,8 @@ fn pass(state: &mut State, key: ConnectionKey, gate: Gate, cx: &Context<'_>) -> 
     if connection.broken {
         return Poll::Ready(Err(io("broken pipe")));
     }
-    let shut = (connection.shut == Some(gate)).then_some(NEVER);
-    let Some(at) = shut.or_else(|| connection.writable_at(now)) else { return Poll::Ready(Ok(())) };
+    let held = (connection.held == Some(gate)).then_some(NEVER);
+    let Some(at) = held.or_else(|| connection.writable_at(now)) else { return Poll::Ready(Ok(())) };
     connection.writer = Some(cx.waker().clone());
     state.schedule(at, ScheduledEvent::Writable(key));
     Poll::Pending
@@ -125,6 +123,7 @@ impl Sink<Frame> for SimTransport {
         self.with(|state, key| {
             state.record(key.feed, &Entry::Sent { id: key.id, frame: frame.clone() });
             if let Some(connection) = state.connection(key) {
+                assert!(!connection.client_closed, "nothing follows Close");
                 connection.client_closed |= matches!(frame, Frame::Close(_));
                 connection.unflushed.push(frame);
             }

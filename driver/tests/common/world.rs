@@ -20,8 +20,8 @@ pub(crate) struct World {
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) requests: Vec<ConnectRequest>,
-    /// Connections are made with this gate shut.
-    shut: Option<Gate>,
+    /// Where what is written is held up from the start of a connection.
+    held: Option<Gate>,
     /// Connecting panics.
     pub(crate) dial_broken: bool,
     /// Reading the clock panics.
@@ -46,10 +46,10 @@ impl World {
         Self::over(Network { readiness_delay: Duration::from_micros(500), ..Network::default() })
     }
 
-    /// A world whose connections are made with this gate shut.
-    pub(crate) fn shut(gate: Gate) -> Self {
+    /// A world whose connections hold up what is written from their start.
+    pub(crate) fn holding(gate: Gate) -> Self {
         let world = Self::default();
-        world.state().shut = Some(gate);
+        world.state().held = Some(gate);
         world
     }
 
@@ -91,8 +91,8 @@ impl Runtime for World {
         async move {
             assert!(!world.state().dial_broken, "the test broke dialing");
             let transport = dialing.await?;
-            if let (Some(gate), Some(peer)) = (world.state().shut, world.remote()) {
-                peer.shut(gate);
+            if let (Some(gate), Some(peer)) = (world.state().held, world.remote()) {
+                peer.hold(gate);
             }
             Ok(transport)
         }
