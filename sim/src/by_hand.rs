@@ -15,7 +15,7 @@ use crate::world::{Network, World};
 
 /// For tests that step a world by hand.
 impl SimRuntime {
-    /// Returns the runtime of one feed, in a world of its own without faults, whose server is the test. No rules are checked.
+    /// Returns the runtime of one feed in a world without faults, whose server is the test. No rules are checked.
     ///
     /// ```
     /// use std::time::Duration;
@@ -47,7 +47,7 @@ impl SimRuntime {
         Self::new(World::new(1, Rng::with_seed(0), injector, network, None, journal))
     }
 
-    /// Sets what becomes of the next attempt whose outcome is not set. Default: it succeeds.
+    /// Sets the outcome of the next attempt; called again, that of the one after it. Default: [`Dial::Accept`].
     pub fn next_dial(&self, dial: Dial) {
         self.world.state().dials.push_back(dial);
     }
@@ -60,8 +60,8 @@ impl SimRuntime {
         self.run().expect("the tasks come to rest")
     }
 
-    /// Moves the clock by `span`, and wakes the tasks that waited for something in it. Like a process that was suspended, they
-    /// run after that, at the new time.
+    /// Moves the clock by `span`, and wakes the tasks whose time has come. They run at the new time, as in a process that was
+    /// suspended.
     pub fn advance(&self, span: Duration) {
         let mut state = self.world.state();
         state.now = state.now.saturating_add(span);
@@ -76,10 +76,10 @@ impl SimRuntime {
     }
 }
 
-/// The server's end of a connection, held by a test. Clones are the same end. Pings and Close are not answered by themselves.
+/// The server's end of a connection, held by a test. Clones are the same end.
 ///
-/// What is sent takes the time that the [`Network`] says: none by default. Once the feed has closed its end, nothing happens
-/// any more.
+/// It answers nothing by itself, neither pings nor Close. Frames take the time that the [`Network`] says: none by default. Once
+/// the feed has dropped its end, nothing is sent or received any more.
 #[derive(Clone)]
 pub struct Remote {
     world: World,
@@ -89,9 +89,9 @@ pub struct Remote {
 /// Where outgoing frames are held up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gate {
-    /// Before they are written: no buffer takes any.
+    /// Before they are written: the sink takes none.
     Write,
-    /// Before they are flushed: a buffer takes all.
+    /// Before they are flushed: the sink takes them, and keeps them.
     Flush,
 }
 
@@ -101,7 +101,7 @@ impl Remote {
         self.push(Unit::Frame(frame.into()));
     }
 
-    /// Sends so many bytes of a frame that is not complete yet.
+    /// Sends this many bytes of a frame that is not complete yet.
     pub fn send_bytes(&self, bytes: u64) {
         self.change(|connection| connection.partial += bytes);
     }
@@ -131,7 +131,7 @@ impl Remote {
         self.change(|connection| connection.held = None);
     }
 
-    /// Returns all frames that have arrived so far, the answers to pings too.
+    /// Returns all frames that have arrived so far, and the feed's answers to pings.
     #[must_use]
     pub fn received(&self) -> Vec<Frame> {
         let mut state = self.world.state();
