@@ -265,12 +265,6 @@ impl<H: FrameHandler> Machine<H> {
         }
     }
 
-    /// Returns the weight of the items in the queue, in bytes (D3).
-    #[must_use]
-    pub const fn queued_bytes(&self) -> u64 {
-        self.common.queue.bytes()
-    }
-
     /// Returns the figures of the feed.
     #[must_use]
     pub fn stats(&self) -> Stats {

@@ -130,10 +130,10 @@ impl<T> Handover<T> {
             if self.is_full(&inner) {
                 break true;
             }
-            let queued = machine.queued_bytes();
+            let queued = machine.stats().queued_bytes;
             // No marker is left while there is space, since markers cost no demand. Items may be left.
             let Some(delivery) = machine.poll_delivery(now) else { break machine.stats().queued > 0 };
-            inner.weight += queued - machine.queued_bytes();
+            inner.weight += queued - machine.stats().queued_bytes;
             inner.ready.push_back(delivery);
         };
         let moved = inner.ready.len() > before;
