@@ -3,8 +3,8 @@
 use tidegate_core::Phase;
 use tidegate_rules::{Call, Script, Then, View, is_stray};
 
-use crate::check::{Mode, State};
 use crate::op::{Op, Refusal, STRAYS, Who};
+use crate::state::{Mode, State};
 use crate::view::due_in;
 use crate::world::{LATE, Millis, WAKE, World};
 

@@ -20,10 +20,11 @@ mod op;
 mod report;
 #[cfg(test)]
 mod soundness;
+mod state;
 mod view;
 mod world;
 
-pub use check::State;
 pub use op::{Op, Refusal, Who};
 pub use report::check_all;
+pub use state::State;
 pub use world::{Budget, World, worlds};
