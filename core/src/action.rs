@@ -30,7 +30,7 @@ pub enum Action {
 
 /// A report about the feed for logs, metrics and observers (T1).
 ///
-/// The first five are the reference's telemetry events.
+/// The first five are off_broadway_websocket's telemetry events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Notice {

@@ -222,6 +222,7 @@ impl Config {
             ("buffer", self.queue.items),
             ("buffer_bytes", self.queue.bytes),
             ("send_buffer", self.send_buffer),
+            ("max_demand", self.max_demand as usize),
         ];
         if let Some((option, _)) = bounds.into_iter().find(|(_, bound)| *bound == 0) {
             return Err(ConfigError::Zero { option });

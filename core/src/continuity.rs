@@ -5,7 +5,12 @@ use core::fmt;
 use crate::demand::{Delivery, Overflow};
 use crate::frame::ConnectionId;
 
-/// Checks a feed of numbered items: nothing is lost, repeated or out of order except where a marker says so (D2, D4).
+/// Checks a feed of numbered items: nothing is lost, repeated or out of order except where a marker says so.
+///
+/// The numbers must go on over all connections. For a peer that starts over on each one, use one check per connection.
+///
+/// The check needs the connection of each item. A handler has it from [`Context::connection`](crate::Context::connection),
+/// and emits it with the item.
 ///
 /// ```
 /// use tidegate_core::{ConnectionId, Continuity, Delivery, Discontinuity, Overflow};
@@ -50,7 +55,7 @@ pub enum Discontinuity {
         /// The number of items that no marker accounts for.
         count: u64,
     },
-    /// The item came before, or a later one did.
+    /// The item's number is not above that of an item before it.
     Repeated {
         /// The item's number.
         number: u64,
@@ -71,16 +76,18 @@ pub enum Discontinuity {
 }
 
 impl Continuity {
-    /// Returns a check of items that the handler numbers over all connections, starting at `first`. What the peer sends
-    /// while there is no connection has no number then, so an interruption loses numbers only under
-    /// [`Overflow::Disconnect`].
+    /// Returns a check of items that the handler numbers over all connections, starting at `first`.
+    ///
+    /// The handler gives no numbers to what it never receives. So numbers are missing only where the overflow policy
+    /// dropped items, or ended the connection ([`Overflow::Disconnect`]).
     #[must_use]
     pub const fn numbered_by_handler(overflow: Overflow, first: u64) -> Self {
         let interruptions_lose = matches!(overflow, Overflow::Disconnect);
         Self { interruptions_lose, next: Some(first), ..Self::numbered_by_peer(overflow) }
     }
 
-    /// Returns a check of items that the peer numbers over all connections, starting anywhere.
+    /// Returns a check of items that the peer numbers over all connections, starting anywhere. Numbers are missing also
+    /// where a connection ended.
     #[must_use]
     pub const fn numbered_by_peer(overflow: Overflow) -> Self {
         Self {
@@ -151,12 +158,12 @@ impl Continuity {
     }
 
     fn item(&mut self, number: u64, connection: ConnectionId) -> Result<u64, Discontinuity> {
-        let missing = number.checked_sub(self.next.unwrap_or(number));
-        let missing = missing.ok_or(Discontinuity::Repeated { number })?;
-        self.next = Some(number.saturating_add(1));
+        let next = self.next.unwrap_or(number);
         let before = self.connection.replace(connection);
         let interrupted = core::mem::take(&mut self.interrupted);
         let announced = core::mem::take(&mut self.dropped);
+        let Some(missing) = number.checked_sub(next) else { return Err(Discontinuity::Repeated { number }) };
+        self.next = Some(number.saturating_add(1));
         let Some(lost) = missing.checked_sub(announced) else {
             return Err(Discontinuity::Dropped { announced, missing });
         };

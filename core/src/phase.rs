@@ -104,14 +104,6 @@ pub const TRANSITIONS: &[Transition] = &[
     moves(Phase::Waiting, Phase::Stopped, "shutdown"),
 ];
 
-/// Panics in builds with debug assertions if there is no such transition.
-pub(crate) fn assert_move(from: Phase, to: Phase) {
-    debug_assert!(
-        TRANSITIONS.iter().any(|Transition { from: a, to: b, .. }| (*a, *b) == (from, to)),
-        "{from} to {to} is not among the transitions"
-    );
-}
-
 /// The state of a feed. Each variant holds only the data that is valid in it.
 pub(crate) enum State<S> {
     Idle,

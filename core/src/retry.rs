@@ -9,7 +9,7 @@ use fastrand::Rng;
 use crate::failure::{ConnectFailure, Failure};
 use crate::time::Timestamp;
 
-/// State of a streak of retries, as in the reference's retry options (R2).
+/// State of a streak of retries, as in off_broadway_websocket's retry options (R2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryState {
     /// Maximum number of retries in a streak. `None` means no limit.
@@ -35,7 +35,7 @@ pub enum Jitter {
 
 /// A retry policy: the delay before each retry, and the number of retries.
 ///
-/// The default is the reference's: 5 retries, 10 s apart (R2).
+/// The default is off_broadway_websocket's: 5 retries, 10 s apart (R2).
 #[derive(Clone)]
 pub struct RetryPolicy {
     pub(crate) backoff: Backoff,
@@ -70,9 +70,9 @@ pub enum Backoff {
 }
 
 impl RetryPolicy {
-    /// Default number of retries in a streak, as in the reference.
+    /// Default number of retries in a streak, as in off_broadway_websocket.
     pub const DEFAULT_MAX_RETRIES: u32 = 5;
-    /// Default delay, as in the reference: 10 s.
+    /// Default delay, as in off_broadway_websocket: 10 s.
     pub const DEFAULT_DELAY: Duration = Duration::from_secs(10);
 
     /// Returns a policy with the same delay before every retry, and 5 retries in a streak. `delay` must not be zero.
@@ -93,11 +93,24 @@ impl RetryPolicy {
         }
     }
 
-    /// Returns a policy whose delays `next` decides, as the reference's retry function does, with 5 retries in a
+    /// Returns a policy whose delays `next` decides, as off_broadway_websocket's retry function does, with 5 retries in a
     /// streak.
     ///
-    /// `next` maps the state so far and the failure to the next state. `initial` is the delay in the first state that
-    /// it sees. No jitter is added. Clones of the policy share the function.
+    /// `next` maps the state so far and the failure to the next state, whose delay is the one before the retry. The first
+    /// state that it sees has the delay `initial`, which is not itself a delay before a retry. No jitter is added, and no
+    /// minimum: a delay of zero against a server that accepts and closes is an endless stream of attempts. Clones of the
+    /// policy share the function.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidegate_core::RetryPolicy;
+    ///
+    /// // 1 s, 3 s, 9 s, ... up to a minute.
+    /// let policy = RetryPolicy::custom(Duration::from_millis(333), |mut state, _failure| {
+    ///     state.delay = (state.delay * 3).min(Duration::from_secs(60));
+    ///     state
+    /// });
+    /// ```
     pub fn custom(
         initial: Duration,
         next: impl Fn(RetryState, &Failure) -> RetryState + Send + Sync + 'static,
@@ -180,7 +193,7 @@ pub enum Classification {
     /// Failures for which [`Failure::is_fatal`] returns `true`. The default.
     #[default]
     Standard,
-    /// Any HTTP status of 400 or above, as in the reference, and all other failures that are fatal by default.
+    /// Any HTTP status of 400 or above, as in off_broadway_websocket, and all other failures that are fatal by default.
     AnyHttpError,
     /// Failures for which this function returns [`Class::Fatal`]. Clones share the function.
     Custom(Arc<dyn Fn(&Failure) -> Class + Send + Sync>),

@@ -104,10 +104,11 @@ fn spans_that_may_be_zero_may_be_zero() {
 #[test]
 fn a_bound_of_zero_is_refused() {
     type Setter = fn(ConfigBuilder, usize) -> ConfigBuilder;
-    let setters: [(&str, Setter); 3] = [
+    let setters: [(&str, Setter); 4] = [
         ("buffer", ConfigBuilder::buffer),
         ("buffer_bytes", ConfigBuilder::buffer_bytes),
         ("send_buffer", ConfigBuilder::send_buffer),
+        ("max_demand", |builder, items| builder.max_demand(items.try_into().unwrap())),
     ];
     for (option, set) in setters {
         assert_eq!(error(|builder| set(builder, 0)), ConfigError::Zero { option });

@@ -113,6 +113,17 @@ fn what_was_wrong_is_taken_as_given() {
 }
 
 #[test]
+fn a_marker_excuses_nothing_after_the_item_behind_it() {
+    let mut continuity = Continuity::numbered_by_peer(Overflow::DropOldest);
+    let mut next = |delivery| continuity.check(&delivery, |numbered| *numbered);
+    for delivery in [live(1), item(7, 1), over(1), live(2), dropped(1)] {
+        assert_eq!(next(delivery), Ok(0));
+    }
+    assert_eq!(next(item(7, 2)), Err(Discontinuity::Repeated { number: 7 }));
+    assert_eq!(next(item(10, 2)), Err(Discontinuity::Lost { count: 2 }));
+}
+
+#[test]
 fn the_end_of_what_was_delivered_is_delivered() {
     let [first, second] = [1, 2].map(ConnectionId::new);
     for (deliveries, open, taken) in [

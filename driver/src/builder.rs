@@ -52,7 +52,7 @@ impl<R: Runtime> FeedBuilder<R> {
 }
 
 impl<R: Runtime, H: FrameHandler> FeedBuilder<R, H> {
-    /// Replaces the path and query of the URL, as the reference's `:path` option does.
+    /// Replaces the path and query of the URL, as off_broadway_websocket's `:path` option does.
     pub fn path(self, path: &str) -> Self {
         self.change_request(|request| request.with_path(path).map_err(BuildError::Url))
     }

@@ -20,24 +20,33 @@ impl SimRuntime {
     /// ```
     /// use std::time::Duration;
     /// use tidegate_sim::core::{Config, Frame, Phase, RetryPolicy};
+    /// use tidegate_sim::driver::{BuildError, FeedBuilder, Spawn};
     /// use tidegate_sim::{Network, SimRuntime};
     ///
     /// let second = Duration::from_secs(1);
     /// let world = SimRuntime::by_hand(Network::default());
-    /// let feed = tidegate_driver::FeedBuilder::new(world.clone(), "ws://server.sim/")
+    /// let mut feed = FeedBuilder::new(world.clone(), "ws://server.sim/")
     ///     .config(Config::builder().retry(RetryPolicy::fixed(second)))
     ///     .on_upgrade(|_| Ok(["subscribe"]))
     ///     .spawn()?;
     /// world.settle();
     /// let first = world.remote().unwrap();
     /// assert_eq!(first.received(), [Frame::from("subscribe")]);
+    ///
+    /// let handle = feed.handle();
+    /// // Deliveries are taken by a task.
+    /// world.spawn(async move { while feed.recv().await.is_some() {} });
+    /// first.send("tick");
+    /// world.settle();
+    /// assert_eq!(handle.stats().delivered, 1);
+    ///
     /// first.reset();
     /// world.settle();
-    /// assert_eq!((feed.handle().phase(), first.is_open()), (Phase::Waiting, false));
+    /// assert_eq!((handle.phase(), first.is_open()), (Phase::Waiting, false));
     /// world.advance(second);
     /// world.settle();
-    /// assert_eq!(feed.handle().phase(), Phase::Live);
-    /// # Ok::<(), tidegate_driver::BuildError>(())
+    /// assert_eq!(handle.phase(), Phase::Live);
+    /// # Ok::<(), BuildError>(())
     /// ```
     #[must_use]
     pub fn by_hand(network: Network) -> Self {
@@ -78,7 +87,7 @@ impl SimRuntime {
 
 /// The server's end of a connection, held by a test. Clones are the same end.
 ///
-/// It answers nothing by itself, neither pings nor Close. Frames take the time that the [`Network`] says: none by default. Once
+/// It answers nothing by itself, neither pings nor Close. An orderly end is a Close, sent, and then [`end`](Self::end). Frames take the time that the [`Network`] says: none by default. Once
 /// the feed has dropped its end, nothing is sent or received any more.
 #[derive(Clone)]
 pub struct Remote {

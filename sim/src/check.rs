@@ -87,7 +87,7 @@ impl Delays {
         match *config.retry().backoff() {
             Backoff::Fixed(delay) => Self::Fixed(delay),
             Backoff::Exponential { base, cap, jitter } => Self::Exponential { base, cap, jitter },
-            _ => Self::UpTo(longest.expect("longest_delay says what a custom retry policy gives at most")),
+            _ => Self::UpTo(longest.expect("a custom retry policy needs SimulationBuilder::longest_delay")),
         }
     }
 

@@ -53,7 +53,7 @@ pub use runtime::{SimAlarm, SimRuntime};
 pub use server::{Dial, Peer, Server, Silent};
 pub use shrink::{Shrunk, shrink};
 pub use simulation::{Simulation, SimulationBuilder};
-pub use tidegate_driver::core;
+pub use tidegate_driver::{self as driver, core};
 pub use transport::SimTransport;
 pub use world::Network;
 

@@ -86,7 +86,7 @@ pub(crate) enum Place {
 /// How long frames take from one side to the other. By default no time at all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Network {
-    /// Minimum delay.
+    /// Minimum delay of a frame. An attempt takes six of them: three round trips for TCP, TLS and the upgrade.
     pub latency: Duration,
     /// Maximum additional delay. Frames stay in order.
     pub jitter: Duration,

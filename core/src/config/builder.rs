@@ -43,7 +43,7 @@ impl Default for ConfigBuilder {
 }
 
 impl ConfigBuilder {
-    /// Sets one deadline over the resolver, name lookup, TCP, TLS and the upgrade (C3). Default 10 s; the reference's
+    /// Sets one deadline over the resolver, name lookup, TCP, TLS and the upgrade (C3). Default 10 s; off_broadway_websocket's
     /// `await_timeout`.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
@@ -80,7 +80,7 @@ impl ConfigBuilder {
         self
     }
 
-    /// Ends the connection after this long without any bytes from the peer (L1, L2). Default off; the reference's
+    /// Ends the connection after this long without any bytes from the peer (L1, L2). Default off; off_broadway_websocket's
     /// `ws_timeout`.
     #[must_use]
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
@@ -119,6 +119,9 @@ impl ConfigBuilder {
     }
 
     /// Sets the maximum length of the queue, in items (D3). Default 1024.
+    ///
+    /// The consumer of a spawned feed has up to [`max_demand`](Self::max_demand) items more: they have left the queue, and
+    /// are not dropped any more.
     #[must_use]
     pub fn buffer(mut self, items: usize) -> Self {
         self.0.queue.items = items;
@@ -134,6 +137,8 @@ impl ConfigBuilder {
     }
 
     /// Sets the policy for a full queue (D4). Default [`Overflow::Pause`].
+    ///
+    /// For a spawned feed whose consumer needs the newest items, set a small [`max_demand`](Self::max_demand) too.
     #[must_use]
     pub fn overflow(mut self, overflow: Overflow) -> Self {
         self.0.queue.overflow = overflow;
@@ -169,14 +174,14 @@ impl ConfigBuilder {
     }
 
     /// Sets the number of outstanding items at which the consumer requests more (D5). Default half of
-    /// [`max_demand`](Self::max_demand), and must be less than that. The reference's default is 10.
+    /// [`max_demand`](Self::max_demand), and must be less than that. off_broadway_websocket's default is 10.
     #[must_use]
     pub fn min_demand(mut self, items: u32) -> Self {
         self.0.min_demand = Some(items);
         self
     }
 
-    /// Sets the maximum number of outstanding items (D5). Default 2000; the reference's default is 100. With a small
+    /// Sets the maximum number of outstanding items (D5). Default 2000; off_broadway_websocket's default is 100. With a small
     /// number, a fast consumer in another task and the feed spend their time waking each other.
     #[must_use]
     pub fn max_demand(mut self, items: u32) -> Self {
@@ -184,7 +189,7 @@ impl ConfigBuilder {
         self
     }
 
-    /// Sets the first part of telemetry names (T1). Default `websocket_producer`, as in the reference. Give each feed
+    /// Sets the first part of telemetry names (T1). Default `websocket_producer`, as in off_broadway_websocket. Give each feed
     /// of a process its own: feeds that share one overwrite each other's gauges.
     #[must_use]
     pub fn telemetry_id(mut self, id: impl Into<String>) -> Self {

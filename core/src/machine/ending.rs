@@ -39,7 +39,7 @@ impl<H: FrameHandler> Machine<H> {
         common.outbox.push(Frame::Close(frame));
         common.outbox.exempt();
         let deadline = common.now.saturating_add(common.config.close_timeout);
-        self.enter(State::Active(Slot { id, stage: Stage::Closing { deadline, then } }));
+        self.state = State::Active(Slot { id, stage: Stage::Closing { deadline, then } });
     }
 
     /// Ends the connection after its closing handshake, or after the time limit.
@@ -56,7 +56,7 @@ impl<H: FrameHandler> Machine<H> {
 
     pub(super) fn stop(&mut self, reason: StopReason) {
         self.common.notify(Notice::Stopped { reason: reason.clone() });
-        self.enter(State::Stopped { reason });
+        self.state = State::Stopped { reason };
     }
 
     /// Stops the feed: a function of the application panicked, so its values cannot be trusted (H5).
@@ -95,7 +95,7 @@ impl<H: FrameHandler> Machine<H> {
         match next {
             Decision::RetryAt { at, attempt, delay } => {
                 self.common.notify(Notice::Retry { attempt, delay });
-                self.enter(State::Waiting { until: at });
+                self.state = State::Waiting { until: at };
             }
             Decision::Exhausted => self.stop(StopReason::RetriesExhausted { last: failure }),
             Decision::Fatal => self.stop(StopReason::Fatal { failure }),

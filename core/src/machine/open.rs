@@ -14,7 +14,7 @@ use crate::frame::{CloseFrame, ConnectionId, Frame, Message};
 use crate::handler::{Context, FrameHandler, Requests, Upgrade, checked};
 use crate::liveness::{Health, Liveness};
 use crate::machine::{Common, End};
-use crate::phase::{AfterClose, OpenConnection, Phase, Progress, assert_move};
+use crate::phase::{AfterClose, OpenConnection, Progress};
 use crate::time::{Deadline, Timestamp};
 
 impl<H: FrameHandler> Common<H> {
@@ -278,7 +278,6 @@ impl<H: FrameHandler> Common<H> {
         if !matches!(&connection.progress, Progress::Bootstrapping(bootstrap) if bootstrap.is_done()) {
             return;
         }
-        assert_move(Phase::Bootstrapping, Phase::Live);
         connection.progress = Progress::Live { since: self.now };
         connection.liveness.live(self.now);
         self.stats.connections += 1;

@@ -6,7 +6,7 @@ use crate::failure::{ConnectFailure, Failure, StopReason};
 use crate::frame::ConnectionId;
 use crate::handler::FrameHandler;
 use crate::machine::{Common, End, Machine};
-use crate::phase::{AfterClose, Slot, Stage, State, assert_move};
+use crate::phase::{AfterClose, Slot, Stage, State};
 use crate::time::Timestamp;
 
 impl<H: FrameHandler> Machine<H> {
@@ -74,7 +74,7 @@ impl<H: FrameHandler> Machine<H> {
     fn upgraded(&mut self, id: ConnectionId) {
         match self.common.upgrade(id) {
             Ok(connection) => {
-                self.enter(State::Active(Slot { id, stage: Stage::Open(connection) }));
+                self.state = State::Active(Slot { id, stage: Stage::Open(connection) });
                 // Without bootstrap frames there is nothing to wait for.
                 self.route(Event::Flushed { id });
             }
@@ -89,12 +89,7 @@ impl<H: FrameHandler> Machine<H> {
         let deadline = common.now.saturating_add(common.config.connect_timeout);
         common.notify(Notice::Connecting { id });
         common.actions.push_back(Action::Connect { id });
-        self.enter(State::Active(Slot { id, stage: Stage::Connecting { deadline } }));
-    }
-
-    pub(super) fn enter(&mut self, next: State<H::Session>) {
-        assert_move(self.state.phase(), next.phase());
-        self.state = next;
+        self.state = State::Active(Slot { id, stage: Stage::Connecting { deadline } });
     }
 }
 
