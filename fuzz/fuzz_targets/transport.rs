@@ -191,7 +191,7 @@ impl Live {
         self.handle(Event::Frame { id: self.id, frame });
         let stats = self.feed.stats();
         assert!(stats.queued <= BUFFER as u64, "D3: {} items", stats.queued);
-        assert!(self.feed.queued_bytes() <= (BUFFER_BYTES + MAX_MESSAGE) as u64, "D3: {stats:?}");
+        assert!(stats.queued_bytes <= (BUFFER_BYTES + MAX_MESSAGE) as u64, "D3: {stats:?}");
     }
 
     fn take(&mut self) {
