@@ -5,7 +5,9 @@ use core::fmt;
 use crate::demand::{Delivery, Overflow};
 use crate::frame::ConnectionId;
 
-/// Checks a feed of numbered items: nothing is lost, repeated or out of order except where a marker says so.
+/// A check of a feed whose items are numbered.
+///
+/// Items must not be lost, repeated or out of order, except where a marker announces it (D2, D4).
 ///
 /// The numbers must go on over all connections. For a peer that starts over on each one, use one check per connection.
 ///
@@ -40,13 +42,13 @@ pub struct Continuity {
     live: Option<ConnectionId>,
     /// The last connection that a marker named.
     marked: Option<ConnectionId>,
-    /// Since the last item.
+    /// Whether an interruption came after the last item.
     interrupted: bool,
-    /// Since the last item.
+    /// Number of items announced as dropped after the last item.
     dropped: u64,
 }
 
-/// What is wrong with a delivery, by those before it.
+/// The error of a delivery that does not fit the earlier ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Discontinuity {
@@ -117,11 +119,13 @@ impl Continuity {
     /// Checks the next delivery. `numbered` returns an item's number and the connection that it came on, or `None` for an
     /// item without a number, which always fits.
     ///
-    /// Returns how many items are missing right before this one, where markers announce that; 0 for a marker.
+    /// Returns how many items are missing right before this one, all of them announced. 0 for a marker, and for an item
+    /// without a number.
     ///
     /// # Errors
     ///
-    /// A [`Discontinuity`] if the delivery does not fit those before it. The next call takes it as given.
+    /// A [`Discontinuity`] if the delivery does not fit those before it. The next delivery is checked as if it had. A
+    /// repeated item does not change the number that comes next.
     pub fn check<T>(
         &mut self,
         delivery: &Delivery<T>,
@@ -195,12 +199,14 @@ impl Continuity {
 impl fmt::Display for Discontinuity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Lost { count } => write!(f, "{count} items are missing, and no marker announces it"),
+            Self::Lost { count } => write!(f, "items missing without an announcement: {count}"),
             Self::Repeated { number } => write!(f, "item {number} is repeated or out of order"),
             Self::Dropped { announced, missing } => {
-                write!(f, "{announced} items are announced as dropped, and {missing} are missing")
+                write!(f, "items announced as dropped: {announced}; missing: {missing}")
             }
-            Self::Marker { connection } => write!(f, "the markers do not fit connection {connection}"),
+            Self::Marker { connection } => {
+                write!(f, "a marker or item of connection {connection} does not fit the markers before it")
+            }
         }
     }
 }

@@ -161,10 +161,11 @@ impl<T> Queue<T> {
         self.staged
     }
 
-    /// Discards staged items.
+    /// Discards staged items, after a panic. The drop of an item may have been what panicked, so weights are counted anew.
     pub(crate) fn discard_staged(&mut self) {
-        let staged = self.unstage();
+        let staged = core::mem::take(&mut self.staged);
         self.items.truncate(self.items.len() - staged);
+        self.bytes = self.items.iter().map(|item| u64::from(item.weight)).sum();
     }
 
     /// Commits staged items if the queue stays below its bounds with them, so that no policy applies. Returns how many.

@@ -156,13 +156,10 @@ fn the_next_number_is_behind_what_was_dropped() {
 #[test]
 fn a_discontinuity_says_what_is_wrong() {
     for (what, text) in [
-        (Discontinuity::Lost { count: 2 }, "2 items are missing, and no marker announces it"),
+        (Discontinuity::Lost { count: 2 }, "items missing without an announcement: 2"),
         (Discontinuity::Repeated { number: 7 }, "item 7 is repeated or out of order"),
-        (
-            Discontinuity::Dropped { announced: 2, missing: 1 },
-            "2 items are announced as dropped, and 1 are missing",
-        ),
-        (marker(3), "the markers do not fit connection 3"),
+        (Discontinuity::Dropped { announced: 2, missing: 1 }, "items announced as dropped: 2; missing: 1"),
+        (marker(3), "a marker or item of connection 3 does not fit the markers before it"),
     ] {
         assert_eq!(what.to_string(), text);
     }

@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
@@ -9,7 +10,7 @@ use bytes::Bytes;
 use common::{Asked, Bench, Puppet, at, close, id, interrupted, item, live, names, patient, sent, text};
 use tidegate_core::{
     CloseFrame, Context, Delivery, Event, Failure, Fault, Frame, FrameHandler, LocalFailure, Machine,
-    Message, PassThrough, Phase, Readiness, Step, StopReason, Upgrade, from_fn,
+    Message, Overflow, PassThrough, Phase, Readiness, Step, StopReason, Upgrade, from_fn,
 };
 
 fn bench() -> Bench<Puppet> {
@@ -75,6 +76,37 @@ fn d3_an_item_weighs_its_own_size_by_default() {
     }
     let handler = from_fn((), |_, ()| Step::Emit(vec![7_u64]));
     assert_eq!(weigh(&handler, &7), 8);
+}
+
+/// Panics once, when the item with this number is dropped.
+struct Fragile(u64, Rc<Cell<Option<u64>>>);
+
+impl Drop for Fragile {
+    fn drop(&mut self) {
+        if self.1.get() == Some(self.0) {
+            self.1.set(None);
+            panic!("told to");
+        }
+    }
+}
+
+#[test]
+fn h5_an_item_that_panics_when_it_is_dropped_leaves_the_others() {
+    let breaks = Rc::new(Cell::new(Some(0)));
+    let handler = from_fn((0, breaks), |_, (next, breaks): &mut (u64, Rc<Cell<Option<u64>>>)| {
+        *next += 1;
+        Step::Emit(vec![Fragile(*next - 1, breaks.clone())])
+    });
+    let mut bench = Bench::new(patient().buffer(2).overflow(Overflow::DropOldest), handler);
+    bench.connect();
+    bench.text("x");
+    bench.text("x");
+    assert!(catch_unwind(AssertUnwindSafe(|| bench.text("x"))).is_err());
+    bench.hand_in(Event::HandlerPanicked);
+    let left: Vec<_> =
+        bench.request(99).deliveries().into_iter().filter_map(into_item).map(|item| item.0).collect();
+    assert_eq!(left, [1, 2]);
+    assert_eq!(bench.feed.stats().queued_bytes, 0);
 }
 
 fn into_item<T>(delivery: Delivery<T>) -> Option<T> {

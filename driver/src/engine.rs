@@ -266,7 +266,7 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
         }
         if moved {
             connection.frames_read();
-            if connection.failed().is_some() {
+            if connection.failed().is_some() && !self.machine.failure_deadline().is_due(poll.now) {
                 self.verdict = Deadline::Never;
             }
         }

@@ -13,6 +13,7 @@ in_both_modes!(
     an_acknowledgement_that_waits_in_the_socket_is_in_time,
     a_ping_needs_no_second_look,
     a_backlog_is_read_before_a_verdict,
+    frames_after_a_failed_write_put_no_verdict_off,
     frames_of_many_polls_do_not_answer_a_ping,
     bytes_that_are_no_whole_frame_count_from_when_they_came,
 );
@@ -93,6 +94,26 @@ fn a_backlog_is_read_before_a_verdict(mode: Mode) {
     rig.settle();
     rig.look_again();
     assert_eq!(rig.phase(), Phase::Live);
+}
+
+/// L2: the verdict comes within a second of its deadline, which is a tenth of a second after the ping.
+fn frames_after_a_failed_write_put_no_verdict_off(mode: Mode) {
+    let config = config().ping_interval(SECOND).pong_timeout(SECOND / 10);
+    let mut rig = Rig::with(mode, |builder| builder.config(config));
+    rig.world.advance(SECOND);
+    rig.settle();
+    let peer = rig.peer();
+    peer.break_writing();
+    peer.send(Frame::Ping("cannot be answered".into()));
+    let mut waited = SECOND * 0;
+    while rig.phase() == Phase::Live {
+        assert!(waited < SECOND * 12 / 10, "put off for {waited:?}");
+        peer.send("x");
+        rig.world.advance(SECOND / 1100);
+        waited += SECOND / 1100;
+        rig.settle();
+        rig.drain();
+    }
 }
 
 /// L3: whole frames are none of a ping's answer, however a poll ends that reads them.

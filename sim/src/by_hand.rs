@@ -5,7 +5,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use tidegate_driver::core::Frame;
 
-use crate::connection::{ConnectionKey, SimConnection, Unit};
+use crate::connection::{ConnectionKey, Gate, SimConnection, Unit};
 use crate::fault::Faults;
 use crate::injector::Injector;
 use crate::runtime::SimRuntime;
@@ -15,7 +15,7 @@ use crate::world::{Network, World};
 
 /// For tests that step a world by hand.
 impl SimRuntime {
-    /// Returns the runtime of one feed in a world without faults, whose server is the test. No rules are checked.
+    /// Returns the runtime of one feed in a world without faults. The test is the server. No rules are checked.
     ///
     /// ```
     /// use std::time::Duration;
@@ -56,7 +56,7 @@ impl SimRuntime {
         Self::new(World::new(1, Rng::with_seed(0), injector, network, None, journal))
     }
 
-    /// Sets the outcome of the next attempt; called again, that of the one after it. Default: [`Dial::Accept`].
+    /// Adds the outcome of an attempt, after those added before. Attempts without one have [`Dial::Accept`].
     pub fn next_dial(&self, dial: Dial) {
         self.world.state().dials.push_back(dial);
     }
@@ -64,13 +64,16 @@ impl SimRuntime {
     /// Polls woken tasks until none is left. Returns the number of polls.
     ///
     /// # Panics
-    /// Panics if that never ends, or if a task panics.
+    /// Panics if tasks still wake after 100,000 polls, or if a task panics.
     pub fn settle(&self) -> usize {
         self.run().expect("the tasks come to rest")
     }
 
     /// Moves the clock by `span`, and wakes the tasks whose time has come. They run at the new time, as in a process that was
     /// suspended.
+    ///
+    /// A feed looks once more before it ends a silent connection (L2): after `idle_timeout`, settle, advance by a millisecond and
+    /// settle again.
     pub fn advance(&self, span: Duration) {
         let mut state = self.world.state();
         state.now = state.now.saturating_add(span);
@@ -93,15 +96,6 @@ impl SimRuntime {
 pub struct Remote {
     world: World,
     key: ConnectionKey,
-}
-
-/// Where outgoing frames are held up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Gate {
-    /// Before they are written: the sink takes none.
-    Write,
-    /// Before they are flushed: the sink takes them, and keeps them.
-    Flush,
 }
 
 impl Remote {
@@ -130,7 +124,7 @@ impl Remote {
         self.change(|connection| connection.broken = true);
     }
 
-    /// Holds up what the feed writes, until [`release`](Self::release).
+    /// Holds up the frames that the feed writes, until [`release`](Self::release). Replaces an earlier gate.
     pub fn hold(&self, gate: Gate) {
         self.change(|connection| connection.held = Some(gate));
     }
@@ -140,7 +134,7 @@ impl Remote {
         self.change(|connection| connection.held = None);
     }
 
-    /// Returns all frames that have arrived so far, and the feed's answers to pings.
+    /// Returns all frames that have arrived so far, and the feed's answers to pings. None once the feed has dropped its end.
     #[must_use]
     pub fn received(&self) -> Vec<Frame> {
         let mut state = self.world.state();

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use tidegate_driver::core::{Frame, Timestamp};
 
-use crate::by_hand::Gate;
 use crate::fault::FaultKind;
 
 /// Later than any run ends.
@@ -110,6 +109,16 @@ impl Pipe {
             *arrival = (*arrival).max(until);
         }
     }
+}
+
+/// A place where the frames that a feed writes can be held up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Gate {
+    /// Before they are written: the sink takes none.
+    Write,
+    /// Before they are flushed: the sink takes them, and keeps them.
+    Flush,
 }
 
 /// An open connection.

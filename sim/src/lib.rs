@@ -43,7 +43,8 @@ mod simulation;
 mod transport;
 mod world;
 
-pub use by_hand::{Gate, Remote};
+pub use by_hand::Remote;
+pub use connection::Gate;
 pub use coverage::{Coverage, EventKind};
 pub use fault::{FaultKind, Faults};
 pub use injector::InjectedFault;

@@ -7,8 +7,7 @@ use futures_core::Stream;
 use futures_sink::Sink;
 use tidegate_driver::core::{ConnectionFailure, Failure, Frame};
 
-use crate::by_hand::Gate;
-use crate::connection::{ConnectionKey, NEVER, Unit};
+use crate::connection::{ConnectionKey, Gate, NEVER, Unit};
 use crate::entry::Entry;
 use crate::world::{ScheduledEvent, State, World};
 

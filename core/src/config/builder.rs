@@ -111,7 +111,8 @@ impl ConfigBuilder {
         self
     }
 
-    /// Drops the connection once a slow consumer has paused reading for this long (L5). Default off.
+    /// Drops the connection once a slow consumer has paused reading for this long (L5). Default off: a connection that breaks
+    /// during a pause is then noticed when reading resumes.
     #[must_use]
     pub fn max_pause(mut self, span: Duration) -> Self {
         self.0.liveness.max_pause = Some(span);

@@ -26,7 +26,7 @@ pub(crate) struct PollState {
     /// The code that runs while frames are read. One guard against panics surrounds all frames: one for each would cost
     /// a third of the machine's work.
     pub(crate) running: Running,
-    /// The machine's, when nothing had moved.
+    /// The machine's deadline in the last round that read nothing.
     pub(crate) deadline: Deadline,
 }
 

@@ -15,6 +15,8 @@ pub(super) struct Stream {
     dropped: u64,
     last_live: u64,
     last_mark: u64,
+    /// The last connection that turned Live.
+    success: u64,
     reason: Option<StopReason>,
     ended: bool,
     abandoned: bool,
@@ -32,6 +34,7 @@ impl Stream {
             dropped: 0,
             last_live: 0,
             last_mark: 0,
+            success: 0,
             reason: None,
             ended: false,
             abandoned: false,
@@ -45,6 +48,10 @@ impl Stream {
                 self.consumed(*consumed)
             }
             Entry::Ended { reason } => self.end(reason.as_ref()),
+            Entry::Notice(Notice::Success { id }) => {
+                self.success = id.get();
+                Ok(())
+            }
             Entry::Notice(Notice::Stopped { reason }) => {
                 self.reason = Some(reason.clone());
                 Ok(())
@@ -56,6 +63,9 @@ impl Stream {
             Entry::Quiet { phase, stats, waits, .. } => {
                 let wanted = *waits && stats.demand > 0 && stats.queued > 0;
                 hold!(!wanted, "D1: {} items queued for a consumer that waits", stats.queued);
+                let told =
+                    *phase != Phase::Live || !*waits || stats.queued > 0 || self.last_live == self.success;
+                hold!(told, "D2: {} is Live, and the consumer knows of {}", self.success, self.last_live);
                 self.check(*phase, stats)
             }
             _ => Ok(()),

@@ -1,6 +1,6 @@
 //! Whatever is dropped, at each point of a whole session: connecting over a dripping upgrade, the bootstrap, messages, a
 //! ping, a Close, the next connection, a shutdown. Nothing hangs, nothing is lost that was not dropped, and what was is
-//! gone from the server's side, too. More on single futures is in `cancelling.rs`.
+//! gone from the server's side, too. More on single futures is in `canceling.rs`.
 
 use std::future::poll_fn;
 use std::pin::pin;

@@ -47,6 +47,16 @@ pub struct Rules {
     outgoing: Outgoing,
     told: Told,
     continuity: Continuity,
+    /// The last marker taken, if nothing has happened since.
+    marker: Option<Marker>,
+}
+
+/// Markers between the same two items, in the order in which they come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Marker {
+    Interrupted,
+    Live,
+    Dropped,
 }
 
 /// One call, and the feed before and after it, at the same time.
@@ -115,6 +125,7 @@ impl Rules {
             outgoing: Outgoing::default(),
             told: Told::default(),
             continuity: Continuity::numbered_by_handler(setup.config.overflow(), setup.handler.next),
+            marker: None,
         }
     }
 
@@ -156,6 +167,9 @@ impl Rules {
     pub fn step(&mut self, step: &Step<'_>) -> Verdict {
         self.check_idle(step)?;
         self.world(step);
+        if !matches!(step.call, Call::Take) {
+            self.marker = None;
+        }
         for output in step.outputs {
             match output {
                 Output::Action(action) => self.action(action, step)?,
@@ -189,6 +203,12 @@ impl Rules {
         let next = self.continuity.next();
         let whole = setup.config.overflow() == Overflow::Disconnect || next == Some(numbers);
         hold!(whole, D2, "{next:?} is to come, and {numbers} were emitted");
+        let live = last.connection.filter(|_| last.phase == Phase::Live);
+        hold!(
+            live.is_none() || self.continuity.live() == live,
+            D2,
+            "{live:?} is Live, and no marker says so"
+        );
         Ok(self.continuity.taken(last.connection.filter(|_| last.is_linked()))?)
     }
 

@@ -4,17 +4,25 @@ use std::time::Duration;
 
 use tidegate_core::{Delivery, Overflow};
 
-use super::{Rules, Step};
+use super::{Marker, Rules, Step};
 use crate::call::Output;
 use crate::numbers::Item;
 use crate::rule::{Verdict, hold};
 
 impl Rules {
     pub(super) fn delivery(&mut self, delivery: &Delivery<Item>) -> Verdict {
-        if let Delivery::Item(_) = delivery {
-            hold!(self.credit > 0, D1, "more than was requested");
-            self.credit -= 1;
-        }
+        let marker = match delivery {
+            Delivery::Item(_) => {
+                hold!(self.credit > 0, D1, "more than was requested");
+                self.credit -= 1;
+                None
+            }
+            Delivery::Interrupted { .. } => Some(Marker::Interrupted),
+            Delivery::Live { .. } => Some(Marker::Live),
+            Delivery::Dropped { .. } => Some(Marker::Dropped),
+        };
+        hold!(marker.is_none() || marker > self.marker, D2, "{marker:?} after {:?}", self.marker);
+        self.marker = marker;
         self.continuity.check(delivery, |item| Some((item.number, item.connection)))?;
         Ok(())
     }
