@@ -51,9 +51,6 @@ impl Model for World {
             next.broken = Some(Broken { rule: Rule::H5, detail: "panic".into() });
             return Some(next);
         };
-        if op == Op::Take && outputs.is_empty() {
-            return None;
-        }
         next.history = last.history.iter().copied().chain([(op, next.now)]).collect();
         next.view = View::of(&feed, at(next.now));
         let digest = digest(&feed, next.now);
@@ -67,7 +64,8 @@ impl Model for World {
             next.broken = Some(Broken { rule: Rule::C2, detail: format!("{op:?} changed the machine") });
         }
         next.broken = next.rules.step(&step).err().or(next.broken.take());
-        Some(next)
+        let idle = op == Op::Take && outputs.is_empty() && next.broken.is_none();
+        (!idle).then_some(next)
     }
 
     fn properties(&self) -> Vec<Property<Self>> {

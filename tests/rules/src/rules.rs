@@ -189,27 +189,29 @@ impl Rules {
         self.check_sending(step)?;
         self.check_end(step)?;
         self.check_told(step)?;
+        self.check_taken(step)?;
         self.forget(step.after);
         Ok(())
     }
 
-    /// Once the consumer has taken everything.
-    ///
-    /// # Errors
-    /// If something is missing, or the end of a connection was not told.
-    pub fn finish(&self, setup: &Setup, last: &View) -> Verdict {
-        let numbers = last.stats.items + setup.handler.next;
-        hold!(last.stats.queued == 0, D1, "requested, and not delivered");
-        let next = self.continuity.next();
+    /// A consumer that finds nothing to take has been told of everything.
+    fn check_taken(&self, Step { setup, call, outputs, after, .. }: &Step<'_>) -> Verdict {
+        let found = outputs.iter().any(|output| matches!(output, Output::Delivery(_)));
+        if !matches!(call, Call::Take) || found {
+            return Ok(());
+        }
+        let waits = after.stats.queued > 0;
+        hold!(!waits || after.stats.demand == 0, D1, "requested, and not delivered");
+        if waits {
+            return Ok(());
+        }
+        let (numbers, next) = (after.stats.items + setup.handler.next, self.continuity.next());
         let whole = setup.config.overflow() == Overflow::Disconnect || next == Some(numbers);
         hold!(whole, D2, "{next:?} is to come, and {numbers} were emitted");
-        let live = last.connection.filter(|_| last.phase == Phase::Live);
-        hold!(
-            live.is_none() || self.continuity.live() == live,
-            D2,
-            "{live:?} is Live, and no marker says so"
-        );
-        Ok(self.continuity.taken(last.connection.filter(|_| last.is_linked()))?)
+        let live = after.connection.filter(|_| after.phase == Phase::Live);
+        let told = live.is_none() || self.continuity.live() == live;
+        hold!(told, D2, "{live:?} is Live, and no marker says so");
+        Ok(self.continuity.taken(after.connection.filter(|_| after.is_linked()))?)
     }
 
     /// C2, P2: what names another connection, cannot happen or comes early changes nothing.
