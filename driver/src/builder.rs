@@ -282,13 +282,5 @@ impl Display for BuildError {
     }
 }
 
-impl std::error::Error for BuildError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Url(error) => Some(error),
-            Self::Request(error) => Some(error),
-            Self::Host | Self::HeaderName | Self::HeaderValue { .. } | Self::Network { .. } => None,
-            Self::Config(error) => Some(error),
-        }
-    }
-}
+// Without a source: its text has it already.
+impl std::error::Error for BuildError {}
