@@ -105,7 +105,7 @@ fn frames_after_a_failed_write_put_no_verdict_off(mode: Mode) {
     let peer = rig.peer();
     peer.break_writing();
     peer.send(Frame::Ping("cannot be answered".into()));
-    let mut waited = SECOND * 0;
+    let mut waited = std::time::Duration::ZERO;
     while rig.phase() == Phase::Live {
         assert!(waited < SECOND * 12 / 10, "put off for {waited:?}");
         peer.send("x");
