@@ -10,7 +10,7 @@ use tidegate_core::{Classification, Config, ConfigBuilder, Jitter, Overflow, Ret
 use tidegate_rules::{Numbers, Op, Run, Script, Setup, Sort, Then, Who, Why};
 
 /// What an error may begin with.
-const OPTIONS: [&str; 15] = [
+const OPTIONS: [&str; 16] = [
     "connect_timeout",
     "bootstrap_timeout",
     "close_timeout",
@@ -22,6 +22,7 @@ const OPTIONS: [&str; 15] = [
     "buffer",
     "buffer_bytes",
     "send_buffer",
+    "max_demand",
     "min_demand",
     "telemetry_id",
     "retry delay",
