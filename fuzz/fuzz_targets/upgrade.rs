@@ -31,19 +31,19 @@ const LONGEST_QUOTE: usize = 500;
 
 fuzz_target!(|bytes: &[u8]| {
     let [piece, way, says @ ..] = bytes else { return };
-    let mut request = request(way & 8 != 0);
+    let (mut request, mut earlier) = (request(way & 8 != 0), Vec::new());
     let connector = connector(way % 8);
     // Each answer is for one round; a blank line and a bar part them.
     let mut answers = Rounds { rest: says };
     for _ in 0..=5 {
         let Some(answer) = answers.next() else { return };
         let peer = Peer::new(answer, usize::from(*piece) * 16);
-        let outcome = fuzzing::exchange(&connector, &request, peer).now_or_never();
+        let outcome = fuzzing::exchange(&connector, &request, &earlier, peer).now_or_never();
         match outcome.expect("the peer is always ready, and so must the exchange be") {
             Err(failure) => return check(&failure, says),
             Ok(Outcome::Redirect(next)) => {
                 assert!(!shown(&request, &next), "a secret went to another origin");
-                request = next;
+                earlier.push(std::mem::replace(&mut request, next));
             }
             Ok(Outcome::Open(mut transport)) => {
                 assert!(transport.subprotocol().is_none_or(|chosen| chosen == "v1" || chosen == "v2"));

@@ -33,12 +33,14 @@ pub fn open<S: AsyncRead + AsyncWrite + Unpin>(connector: &Connector, stream: S)
 }
 
 /// Makes one request of an attempt over a TCP connection: opens the tunnel if there is a proxy, then does the upgrade.
+/// `earlier` requests of the attempt were redirected; their secrets are hidden, too.
 ///
 /// # Errors
 /// Returns the same errors as an attempt.
 pub async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
     connector: &Connector,
     request: &ConnectRequest,
+    earlier: &[ConnectRequest],
     stream: S,
 ) -> Result<Outcome<S>, Failure> {
     let proxy = connector.proxy_for(request.scheme(), request.host(), request.port())?;
@@ -46,7 +48,8 @@ pub async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
         Some(proxy) => proxy.tunnel(stream, &destination(proxy, request)).await?,
         None => Prefixed::new(Bytes::new(), stream),
     };
-    let (secrets, body_timeout) = (Secrets::of(request), std::future::pending());
+    let (mut secrets, body_timeout) = (Secrets::of(request), std::future::pending());
+    earlier.iter().for_each(|request| secrets.add(request));
     match upgrade(request, &secrets, Socket::Plain(stream), body_timeout).await? {
         handshake::Accepted::Upgraded(socket, subprotocol) => {
             Ok(Outcome::Open(WebSocket::new(socket, connector.framing(), subprotocol, secrets)))
