@@ -17,7 +17,7 @@ pub(crate) struct Audit {
     counts: Verdict,
 }
 
-/// What the handler of the demo emits.
+/// An item of the demo's handler.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Heard {
     Trade {
@@ -60,7 +60,7 @@ pub(crate) struct Sent {
 }
 
 impl Audit {
-    /// The numbers are the server's; the policy drops none.
+    /// Returns an account of trades that the server numbers, before the first.
     pub(crate) fn new(overflow: Overflow) -> Self {
         let continuity = Continuity::numbered_by_peer(overflow);
         Self { continuity, span: None, holes: Vec::new(), counts: Verdict::default() }

@@ -14,8 +14,9 @@ use marker::{Interruption, Marker, Opening};
 /// An item or a marker for the consumer, in order. Markers show between which two items continuity broke.
 ///
 /// Markers cost no demand. Markers that wait in the queue between the same two items are merged into at most one of each
-/// kind, in this order: `Interrupted`, `Live`, `Dropped`. So the queue stays bounded even if a feed reconnects again and again while its
-/// consumer sleeps. A connection that began and ended between two items has no marker; notices report it.
+/// kind, in this order: `Interrupted`, `Live`, `Dropped`. So the queue stays bounded even if a feed reconnects again and
+/// again while its consumer sleeps. A connection that began and ended between two items has no marker; notices report
+/// it.
 ///
 /// This enum is exhaustive: a consumer that skips a marker it does not know loses continuity without noticing.
 #[derive(Clone, Debug, PartialEq, Eq)]

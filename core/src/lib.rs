@@ -26,7 +26,8 @@
 //! - [`Event::HandlerPanicked`] if it catches a panic of `handle`.
 //!
 //! The transport must answer pings (O2). The machine itself answers a Close; a transport that does so too must discard
-//! the machine's Close after the peer's. After its own Close the loop goes on reading until the peer's, or the end.
+//! the machine's Close after the peer's. After its own Close, the loop continues to read until the peer's Close or the
+//! end of the stream.
 //!
 //! The machine decides by time alone, so what has arrived must be read before time counts (L2): before an
 //! [`Event::Tick`] that is due to [`Machine::failure_deadline`], read all frames that have arrived, and report bytes of

@@ -1,4 +1,4 @@
-//! What a consumer may receive of a feed whose items are numbered, and what it may not (D2, D4).
+//! Numbered items: deliveries that fit one another, and deliveries that do not (D2, D4).
 
 use tidegate_core::{ConnectionId, Continuity, Delivery, Discontinuity, Overflow};
 

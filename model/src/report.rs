@@ -30,7 +30,7 @@ fn check(world: World) -> Option<usize> {
         .join();
     let (states, unique, depth) = (checker.state_count(), checker.unique_state_count(), checker.max_depth());
     println!("{name}: states {states}, unique {unique}, depth {depth}, {:.1?}", begun.elapsed());
-    // What must be found last: a failure ends the search for it.
+    // In order: those that must be found come last, since a failure ends the search for them.
     for property in checker.model().properties() {
         let found = checker.discovery(property.name);
         if found.is_some() == matches!(property.expectation, Expectation::Sometimes) {

@@ -11,7 +11,7 @@ use crate::op::{Op, apply};
 use crate::view::{at, digest, due_in};
 use crate::world::{Budget, Millis, World};
 
-/// What the environment does from here on.
+/// The environment from here on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Mode {
     /// Anything.
@@ -72,7 +72,7 @@ impl State {
         self.view.phase == Phase::Stopped
     }
 
-    /// Whether it has stopped, or a rule is broken, which is told as such and not followed further.
+    /// Whether it has stopped or broken a rule. Neither is followed further.
     pub(crate) fn is_settled(&self) -> bool {
         self.is_over() || self.broken.is_some()
     }

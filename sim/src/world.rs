@@ -31,7 +31,7 @@ pub(crate) struct State {
     pub(crate) network: Network,
     /// `None` if a test is the server, and while the server is called.
     pub(crate) server: Option<Box<dyn Server>>,
-    /// What becomes of the next attempts, if a test is the server.
+    /// Outcomes of the next attempts, if a test is the server.
     pub(crate) dials: VecDeque<Dial>,
     /// The server is down until then.
     pub(crate) down_until: Timestamp,

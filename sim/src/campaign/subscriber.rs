@@ -7,7 +7,7 @@ use tidegate_driver::core::{ConnectionId, Context, Fault, FrameHandler, Message,
 /// Items that one message makes at most.
 pub(super) const MAX_EMIT: u64 = 2;
 
-/// What the handler emits.
+/// An item of the campaign's handler.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Item {
     /// Counts through all connections.
