@@ -62,7 +62,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     while let Some(delivery) = feed.recv().await {
         match delivery? {
             Delivery::Item(message) => println!("{}", message.as_text().unwrap_or("(binary)")),
-            other @ (Delivery::Live { .. } | Delivery::Interrupted { .. } | Delivery::Dropped { .. }) => {
+            other @ (Delivery::Opened { .. }
+            | Delivery::Live { .. }
+            | Delivery::Interrupted { .. }
+            | Delivery::Dropped { .. }) => {
                 eprintln!("{other:?}");
             }
         }

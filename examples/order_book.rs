@@ -67,11 +67,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut book = BTreeMap::new();
     while let Some(delivery) = feed.recv().await {
         match delivery? {
-            Delivery::Live { .. } => book.clear(),
+            Delivery::Opened { .. } => book.clear(),
             Delivery::Item(Trade(symbol, price)) => {
                 book.insert(symbol, price);
                 println!("{book:?}");
             }
+            Delivery::Live { .. } => println!("complete: {book:?}"),
             Delivery::Interrupted { .. } | Delivery::Dropped { .. } => println!("stale: {book:?}"),
         }
     }

@@ -33,7 +33,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     while let Some(delivery) = feed.recv().await {
         match delivery? {
             Delivery::Item(message) => println!("{}", message.as_text().unwrap_or("(binary)")),
-            Delivery::Live { id } => eprintln!("connection {id} is live: start over"),
+            Delivery::Opened { id } => eprintln!("connection {id}: start over"),
+            Delivery::Live { id } => eprintln!("connection {id} is live"),
             Delivery::Interrupted { failure: Some(failure), .. } => eprintln!("interrupted: {failure}"),
             Delivery::Interrupted { failure: None, .. } => eprintln!("shut down"),
             Delivery::Dropped { count } => eprintln!("{count} items are missing here"),

@@ -22,7 +22,8 @@
 //! while let Some(delivery) = feed.recv().await {
 //!     match delivery? {
 //!         Delivery::Item(message) => println!("{}", message.as_text().unwrap_or("(binary)")),
-//!         Delivery::Live { id } => println!("connection {id} is live: start over"),
+//!         Delivery::Opened { id } => println!("connection {id}: start over"),
+//!         Delivery::Live { id } => println!("connection {id} is live"),
 //!         Delivery::Interrupted { .. } | Delivery::Dropped { .. } => println!("something is missing here"),
 //!     }
 //! }

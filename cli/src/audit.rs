@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use tidegate::{ConnectionId, Continuity, Delivery, Discontinuity, Overflow};
+use tidegate::{Continuity, Delivery, Discontinuity, Overflow};
 
 /// The state of the account.
 #[derive(Clone, Debug)]
@@ -20,10 +20,8 @@ pub(crate) struct Audit {
 /// An item of the demo's handler.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Heard {
-    Trade {
-        number: u64,
-        connection: ConnectionId,
-    },
+    /// The number of a trade.
+    Trade(u64),
     /// No trade is sent any more; those that were have arrived.
     Unsubscribed,
 }
@@ -69,17 +67,17 @@ impl Audit {
     /// Takes the next delivery.
     pub(crate) fn see(&mut self, delivery: &Delivery<Heard>) {
         let checked = self.continuity.check(delivery, |heard| match heard {
-            Heard::Trade { number, connection } => Some((*number, *connection)),
+            Heard::Trade(number) => Some(*number),
             Heard::Unsubscribed => None,
         });
         match delivery {
-            Delivery::Item(Heard::Trade { number, .. }) => self.trade(*number, checked),
-            Delivery::Item(Heard::Unsubscribed) => {}
+            Delivery::Item(Heard::Trade(number)) => self.trade(*number, checked),
+            Delivery::Item(Heard::Unsubscribed) | Delivery::Opened { .. } => {}
             Delivery::Live { .. } => self.counts.connections += 1,
             Delivery::Interrupted { .. } => self.counts.interruptions += 1,
             Delivery::Dropped { .. } => {}
         }
-        if let Err(Discontinuity::Marker { .. } | Discontinuity::Dropped { .. }) = checked {
+        if let Err(Discontinuity::Marker | Discontinuity::Dropped { .. }) = checked {
             self.counts.misplaced_markers += 1;
         }
     }

@@ -135,7 +135,7 @@ impl FrameHandler for Trades {
             Some("trade") => {
                 let number =
                     message["seq"].as_u64().ok_or_else(|| Fault::retryable("a trade without a number"))?;
-                cx.emit(Heard::Trade { number, connection: cx.connection() });
+                cx.emit(Heard::Trade(number));
             }
             Some("subscribed") => cx.ready(),
             Some("unsubscribed") => cx.emit(Heard::Unsubscribed),
@@ -232,7 +232,7 @@ impl Watch {
             Delivery::Item(Heard::Unsubscribed) => return ControlFlow::Break(Last::Unsubscribed),
             Delivery::Live { .. } => self.recoveries.live(Instant::now()),
             Delivery::Interrupted { .. } => self.recoveries.interrupted(Instant::now()),
-            Delivery::Item(Heard::Trade { .. }) | Delivery::Dropped { .. } => {}
+            Delivery::Item(Heard::Trade(_)) | Delivery::Opened { .. } | Delivery::Dropped { .. } => {}
         }
         ControlFlow::Continue(())
     }

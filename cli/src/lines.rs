@@ -87,7 +87,10 @@ impl Format {
             (Form::Compact, Delivery::Item(entry)) => compact(&entry.message, out),
             (
                 Form::Plain | Form::Compact,
-                Delivery::Live { .. } | Delivery::Interrupted { .. } | Delivery::Dropped { .. },
+                Delivery::Opened { .. }
+                | Delivery::Live { .. }
+                | Delivery::Interrupted { .. }
+                | Delivery::Dropped { .. },
             ) => {}
             (Form::Json, delivery) => json(delivery, out),
         }
@@ -162,6 +165,7 @@ fn base64(bytes: &[u8], out: &mut Vec<u8>) {
 fn json(delivery: &Delivery<Entry>, out: &mut Vec<u8>) {
     let written = match delivery {
         Delivery::Item(entry) => json_item(entry, out),
+        Delivery::Opened { id } => write!(out, r#"{{"opened":{id}}}"#),
         Delivery::Live { id } => write!(out, r#"{{"live":{id}}}"#),
         Delivery::Interrupted { id, failure } => {
             let reason = failure.as_ref().map_or("shutdown", Failure::kind);
@@ -266,6 +270,7 @@ mod tests {
             line(Form::Json, false, &item(vec![0, 255])),
             "{\"connection\":1,\"n\":0,\"base64\":\"AP8=\"}\n"
         );
+        assert_eq!(line(Form::Json, false, &Delivery::Opened { id }), "{\"opened\":1}\n");
         assert_eq!(line(Form::Json, false, &Delivery::Live { id }), "{\"live\":1}\n");
         let interrupted =
             Delivery::Interrupted { id, failure: Some(Failure::Connection(ConnectionFailure::IdleTimeout)) };

@@ -67,7 +67,10 @@ fn main() {
 fn describe(delivery: &Delivery<Message>) -> String {
     match delivery {
         Delivery::Item(message) => format!("got {:?}", message.as_text()),
-        Delivery::Live { .. } | Delivery::Interrupted { .. } | Delivery::Dropped { .. } => {
+        Delivery::Opened { .. }
+        | Delivery::Live { .. }
+        | Delivery::Interrupted { .. }
+        | Delivery::Dropped { .. } => {
             format!("{delivery:?}")
         }
     }

@@ -7,12 +7,8 @@ use crate::frame::ConnectionId;
 
 /// A check of a feed whose items are numbered.
 ///
-/// Items must not be lost, repeated or out of order, except where a marker announces it (D2, D4).
-///
-/// The numbers must go on over all connections. For a peer that starts over on each one, use one check per connection.
-///
-/// The check needs the connection of each item. A handler has it from [`Context::connection`](crate::Context::connection),
-/// and emits it with the item.
+/// Items must not be lost, repeated or out of order, except where a marker announces it (D2, D4). The numbers must go on
+/// over all connections. For a peer that starts over on each one, use one check per connection.
 ///
 /// ```
 /// use tidegate_core::{ConnectionId, Continuity, Delivery, Discontinuity, Overflow};
@@ -21,12 +17,12 @@ use crate::frame::ConnectionId;
 /// let mut continuity = Continuity::numbered_by_peer(Overflow::Pause);
 /// let mut check = |delivery| continuity.check(&delivery, |trade| Some(*trade));
 ///
-/// check(Delivery::Live { id: first })?;
-/// assert_eq!(check(Delivery::Item((17, first))), Ok(0));
+/// check(Delivery::Opened { id: first })?;
+/// assert_eq!(check(Delivery::Item(17)), Ok(0));
 /// check(Delivery::Interrupted { id: first, failure: None })?;
-/// check(Delivery::Live { id: second })?;
-/// assert_eq!(check(Delivery::Item((20, second))), Ok(2), "18 and 19 are missing, where `Interrupted` is");
-/// assert_eq!(check(Delivery::Item((22, second))), Err(Discontinuity::Lost { count: 1 }));
+/// check(Delivery::Opened { id: second })?;
+/// assert_eq!(check(Delivery::Item(20)), Ok(2), "18 and 19 are missing, where `Interrupted` is");
+/// assert_eq!(check(Delivery::Item(22)), Err(Discontinuity::Lost { count: 1 }));
 /// # Ok::<(), Discontinuity>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -37,15 +33,21 @@ pub struct Continuity {
     overflow_drops: bool,
     /// The number after the last item's.
     next: Option<u64>,
-    /// The connection of the last item.
+    /// The last connection that opened.
     connection: Option<ConnectionId>,
-    live: Option<ConnectionId>,
-    /// The last connection that a marker named.
-    marked: Option<ConnectionId>,
+    progress: Progress,
     /// Whether an interruption came after the last item.
     interrupted: bool,
     /// Number of items announced as dropped after the last item.
     dropped: u64,
+}
+
+/// What the markers say of the last connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Progress {
+    Over,
+    Opened,
+    Live,
 }
 
 /// The error of a delivery that does not fit the earlier ones.
@@ -69,12 +71,9 @@ pub enum Discontinuity {
         /// The number of items missing.
         missing: u64,
     },
-    /// The markers up to this delivery do not fit: two connections are live at once, one is named twice or out of order,
-    /// or items of two connections have no interruption between them.
-    Marker {
-        /// The connection of the delivery.
-        connection: ConnectionId,
-    },
+    /// The delivery does not fit the markers before it: an item outside of a connection, `Live` twice, the opening of an
+    /// earlier connection, or the end of another one.
+    Marker,
 }
 
 impl Continuity {
@@ -97,8 +96,7 @@ impl Continuity {
             overflow_drops: overflow.drops(),
             next: None,
             connection: None,
-            live: None,
-            marked: None,
+            progress: Progress::Over,
             interrupted: false,
             dropped: 0,
         }
@@ -110,14 +108,19 @@ impl Continuity {
         self.next.map(|next| next.saturating_add(self.dropped))
     }
 
-    /// Returns the connection that is live by the markers.
+    /// Returns the connection that has opened and not ended, by the markers.
     #[must_use]
-    pub const fn live(&self) -> Option<ConnectionId> {
-        self.live
+    pub fn connection(&self) -> Option<ConnectionId> {
+        self.connection.filter(|_| self.progress != Progress::Over)
     }
 
-    /// Checks the next delivery. `numbered` returns an item's number and the connection that it came on, or `None` for an
-    /// item without a number, which always fits.
+    /// Returns whether that connection is Live.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.progress == Progress::Live
+    }
+
+    /// Checks the next delivery. `number` returns an item's number, or `None` for an item without one.
     ///
     /// Returns how many items are missing right before this one, all of them announced. 0 for a marker, and for an item
     /// without a number.
@@ -129,41 +132,40 @@ impl Continuity {
     pub fn check<T>(
         &mut self,
         delivery: &Delivery<T>,
-        numbered: impl FnOnce(&T) -> Option<(u64, ConnectionId)>,
+        number: impl FnOnce(&T) -> Option<u64>,
     ) -> Result<u64, Discontinuity> {
-        match delivery {
+        let before = self.progress;
+        let fits = match delivery {
             Delivery::Item(item) => {
-                if let Some((number, connection)) = numbered(item) {
-                    return self.item(number, connection);
-                }
+                let missing = number(item).map_or(Ok(0), |number| self.item(number))?;
+                return if before == Progress::Over { Err(Discontinuity::Marker) } else { Ok(missing) };
+            }
+            Delivery::Opened { id } => {
+                self.progress = Progress::Opened;
+                Some(*id) > self.connection.replace(*id) && before == Progress::Over
             }
             Delivery::Live { id } => {
-                let fits = self.live.replace(*id).is_none() && Some(*id) > self.marked;
-                self.mark(*id, fits)?;
+                self.progress = Progress::Live;
+                self.connection.replace(*id) == Some(*id) && before == Progress::Opened
             }
             Delivery::Interrupted { id, .. } => {
-                let fits = self.live.take().map_or(Some(*id) > self.marked, |live| live == *id);
+                self.progress = Progress::Over;
                 self.interrupted = true;
-                self.mark(*id, fits)?;
+                self.connection == Some(*id) && before != Progress::Over
             }
             Delivery::Dropped { count } => {
                 self.dropped = self.dropped.saturating_add(*count);
                 if !self.overflow_drops || *count == 0 {
                     return Err(Discontinuity::Dropped { announced: *count, missing: 0 });
                 }
+                true
             }
-        }
-        Ok(0)
+        };
+        if fits { Ok(0) } else { Err(Discontinuity::Marker) }
     }
 
-    fn mark(&mut self, connection: ConnectionId, fits: bool) -> Result<(), Discontinuity> {
-        self.marked = self.marked.max(Some(connection));
-        if fits { Ok(()) } else { Err(Discontinuity::Marker { connection }) }
-    }
-
-    fn item(&mut self, number: u64, connection: ConnectionId) -> Result<u64, Discontinuity> {
+    fn item(&mut self, number: u64) -> Result<u64, Discontinuity> {
         let next = self.next.unwrap_or(number);
-        let before = self.connection.replace(connection);
         let interrupted = core::mem::take(&mut self.interrupted);
         let announced = core::mem::take(&mut self.dropped);
         let Some(missing) = number.checked_sub(next) else { return Err(Discontinuity::Repeated { number }) };
@@ -174,25 +176,7 @@ impl Continuity {
         if lost > 0 && !(interrupted && self.interruptions_lose) {
             return Err(Discontinuity::Lost { count: lost });
         }
-        if before.is_some_and(|before| (before == connection) == interrupted) {
-            return Err(Discontinuity::Marker { connection });
-        }
         Ok(missing)
-    }
-
-    /// Checks that the end of each connection but `open` has been delivered. Valid once the consumer has taken
-    /// everything.
-    ///
-    /// # Errors
-    ///
-    /// [`Discontinuity::Marker`], with the connection whose end is missing.
-    pub fn taken(&self, open: Option<ConnectionId>) -> Result<(), Discontinuity> {
-        let unmarked = self.connection.filter(|_| !self.interrupted);
-        let untold = |id: &ConnectionId| Some(*id) != open;
-        match unmarked.filter(untold).or(self.live.filter(untold)) {
-            Some(connection) => Err(Discontinuity::Marker { connection }),
-            None => Ok(()),
-        }
     }
 }
 
@@ -204,9 +188,7 @@ impl fmt::Display for Discontinuity {
             Self::Dropped { announced, missing } => {
                 write!(f, "items announced as dropped: {announced}; missing: {missing}")
             }
-            Self::Marker { connection } => {
-                write!(f, "a marker or item of connection {connection} does not fit the markers before it")
-            }
+            Self::Marker => f.write_str("the delivery does not fit the markers before it"),
         }
     }
 }

@@ -9,19 +9,28 @@ use crate::failure::Failure;
 use crate::frame::ConnectionId;
 use crate::time::Timestamp;
 
-use marker::{Interruption, Marker, Opening};
+use marker::{Interruption, Marker};
 
 /// An item or a marker for the consumer, in order. Markers show between which two items continuity broke.
 ///
+/// Everything that a connection delivers is between its `Opened` and its `Interrupted`. A consumer that keeps state, such
+/// as an order book, starts over at `Opened`.
+///
 /// Markers cost no demand. Markers that wait in the queue between the same two items are merged into at most one of each
-/// kind, in this order: `Interrupted`, `Live`, `Dropped`. So the queue stays bounded even if a feed reconnects again and
-/// again while its consumer sleeps. A connection that began and ended between two items has no marker; notices report
-/// it.
+/// kind, in this order: `Interrupted`, `Opened`, `Live`, `Dropped`. So the queue stays bounded even if a feed reconnects
+/// again and again while its consumer sleeps. A connection that began and ended between two items has no marker; notices
+/// report it.
 ///
 /// This enum is exhaustive: a consumer that skips a marker it does not know loses continuity without noticing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Delivery<T> {
-    /// The connection is Live. Items that its bootstrap emitted come before this marker (B5).
+    /// The connection delivers from here on. Start over here.
+    Opened {
+        /// The connection.
+        id: ConnectionId,
+    },
+    /// The bootstrap of the connection is complete. Items that the handler emitted during the bootstrap are between
+    /// `Opened` and this marker (B5).
     Live {
         /// The connection.
         id: ConnectionId,
@@ -30,7 +39,7 @@ pub enum Delivery<T> {
     Item(T),
     /// The connection ended. Messages that the server sends before the next connection are lost.
     ///
-    /// This marker also ends a connection that emitted items without turning Live.
+    /// This marker also ends a connection that never turned Live.
     Interrupted {
         /// The connection.
         id: ConnectionId,
@@ -42,6 +51,32 @@ pub enum Delivery<T> {
         /// Number of items dropped.
         count: u64,
     },
+}
+
+impl<T> Delivery<T> {
+    /// Returns the item, or `None` for a marker.
+    #[must_use]
+    pub fn into_item(self) -> Option<T> {
+        match self {
+            Self::Item(item) => Some(item),
+            Self::Opened { .. } | Self::Live { .. } | Self::Interrupted { .. } | Self::Dropped { .. } => None,
+        }
+    }
+
+    /// Returns a reference to the item, or `None` for a marker.
+    #[must_use]
+    pub const fn item(&self) -> Option<&T> {
+        match self {
+            Self::Item(item) => Some(item),
+            Self::Opened { .. } | Self::Live { .. } | Self::Interrupted { .. } | Self::Dropped { .. } => None,
+        }
+    }
+
+    /// Returns whether this is a marker.
+    #[must_use]
+    pub const fn is_marker(&self) -> bool {
+        self.item().is_none()
+    }
 }
 
 /// The policy for a full queue (D4).
@@ -121,11 +156,15 @@ pub(crate) enum Reading {
     },
 }
 
-/// Whether the current connection has delivered anything in-band, so that its end must be delivered too.
+/// What the queue has been given of the current connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum InBand {
-    Begun,
+    /// There is no connection, or its end is in the queue.
     Ended,
+    /// Nothing yet.
+    Nothing(ConnectionId),
+    /// Its opening. Its end must follow.
+    Opened,
 }
 
 impl<T> Queue<T> {
@@ -178,14 +217,14 @@ impl<T> Queue<T> {
         if self.is_full(0) {
             return None;
         }
-        self.in_band = InBand::Begun;
+        self.mark_opened();
         Some(core::mem::take(&mut self.staged))
     }
 
     /// Commits staged items, and applies the policy to each one that does not fit. `Disconnect` is checked once, before
     /// the first: a snapshot larger than the bound must not end a connection whose queue is empty (D3).
     pub(crate) fn admit(&mut self) -> Admission {
-        self.in_band = InBand::Begun;
+        self.mark_opened();
         let mut staged = self.unstage();
         if self.config.overflow == Overflow::Disconnect && self.is_full(staged) {
             self.items.truncate(self.items.len() - staged);
@@ -216,19 +255,31 @@ impl<T> Queue<T> {
         staged
     }
 
+    /// Notes that there is a connection. It has no marker until it delivers something.
+    pub(crate) const fn open(&mut self, id: ConnectionId) {
+        self.in_band = InBand::Nothing(id);
+    }
+
+    /// Adds a marker before the first thing that a connection delivers: it opened.
+    #[inline(always)]
+    fn mark_opened(&mut self) {
+        if let InBand::Nothing(id) = self.in_band {
+            self.in_band = InBand::Opened;
+            self.last_marker().opened = Some(id);
+        }
+    }
+
     /// Adds a marker: a connection turned Live.
     pub(crate) fn mark_live(&mut self, id: ConnectionId) {
-        let opens = self.in_band == InBand::Ended;
-        self.in_band = InBand::Begun;
-        self.last_marker().live = Some(Opening { id, opens });
+        self.mark_opened();
+        self.last_marker().live = Some(id);
     }
 
     /// Adds a marker: a connection ended.
     pub(crate) fn mark_interrupted(&mut self, id: ConnectionId, failure: Option<&Failure>) {
-        if self.in_band == InBand::Ended {
+        if core::mem::replace(&mut self.in_band, InBand::Ended) != InBand::Opened {
             return;
         }
-        self.in_band = InBand::Ended;
         self.last_marker().interrupt(Interruption { id, failure: failure.cloned() });
         if self.markers.back().is_some_and(Marker::is_empty) {
             self.markers.pop_back();
@@ -333,9 +384,9 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Returns the marker after the last item.
+    /// Returns the marker after the last item that is not staged.
     fn last_marker(&mut self) -> &mut Marker {
-        let tail = self.head + self.items.len() as u64;
+        let tail = self.head + (self.items.len() - self.staged) as u64;
         if self.markers.back().is_none_or(|marker| marker.before != tail) {
             self.markers.push_back(Marker::before(tail));
         }

@@ -15,7 +15,7 @@
 //! 2. [`Machine::poll_action`] until it returns `None`, carrying out each [`Action`]; and [`Machine::poll_send`] as
 //!    long as the connection accepts frames.
 //! 3. [`Machine::poll_delivery`] until it returns `None`. Items are returned only as far as the consumer has requested
-//!    them with [`Machine::request`]. Markers (`Live`, `Interrupted`, `Dropped`) are exactly where continuity broke.
+//!    them with [`Machine::request`]. Markers (`Opened`, `Live`, `Interrupted`, `Dropped`) are exactly where continuity broke.
 //! 4. Then it waits for the first of: [`Machine::deadline`], for an [`Event::Tick`]; a frame, but only while
 //!    [`Machine::wants_frames`] returns `true`; the end of an attempt, a flush or a connection; or the application.
 //!
@@ -96,6 +96,7 @@
 //!
 //! // A message arrives. It is delivered when the consumer requests it.
 //! feed.handle(Event::Frame { id, frame: Frame::from("tick") }, at(40));
+//! assert_eq!(feed.poll_delivery(at(40)), Some(Delivery::Opened { id }));
 //! assert_eq!(feed.poll_delivery(at(40)), Some(Delivery::Live { id }));
 //! assert_eq!(feed.poll_delivery(at(40)), None);
 //! feed.request(10);

@@ -3,7 +3,9 @@
 mod common;
 
 use bytes::Bytes;
-use common::{Bench, Puppet, broken, close, id, interrupted, item, live, ms, names, notices, patient, sent};
+use common::{
+    Bench, Puppet, broken, close, id, interrupted, item, live, ms, names, notices, opened, patient, sent,
+};
 use tidegate_core::{
     BootstrapFailure, Failure, Fault, FrameHandler, Message, Notice, PassThrough, Phase, StopReason,
 };
@@ -36,7 +38,8 @@ fn b1_more_than_the_send_buffer_holds_go_out_and_do_not_count_against_it() {
     assert_eq!(sent(&bench.text("send:reply")), ["reply"]);
     bench.text("send:reply");
     bench.request(9);
-    assert_eq!(bench.deliveries(), [item("the message was not sent: the outgoing queue is full")]);
+    let full = item("the message was not sent: the outgoing queue is full");
+    assert_eq!(bench.deliveries(), [opened(1), full]);
 }
 
 #[test]
@@ -202,7 +205,7 @@ fn b5_frames_during_bootstrap_go_to_the_handler_and_items_come_out_in_order() {
     bench.text("item:a");
     bench.text("item:b ready item:c");
     bench.text("item:d");
-    assert_eq!(bench.deliveries(), [item("a"), item("b"), item("c"), live(1), item("d")]);
+    assert_eq!(bench.deliveries(), [opened(1), item("a"), item("b"), item("c"), live(1), item("d")]);
 }
 
 #[test]
@@ -211,7 +214,7 @@ fn b5_items_of_a_bootstrap_that_fails_are_followed_by_its_interruption() {
     bench.connect();
     bench.request(9).text("item:a");
     bench.lost();
-    assert_eq!(bench.deliveries(), [item("a"), interrupted(1, broken())]);
+    assert_eq!(bench.deliveries(), [opened(1), item("a"), interrupted(1, broken())]);
 }
 
 #[test]

@@ -2,14 +2,14 @@
 
 mod common;
 
-use common::{Bench, Puppet, broken, id, interrupted, item, live, ms, names, notices, patient};
+use common::{Bench, Puppet, broken, id, interrupted, item, live, ms, names, notices, opened, patient};
 use tidegate_core::{Config, Delivery, Failure, LocalFailure, Notice, Overflow, Phase};
 
 /// Live, with its marker taken.
 fn bench(items: usize, overflow: Overflow) -> Bench<Puppet> {
     let mut bench = Bench::new(patient().buffer(items).overflow(overflow), Puppet::default());
     bench.connect();
-    assert_eq!(bench.deliveries(), [live(1)]);
+    assert_eq!(bench.deliveries(), [opened(1), live(1)]);
     bench
 }
 
@@ -45,7 +45,7 @@ fn d1_marks_cost_no_demand() {
     let mut bench = bench(10, Overflow::Pause);
     bench.lost();
     bench.connect();
-    assert_eq!(bench.deliveries(), [interrupted(1, broken()), live(2)]);
+    assert_eq!(bench.deliveries(), [interrupted(1, broken()), opened(2), live(2)]);
 }
 
 /// What `poll_item` leaves is for `poll_delivery`.
@@ -62,7 +62,7 @@ fn d1_items_alone_come_while_there_is_demand_and_nothing_else_to_tell() {
     assert_eq!(bench.deliveries(), [item("bc"), interrupted(1, broken())]);
 
     bench.connect();
-    assert_eq!(bench.deliveries(), [live(2)]);
+    assert_eq!(bench.deliveries(), [opened(2), live(2)]);
     bench.text("item:d item:e item:f");
     assert_eq!(bench.feed.poll_item(), None, "reading is paused");
     assert_eq!(bench.deliveries(), [item("d"), item("e"), item("f")]);
@@ -77,7 +77,7 @@ fn d2_items_come_out_in_order_once_across_connections() {
     bench.lost();
     bench.connect();
     bench.text("item:d");
-    let expected = [item("a"), item("b"), item("c"), interrupted(1, broken()), live(2), item("d")];
+    let expected = [item("a"), item("b"), item("c"), interrupted(1, broken()), opened(2), live(2), item("d")];
     assert_eq!(bench.request(99).deliveries(), expected);
     assert_eq!(bench.deliveries(), []);
 }
@@ -265,7 +265,7 @@ fn marks_between_the_same_two_items_fold() {
         bench.connect();
     }
     bench.text("item:b");
-    let expected = [item("a"), interrupted(1, broken()), live(1001), item("b")];
+    let expected = [item("a"), interrupted(1, broken()), opened(1001), live(1001), item("b")];
     assert_eq!(bench.request(9).deliveries(), expected);
 }
 
@@ -287,7 +287,7 @@ fn an_end_that_the_consumer_must_know_of_is_never_folded_away() {
     let mut bench = bench(10, Overflow::Pause);
     bench.lost();
     bench.connect();
-    assert_eq!(bench.deliveries(), [interrupted(1, broken()), live(2)]);
+    assert_eq!(bench.deliveries(), [interrupted(1, broken()), opened(2), live(2)]);
     bench.lost();
     assert_eq!(bench.deliveries(), [interrupted(2, broken())], "its Live had been taken");
 }
@@ -300,7 +300,7 @@ fn the_end_of_a_connection_whose_bootstrap_emitted_is_told_even_next_to_its_live
     bench.text("ready");
     bench.assert_phase(Phase::Live);
     bench.lost();
-    assert_eq!(bench.deliveries(), [item("a"), interrupted(1, broken())]);
+    assert_eq!(bench.deliveries(), [opened(1), item("a"), interrupted(1, broken())]);
 }
 
 #[test]
@@ -310,7 +310,7 @@ fn d4_drops_next_to_a_change_of_connections_come_after_it() {
     bench.lost();
     bench.connect();
     bench.text("item:b item:c");
-    let expected = [interrupted(1, broken()), live(2), dropped(1), item("b"), item("c")];
+    let expected = [interrupted(1, broken()), opened(2), live(2), dropped(1), item("b"), item("c")];
     assert_eq!(bench.request(9).deliveries(), expected);
 }
 
@@ -324,7 +324,7 @@ fn d4_a_connection_dropped_whole_leaves_the_count_alone() {
     bench.lost();
     bench.connect();
     bench.text("item:c item:d");
-    let expected = [interrupted(1, broken()), live(3), dropped(2), item("c"), item("d")];
+    let expected = [interrupted(1, broken()), opened(3), live(3), dropped(2), item("c"), item("d")];
     assert_eq!(bench.request(9).deliveries(), expected);
 }
 
@@ -336,7 +336,7 @@ fn an_idle_consumer_is_not_owed_more_than_the_bound_however_often_the_feed_flaps
         bench.lost();
         bench.connect();
     }
-    assert!(bench.request(999).deliveries().len() <= 4 * 3 + 3);
+    assert!(bench.request(999).deliveries().len() <= 4 * 4 + 4);
 }
 
 #[test]
@@ -381,7 +381,7 @@ fn a_paused_feed_polled_without_demand_stays_paused() {
     let mut bench = Bench::new(patient().buffer(1).idle_timeout(ms(10)), Puppet::default());
     bench.connect();
     bench.text("item:a");
-    assert_eq!(bench.at(100).deliveries(), [live(1)]);
+    assert_eq!(bench.at(100).deliveries(), [opened(1), live(1)]);
     assert!(!bench.feed.wants_frames());
     bench.assert_no_deadline();
 }

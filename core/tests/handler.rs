@@ -7,7 +7,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use bytes::Bytes;
-use common::{Asked, Bench, Puppet, at, close, id, interrupted, item, live, names, patient, sent, text};
+use common::{
+    Asked, Bench, Puppet, at, close, id, interrupted, item, live, names, opened, patient, sent, text,
+};
 use tidegate_core::{
     CloseFrame, Context, Delivery, Event, Failure, Fault, Frame, FrameHandler, LocalFailure, Machine,
     Message, Overflow, PassThrough, Phase, Readiness, Step, StopReason, Upgrade, from_fn,
@@ -176,7 +178,7 @@ fn h3_from_fn_has_the_references_three_outcomes() {
     bench.frame(Frame::Message(Message::Binary(Bytes::new())));
     bench.text("fail");
     let fault = Failure::Local(LocalFailure::Fault(Fault::retryable("told to")));
-    assert_eq!(bench.deliveries(), [live(1), Delivery::Item(3), interrupted(1, fault)]);
+    assert_eq!(bench.deliveries(), [opened(1), live(1), Delivery::Item(3), interrupted(1, fault)]);
 }
 
 #[test]
@@ -193,7 +195,7 @@ fn h4_a_reply_the_outgoing_queue_has_no_room_for_comes_back() {
     bench.connect();
     bench.request(9);
     assert_eq!(sent(&bench.text("send:1 send:2 send:3")), ["1", "2"]);
-    assert_eq!(bench.deliveries()[1], item("the message was not sent: the outgoing queue is full"));
+    assert_eq!(bench.deliveries()[2], item("the message was not sent: the outgoing queue is full"));
     bench.flushed();
     assert_eq!(sent(&bench.text("send:4")), ["4"]);
 }
@@ -247,7 +249,7 @@ fn h4_while_reading_is_paused_the_handler_sleeps_on() {
     bench.text("wake:50 item:a");
     bench.assert_no_deadline();
     assert_eq!(bench.at(60).tick(), []);
-    assert_eq!(bench.request(9).deliveries(), [live(1), item("a")]);
+    assert_eq!(bench.request(9).deliveries(), [opened(1), live(1), item("a")]);
     bench.assert_deadline(50);
     bench.tick();
     assert_eq!(bench.deliveries(), [item("woken")]);
@@ -298,7 +300,7 @@ fn by_default_a_handler_is_ready_once_flushed_sleeps_on_and_weighs_items_by_thei
     assert_eq!(bench.at(50).tick(), []);
     bench.assert_phase(Phase::Live);
     bench.assert_no_deadline();
-    assert_eq!(bench.request(9).deliveries(), [live(1), Delivery::Item(7)]);
+    assert_eq!(bench.request(9).deliveries(), [opened(1), live(1), Delivery::Item(7)]);
 }
 
 #[test]
@@ -312,7 +314,7 @@ fn b1_with_bootstrap_leaves_all_else_to_the_handler() {
     bench.assert_phase(Phase::Live);
     assert_eq!(bench.feed.stats().queued_bytes, 300);
     bench.at(50).tick();
-    assert_eq!(bench.deliveries(), [item("abc"), live(1), item("woken")]);
+    assert_eq!(bench.deliveries(), [opened(1), item("abc"), live(1), item("woken")]);
 }
 
 /// Hands in what makes the handler panic, as a driver does: catch, then report.

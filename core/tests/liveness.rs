@@ -3,7 +3,7 @@
 mod common;
 
 use bytes::Bytes;
-use common::{Bench, Puppet, at, close, id, live, ms, names, notices, patient, ping, text};
+use common::{Bench, Puppet, at, close, id, live, ms, names, notices, opened, patient, ping, text};
 use tidegate_core::{
     ConnectionFailure, Deadline, Delivery, Event, Failure, Frame, LocalFailure, Message, Notice, PassThrough,
     Phase, Timestamp,
@@ -306,7 +306,7 @@ fn l6_a_frame_moves_no_deadline_but_the_one_that_depends_on_it() {
     bench.at(60).text("x");
     bench.assert_deadline(100);
     bench.request(9);
-    assert_eq!(bench.deliveries(), [live(1), Delivery::Item("x".into())]);
+    assert_eq!(bench.deliveries(), [opened(1), live(1), Delivery::Item("x".into())]);
     bench.assert_deadline(100);
 }
 

@@ -2,7 +2,9 @@
 
 mod common;
 
-use common::{Asked, Bench, Puppet, close, id, item, live, ms, names, notices, patient, refused, text};
+use common::{
+    Asked, Bench, Puppet, close, id, item, live, ms, names, notices, opened, patient, refused, text,
+};
 use tidegate_core::{
     Action, Connected, Delivery, Event, Failure, Fault, Frame, LocalFailure, Notice, PassThrough, Phase,
     SendError, StopReason,
@@ -113,7 +115,7 @@ fn s2_what_is_queued_can_still_be_taken() {
     bench.shutdown();
     bench.lost();
     let end = Delivery::Interrupted { id: id(1), failure: None };
-    assert_eq!(bench.request(1).deliveries(), [live(1), item("a")]);
+    assert_eq!(bench.request(1).deliveries(), [opened(1), live(1), item("a")]);
     assert_eq!(bench.request(9).deliveries(), [item("b"), end]);
     assert_eq!(bench.actions(), [], "and nothing is resumed");
 }

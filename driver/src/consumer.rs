@@ -122,7 +122,10 @@ impl<S: Source> Feed<S> {
                 Poll::Ready(Some(Ok(Delivery::Item(item))))
             }
             Some(
-                marker @ (Delivery::Live { .. } | Delivery::Interrupted { .. } | Delivery::Dropped { .. }),
+                marker @ (Delivery::Opened { .. }
+                | Delivery::Live { .. }
+                | Delivery::Interrupted { .. }
+                | Delivery::Dropped { .. }),
             ) => Poll::Ready(Some(Ok(marker))),
             None => self.poll_source(cx),
         }
@@ -210,8 +213,12 @@ impl<S: Source> Stream for Items<S> {
         loop {
             match ready!(self.feed.poll_delivery(cx)) {
                 Some(Ok(Delivery::Item(item))) => return Poll::Ready(Some(Ok(item))),
-                Some(Ok(Delivery::Live { .. } | Delivery::Interrupted { .. } | Delivery::Dropped { .. })) => {
-                }
+                Some(Ok(
+                    Delivery::Opened { .. }
+                    | Delivery::Live { .. }
+                    | Delivery::Interrupted { .. }
+                    | Delivery::Dropped { .. },
+                )) => {}
                 Some(Err(reason)) => return Poll::Ready(Some(Err(reason))),
                 None => return Poll::Ready(None),
             }

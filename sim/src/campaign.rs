@@ -138,7 +138,7 @@ fn judge(continuity: &mut Continuity, delivery: &Delivery<Item>) -> Result<(), S
     if matches!(delivery, Delivery::Item(item) if !item.in_order) {
         return Err("H2: a message was lost, came twice or out of order".to_owned());
     }
-    let checked = continuity.check(delivery, |item| Some((item.number, item.connection)));
+    let checked = continuity.check(delivery, |item| Some(item.number));
     checked.map(drop).map_err(|broken| format!("D2, D4: {broken}"))
 }
 

@@ -6,7 +6,7 @@ use fastrand::Rng;
 use tidegate_driver::core::{Delivery, Phase, Timestamp};
 use tidegate_driver::{Feed, FeedHandle, Source, Spawn};
 
-use crate::entry::{Consumed, Entry};
+use crate::entry::{Entry, without_item};
 use crate::pace::Pace;
 use crate::runtime::SimRuntime;
 
@@ -114,9 +114,8 @@ impl<T: Send + 'static> Consumer<T> {
 
     /// Checks a delivery. Returns how long to rest after it.
     fn take(&mut self, delivery: &Delivery<T>) -> Option<Duration> {
-        let consumed = Consumed::from(delivery);
         let mut state = self.runtime.world.state();
-        state.record(self.runtime.feed, &Entry::Consumed(consumed));
+        state.record(self.runtime.feed, &Entry::Consumed(without_item(delivery)));
         let (now, healed) = (state.now, state.healed);
         drop(state);
         if let Some(judge) = &mut self.judge
@@ -124,7 +123,7 @@ impl<T: Send + 'static> Consumer<T> {
         {
             self.violate(rule);
         }
-        if consumed != Consumed::Item || healed {
+        if delivery.is_marker() || healed {
             return None;
         }
         self.items += 1;

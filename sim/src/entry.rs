@@ -56,7 +56,7 @@ pub(crate) enum Entry {
         number: u64,
     },
     /// The consumer was given something.
-    Consumed(Consumed),
+    Consumed(Delivery<()>),
     /// The consumer's stream ended.
     Ended {
         reason: Option<StopReason>,
@@ -96,23 +96,14 @@ pub(crate) enum Entry {
     Over,
 }
 
-/// A delivery without its item.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Consumed {
-    Live { id: u64 },
-    Item,
-    Interrupted { id: u64 },
-    Dropped { count: u64 },
-}
-
-impl<T> From<&Delivery<T>> for Consumed {
-    fn from(delivery: &Delivery<T>) -> Self {
-        match delivery {
-            Delivery::Live { id } => Self::Live { id: id.get() },
-            Delivery::Item(_) => Self::Item,
-            Delivery::Interrupted { id, .. } => Self::Interrupted { id: id.get() },
-            Delivery::Dropped { count } => Self::Dropped { count: *count },
-        }
+/// What is recorded of a delivery.
+pub(crate) fn without_item<T>(delivery: &Delivery<T>) -> Delivery<()> {
+    match delivery {
+        Delivery::Opened { id } => Delivery::Opened { id: *id },
+        Delivery::Live { id } => Delivery::Live { id: *id },
+        Delivery::Item(_) => Delivery::Item(()),
+        Delivery::Interrupted { id, failure } => Delivery::Interrupted { id: *id, failure: failure.clone() },
+        Delivery::Dropped { count } => Delivery::Dropped { count: *count },
     }
 }
 

@@ -178,7 +178,10 @@ fn feed_recovers_once_the_faults_are_over() {
 fn check_of_ones_own_fails_the_run() {
     let refuse = |delivery: &Delivery<Message>, _| match delivery {
         Delivery::Item(_) => Err("no items, please".to_owned()),
-        Delivery::Live { .. } | Delivery::Interrupted { .. } | Delivery::Dropped { .. } => Ok(()),
+        Delivery::Opened { .. }
+        | Delivery::Live { .. }
+        | Delivery::Interrupted { .. }
+        | Delivery::Dropped { .. } => Ok(()),
     };
     let report = once(Peer::reset).on_delivery(refuse).run();
     assert_eq!(report.violation.map(|violation| violation.rule).as_deref(), Some("no items, please"));

@@ -101,17 +101,19 @@ def test_json_lines(peers, tail, figure, tmp_path):
         *("--json", "--idle-timeout", "500ms", "--retry", "fixed:50ms", "--count", 4, "--telemetry", telemetry),
     )
     lines = [json.loads(line) for line in running.finish(0)]
-    assert lines[:6] == [
+    assert lines[:8] == [
+        {"opened": 1},
         {"live": 1},
         {"connection": 1, "n": 0, "text": "one"},
         {"connection": 1, "n": 1, "base64": "AP/+"},
         {"connection": 1, "n": 2, "text": awkward},
         {"interrupted": 1, "reason": "idle_timeout"},
+        {"opened": 2},
         {"live": 2},
     ]
-    assert lines[6] == {"connection": 2, "n": 0, "text": "two"}
+    assert lines[8] == {"connection": 2, "n": 0, "text": "two"}
     # The command's own end may be marked as well.
-    assert lines[7:] in ([], [{"interrupted": 2, "reason": "shutdown"}])
+    assert lines[9:] in ([], [{"interrupted": 2, "reason": "shutdown"}])
     found = notices(telemetry)
     assert len(events(found, "timeout")) == 1 and len(events(found, "success")) == 2
     figure("live, text, base64, interrupted with its reason, live again")

@@ -31,6 +31,7 @@ impl Shown for String {
 /// A delivery as a line.
 pub fn line<T: Shown>(delivery: &Delivery<T>) -> String {
     match delivery {
+        Delivery::Opened { id } => format!("opened {id}"),
         Delivery::Live { id } => format!("live {id}"),
         Delivery::Item(item) => item.shown(),
         Delivery::Interrupted { id, failure } => {
@@ -41,14 +42,17 @@ pub fn line<T: Shown>(delivery: &Delivery<T>) -> String {
 }
 
 async fn next_at<S: Source<Item: Shown>>(feed: &mut Feed<S>, caller: &Location<'_>) -> String {
-    match within_at(feed.recv(), caller).await {
-        Some(Ok(delivery)) => line(&delivery),
-        Some(Err(reason)) => panic!("the feed stopped, where {caller} takes the next delivery: {reason}"),
-        None => panic!("the feed ended, where {caller} takes the next delivery"),
+    loop {
+        match within_at(feed.recv(), caller).await {
+            Some(Ok(Delivery::Opened { .. })) => {}
+            Some(Ok(delivery)) => return line(&delivery),
+            Some(Err(reason)) => panic!("the feed stopped, where {caller} takes the next delivery: {reason}"),
+            None => panic!("the feed ended, where {caller} takes the next delivery"),
+        }
     }
 }
 
-/// The next delivery as a line.
+/// The next delivery as a line. That a connection opens goes without saying.
 #[track_caller]
 pub fn next<S: Source<Item: Shown>>(feed: &mut Feed<S>) -> impl Future<Output = String> {
     next_at(feed, Location::caller())

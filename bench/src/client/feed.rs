@@ -67,7 +67,7 @@ async fn each_item<S: Source>(mut feed: Feed<S>, mut each: impl FnMut(S::Item) -
     while let Some(delivery) = feed.recv().await {
         match delivery? {
             Delivery::Item(item) => each(item)?,
-            Delivery::Live { .. } => {}
+            Delivery::Opened { .. } | Delivery::Live { .. } => {}
             Delivery::Interrupted { .. } | Delivery::Dropped { .. } => return Err("interrupted".into()),
         }
     }
@@ -91,7 +91,7 @@ async fn until_back<S: Source<Item = Message>>(mut feed: Feed<S>, count: u32, de
                 let took = clock(ClockId::Monotonic) - dropped_at;
                 beyond.push(took.checked_sub(delay).ok_or("a reconnect before its delay was over")?);
             }
-            Delivery::Interrupted { .. } => {}
+            Delivery::Opened { .. } | Delivery::Interrupted { .. } => {}
             Delivery::Dropped { .. } => return Err("a message was dropped".into()),
         }
     }

@@ -53,7 +53,7 @@ async fn watch<S: Source>(mut feed: Feed<S>, all: Arc<Live>) {
             Some(Ok(Delivery::Interrupted { .. })) => {
                 all.live.fetch_sub(1, Ordering::Relaxed);
             }
-            Some(Ok(Delivery::Item(_) | Delivery::Dropped { .. })) => {}
+            Some(Ok(Delivery::Item(_) | Delivery::Opened { .. } | Delivery::Dropped { .. })) => {}
             Some(Err(reason)) => return eprintln!("a feed stopped: {reason}"),
             None => return,
         }

@@ -170,7 +170,13 @@ fn core(size: usize, count: u64) -> Result<()> {
         feed.handle(Event::Frame { id, frame: Frame::Message(Text(payload.clone())) }, now);
         match feed.poll_delivery(now) {
             Some(Delivery::Item(message)) => drop(black_box(message)),
-            Some(Delivery::Live { .. } | Delivery::Interrupted { .. } | Delivery::Dropped { .. }) | None => {
+            Some(
+                Delivery::Opened { .. }
+                | Delivery::Live { .. }
+                | Delivery::Interrupted { .. }
+                | Delivery::Dropped { .. },
+            )
+            | None => {
                 return Err("a frame that made no item".into());
             }
         }
@@ -186,7 +192,8 @@ fn live(config: Config) -> Result<(core::Machine<PassThrough>, ConnectionId)> {
     let id = feed.connection().ok_or("no attempt")?;
     feed.handle(Event::Connected { id, connected: Connected::default() }, Timestamp::ZERO);
     while feed.poll_action().is_some() {}
-    if feed.poll_delivery(Timestamp::ZERO) != Some(Delivery::Live { id }) {
+    let markers = [feed.poll_delivery(Timestamp::ZERO), feed.poll_delivery(Timestamp::ZERO)];
+    if markers != [Some(Delivery::Opened { id }), Some(Delivery::Live { id })] {
         return Err("the connection is not Live".into());
     }
     Ok((feed, id))
@@ -297,7 +304,7 @@ async fn take<S: Source<Item = tidegate::Message>>(mut feed: Feed<S>, size: usiz
                 black_box(message);
                 taken += 1;
             }
-            Delivery::Live { .. } => {}
+            Delivery::Opened { .. } | Delivery::Live { .. } => {}
             Delivery::Item(_) | Delivery::Interrupted { .. } | Delivery::Dropped { .. } => {
                 return Err("a delivery that was not expected".into());
             }

@@ -1,3 +1,5 @@
+use tidegate::ConnectionId;
+
 use super::*;
 
 enum See {
@@ -13,18 +15,18 @@ fn audit(seen: &[See]) -> Verdict {
 
 fn account(seen: &[See]) -> Audit {
     let mut audit = Audit::new(Overflow::Pause);
-    let mut connection = ConnectionId::new(1);
     for what in seen {
         match what {
             Live(number) => {
-                connection = ConnectionId::new(*number);
-                audit.see(&Delivery::Live { id: connection });
+                let id = ConnectionId::new(*number);
+                audit.see(&Delivery::Opened { id });
+                audit.see(&Delivery::Live { id });
             }
             Cut(number) => {
                 audit.see(&Delivery::Interrupted { id: ConnectionId::new(*number), failure: None });
             }
             Trades(numbers) => {
-                let trade = |number: &u64| Delivery::Item(Heard::Trade { number: *number, connection });
+                let trade = |number: &u64| Delivery::Item(Heard::Trade(*number));
                 numbers.iter().map(trade).for_each(|delivery| audit.see(&delivery));
             }
         }

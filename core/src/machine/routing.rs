@@ -75,6 +75,7 @@ impl<H: FrameHandler> Machine<H> {
         match self.common.upgrade(id) {
             Ok(connection) => {
                 self.state = State::Active(Slot { id, stage: Stage::Open(connection) });
+                self.common.queue.open(id);
                 // Without bootstrap frames there is nothing to wait for.
                 self.route(Event::Flushed { id });
             }

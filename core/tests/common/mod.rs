@@ -231,6 +231,10 @@ pub(crate) fn close(id: u64, code: u16) -> Asked {
     Asked::Write(ConnectionId::new(id), Frame::Close(Some(CloseFrame::new(code))))
 }
 
+pub(crate) fn opened<T>(id: u64) -> Delivery<T> {
+    Delivery::Opened { id: ConnectionId::new(id) }
+}
+
 pub(crate) fn live<T>(id: u64) -> Delivery<T> {
     Delivery::Live { id: ConnectionId::new(id) }
 }

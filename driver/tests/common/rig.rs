@@ -172,7 +172,10 @@ impl Rig {
         while self.seen.last().is_none_or(|line| line != "end")
             && let Poll::Ready(next) = self.poll()
         {
-            self.seen.push(line(next));
+            // That a connection opens goes without saying.
+            if !matches!(next, Some(Ok(Delivery::Opened { .. }))) {
+                self.seen.push(line(next));
+            }
         }
     }
 }
@@ -181,6 +184,7 @@ fn line(next: Next) -> String {
     match next {
         None => "end".to_owned(),
         Some(Err(reason)) => format!("error {}", reason.kind()),
+        Some(Ok(Delivery::Opened { id })) => format!("opened {id}"),
         Some(Ok(Delivery::Live { id })) => format!("live {id}"),
         Some(Ok(Delivery::Item(message))) => message.as_text().unwrap_or("binary").to_owned(),
         Some(Ok(Delivery::Interrupted { id, failure })) => {

@@ -1,9 +1,11 @@
 //! Deliveries to the consumer, without looking into items: D1 to D3, S3, and the markers.
 
-use tidegate_driver::core::{Notice, Overflow, Phase, Stats, StopReason};
+use tidegate_driver::core::{
+    ConnectionId, Continuity, Delivery, Discontinuity, Notice, Overflow, Phase, Stats, StopReason,
+};
 
 use super::{Emission, Rules, Verdict, hold};
-use crate::entry::{Consumed, Entry};
+use crate::entry::Entry;
 
 pub(super) struct Stream {
     buffer: u64,
@@ -13,10 +15,9 @@ pub(super) struct Stream {
     overflow: Overflow,
     items: u64,
     dropped: u64,
-    last_live: u64,
-    last_mark: u64,
+    continuity: Continuity,
     /// The last connection that turned Live.
-    success: u64,
+    success: Option<ConnectionId>,
     reason: Option<StopReason>,
     ended: bool,
     abandoned: bool,
@@ -32,9 +33,8 @@ impl Stream {
             overflow: rules.config.overflow(),
             items: 0,
             dropped: 0,
-            last_live: 0,
-            last_mark: 0,
-            success: 0,
+            continuity: Continuity::numbered_by_peer(rules.config.overflow()),
+            success: None,
             reason: None,
             ended: false,
             abandoned: false,
@@ -45,11 +45,11 @@ impl Stream {
         match entry {
             Entry::Consumed(consumed) => {
                 hold!(!self.ended, "S3: {consumed:?} after the end of the stream");
-                self.consumed(*consumed)
+                self.consumed(consumed)
             }
             Entry::Ended { reason } => self.end(reason.as_ref()),
             Entry::Notice(Notice::Success { id }) => {
-                self.success = id.get();
+                self.success = Some(*id);
                 Ok(())
             }
             Entry::Notice(Notice::Stopped { reason }) => {
@@ -63,31 +63,25 @@ impl Stream {
             Entry::Quiet { phase, stats, waits, .. } => {
                 let wanted = *waits && stats.demand > 0 && stats.queued > 0;
                 hold!(!wanted, "D1: {} items queued for a consumer that waits", stats.queued);
-                let told =
-                    *phase != Phase::Live || !*waits || stats.queued > 0 || self.last_live == self.success;
-                hold!(told, "D2: {} is Live, and the consumer knows of {}", self.success, self.last_live);
+                let told = self.continuity.connection().filter(|_| self.continuity.is_live());
+                let all = *phase == Phase::Live && *waits && stats.queued == 0;
+                hold!(!all || told == self.success, "D2: {:?} is Live, and {told:?} is told", self.success);
                 self.check(*phase, stats)
             }
             _ => Ok(()),
         }
     }
 
-    fn consumed(&mut self, consumed: Consumed) -> Verdict {
-        match consumed {
-            Consumed::Item => self.items += 1,
-            Consumed::Live { id } => {
-                hold!(id > self.last_live && id >= self.last_mark, "D2: Live {id} out of order");
-                self.last_live = id;
-                self.last_mark = id;
-            }
-            Consumed::Interrupted { id } => {
-                hold!(id >= self.last_mark, "D2: Interrupted {id} out of order");
-                self.last_mark = id;
-            }
-            Consumed::Dropped { count } => {
-                hold!(self.overflow.drops() && count > 0, "D4: {count} dropped under {:?}", self.overflow);
-                self.dropped += count;
-            }
+    fn consumed(&mut self, delivery: &Delivery<()>) -> Verdict {
+        match self.continuity.check(delivery, |()| None) {
+            Ok(_) => {}
+            Err(broken @ Discontinuity::Dropped { .. }) => return Err(format!("D4: {broken}: {delivery:?}")),
+            Err(broken) => return Err(format!("D2: {broken}: {delivery:?}")),
+        }
+        match delivery {
+            Delivery::Item(()) => self.items += 1,
+            Delivery::Dropped { count } => self.dropped += count,
+            _ => {}
         }
         Ok(())
     }

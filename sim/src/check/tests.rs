@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use tidegate_driver::core::{
-    BootstrapFailure, Class, Config, ConfigBuilder, ConnectFailure, ConnectionFailure, ConnectionId, Failure,
-    Frame, LocalFailure, Message, Notice, Overflow, Phase, RetryPolicy, Stats, StopReason, Timestamp,
-    TlsProblem,
+    BootstrapFailure, Class, Config, ConfigBuilder, ConnectFailure, ConnectionFailure, ConnectionId,
+    Delivery, Failure, Frame, LocalFailure, Message, Notice, Overflow, Phase, RetryPolicy, Stats, StopReason,
+    Timestamp, TlsProblem,
 };
 
 use super::{BootstrapRule, Checker, Delays, Emission, Fleet, Rules};
-use crate::entry::{Consumed, Entry};
+use crate::entry::Entry;
 
 const ID: ConnectionId = ConnectionId::new(1);
 
@@ -332,9 +332,8 @@ fn clocks() {
 #[test]
 fn stream() {
     let consumed = |consumed| (0, Entry::Consumed(consumed));
-    breaks("D2", vec![consumed(Consumed::Live { id: 1 })], 0, consumed(Consumed::Live { id: 1 }).1);
-    breaks("D2", vec![consumed(Consumed::Live { id: 2 })], 0, consumed(Consumed::Interrupted { id: 1 }).1);
-    breaks("D4", vec![], 0, consumed(Consumed::Dropped { count: 1 }).1);
+    breaks("D2", vec![], 0, consumed(Delivery::Live { id: ID }).1);
+    breaks("D4", vec![], 0, consumed(Delivery::Dropped { count: 1 }).1);
     breaks("D3", live(), 0, quiet_with(Phase::Live, stats(5, 5, 0)));
     let mut heavy = stats(3, 3, 0);
     heavy.queued_bytes = 110;
@@ -348,10 +347,10 @@ fn stream() {
         Entry::Quiet { phase: Phase::Live, stats: waiting, alarm: Some(Timestamp::ZERO), waits: true };
     breaks("D1", live(), 0, forgotten);
     breaks("D1", live(), 0, quiet_with(Phase::Live, stats(3, 0, 3)));
-    let one = [live(), vec![consumed(Consumed::Item)]].concat();
+    let one = [live(), vec![consumed(Delivery::Opened { id: ID }), consumed(Delivery::Item(()))]].concat();
     breaks("D2", one, 0, quiet(Phase::Live));
     let drops = rules_with(config().overflow(Overflow::DropOldest), None);
-    let told = [live(), vec![consumed(Consumed::Dropped { count: 1 })]].concat();
+    let told = [live(), vec![consumed(Delivery::Dropped { count: 1 })]].concat();
     breaks_under(&drops, "D4", told, 0, quiet(Phase::Live));
 }
 
@@ -384,7 +383,7 @@ fn stopping() {
     breaks("S3", over.clone(), 9, Entry::Ended { reason: Some(StopReason::Shutdown) });
     breaks("S3", lost(), 1, Entry::Ended { reason: None });
     let ended = [over, vec![(1, Entry::Ended { reason: None })]].concat();
-    breaks("S3", ended.clone(), 1, Entry::Consumed(Consumed::Item));
+    breaks("S3", ended.clone(), 1, Entry::Consumed(Delivery::Item(())));
     breaks("S3", ended.clone(), 1, Entry::Ended { reason: None });
     breaks("S2", ended, 1, quiet_with(Phase::Stopped, stats(1, 1, 0)));
 }

@@ -27,8 +27,18 @@ cases! {
 }
 
 /// All that a session delivers.
-const WHOLE: [&str; 8] =
-    ["live 1", "1 a", "1 b", "interrupted 1: closed", "live 2", "2 a", "2 b", "interrupted 2: by us"];
+const WHOLE: [&str; 10] = [
+    "opened 1",
+    "live 1",
+    "1 a",
+    "1 b",
+    "interrupted 1: closed",
+    "opened 2",
+    "live 2",
+    "2 a",
+    "2 b",
+    "interrupted 2: by us",
+];
 
 /// More polls than any session takes: each that is counted is of use.
 const MANY: usize = 2000;

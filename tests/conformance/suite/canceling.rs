@@ -56,7 +56,7 @@ async fn no_future_of_the_stream_keeps_anything<M: Mode>() {
     let mut feed = M::start(M::to(&server).config(config).on_upgrade(|_| Ok(["a", "b"])));
     let (mut seen, mut round) = (Vec::new(), 0);
     let all = poll_fn(|cx| {
-        while seen.len() < CONNECTIONS * 202 {
+        while seen.len() < CONNECTIONS * 203 {
             round += 1;
             if poll_once(&mut feed, round, cx, &mut seen).is_pending() {
                 return Poll::Pending;
@@ -67,10 +67,13 @@ async fn no_future_of_the_stream_keeps_anything<M: Mode>() {
     within(all).await;
     let expected = (1..=CONNECTIONS).flat_map(|id| {
         let items = (0..200).map(move |item| format!("{id} {item}"));
-        [format!("live {id}")].into_iter().chain(items).chain([format!("interrupted {id}: io")])
+        [format!("opened {id}"), format!("live {id}")]
+            .into_iter()
+            .chain(items)
+            .chain([format!("interrupted {id}: io")])
     });
     let seen: Vec<_> = seen.iter().map(line).collect();
-    assert_eq!(seen[..CONNECTIONS * 202], expected.collect::<Vec<_>>());
+    assert_eq!(seen[..CONNECTIONS * 203], expected.collect::<Vec<_>>());
 }
 
 async fn waiting_for_a_phase_can_be_given_up<M: Mode>() {

@@ -169,6 +169,7 @@ pub(super) async fn interruption<S: Source<Item: Shown>>(
             delivery @ (Delivery::Live { .. } | Delivery::Item(_) | Delivery::Dropped { .. }) => {
                 before.push(line(&delivery));
             }
+            Delivery::Opened { .. } => {}
         }
     }
 }

@@ -205,7 +205,7 @@ async fn closed_with<M: Mode>(code: u16) -> (Option<(u16, String)>, Option<u16>)
             })) => {
                 break frame.map(|frame| (frame.code, frame.reason));
             }
-            Some(Ok(Delivery::Live { .. })) => {}
+            Some(Ok(Delivery::Opened { .. } | Delivery::Live { .. })) => {}
             other => panic!("{code}: {other:?}"),
         }
     };

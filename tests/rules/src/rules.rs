@@ -55,6 +55,7 @@ pub struct Rules {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Marker {
     Interrupted,
+    Opened,
     Live,
     Dropped,
 }
@@ -209,9 +210,12 @@ impl Rules {
         let whole = setup.config.overflow() == Overflow::Disconnect || next == Some(numbers);
         hold!(whole, D2, "{next:?} is to come, and {numbers} were emitted");
         let live = after.connection.filter(|_| after.phase == Phase::Live);
-        let told = live.is_none() || self.continuity.live() == live;
-        hold!(told, D2, "{live:?} is Live, and no marker says so");
-        Ok(self.continuity.taken(after.connection.filter(|_| after.is_linked()))?)
+        let told = self.continuity.connection();
+        let fine = live.is_none() || told == live && self.continuity.is_live();
+        hold!(fine, D2, "{live:?} is Live, and no marker says so");
+        let open = after.connection.filter(|_| after.is_linked());
+        hold!(told.is_none() || told == open, D2, "{told:?} has ended, and no marker says so");
+        Ok(())
     }
 
     /// C2, P2: what names another connection, cannot happen or comes early changes nothing.

@@ -113,7 +113,7 @@ impl<S: Source<Item = Message>> Followed<S> {
 
     /// Takes items until the connection has brought so many, however many connections that takes.
     pub(super) async fn recover(&mut self, count: usize) {
-        while self.audit.continuity.live().is_none() || self.audit.on_connection < count {
+        while !self.audit.continuity.is_live() || self.audit.on_connection < count {
             self.next().await;
         }
     }
@@ -168,24 +168,25 @@ impl Audit {
         let number = |word: usize| words[word].parse().unwrap();
         let id = || ConnectionId::new(number(1));
         let delivery = match words[0] {
+            "opened" => Delivery::Opened { id: id() },
             "live" => {
                 self.on_connection = 0;
                 self.connections += 1;
                 Delivery::Live { id: id() }
             }
             "interrupted" => {
-                assert!(self.continuity.live().is_some(), "{line} without a connection: {self}");
+                assert!(self.continuity.is_live(), "{line} without a connection: {self}");
                 self.interruptions += 1;
                 Delivery::Interrupted { id: id(), failure: None }
             }
             "dropped" => Delivery::Dropped { count: number(1) },
             name => {
                 assert_eq!(name, self.name, "another's item: {self}");
-                assert!(self.continuity.live().is_some(), "{line} outside of a connection: {self}");
+                assert!(self.continuity.is_live(), "{line} outside of a connection: {self}");
                 assert_eq!(number(2), self.on_connection as u64, "lost at its beginning: {line}: {self}");
                 self.on_connection += 1;
                 self.items += 1;
-                Delivery::Item((number(3), id()))
+                Delivery::Item(number(3))
             }
         };
         let fits = self.continuity.check(&delivery, |item| Some(*item));

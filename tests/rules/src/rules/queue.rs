@@ -12,18 +12,26 @@ use crate::rule::{Verdict, hold};
 impl Rules {
     pub(super) fn delivery(&mut self, delivery: &Delivery<Item>) -> Verdict {
         let marker = match delivery {
-            Delivery::Item(_) => {
+            Delivery::Item(item) => {
+                let open = self.continuity.connection();
+                hold!(
+                    open == Some(item.connection),
+                    D2,
+                    "an item of {} while {open:?} is open",
+                    item.connection
+                );
                 hold!(self.credit > 0, D1, "more than was requested");
                 self.credit -= 1;
                 None
             }
             Delivery::Interrupted { .. } => Some(Marker::Interrupted),
+            Delivery::Opened { .. } => Some(Marker::Opened),
             Delivery::Live { .. } => Some(Marker::Live),
             Delivery::Dropped { .. } => Some(Marker::Dropped),
         };
         hold!(marker.is_none() || marker > self.marker, D2, "{marker:?} after {:?}", self.marker);
         self.marker = marker;
-        self.continuity.check(delivery, |item| Some((item.number, item.connection)))?;
+        self.continuity.check(delivery, |item| Some(item.number))?;
         Ok(())
     }
 
