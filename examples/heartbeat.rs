@@ -8,9 +8,10 @@
 use std::error::Error;
 use std::time::Duration;
 
-use tidegate::{Context, Delivery, Fault, FrameHandler, Message, Upgrade};
+use tidegate::{Context, Delivery, Fault, FrameHandler, Message, TimerKey, Upgrade};
 
 const INTERVAL: Duration = Duration::from_secs(1);
+const BEAT: TimerKey = TimerKey(0);
 
 /// Sends this at fixed intervals.
 struct Heartbeat(String);
@@ -21,7 +22,7 @@ impl FrameHandler for Heartbeat {
     type Item = Message;
 
     fn on_upgrade(&mut self, upgrade: &mut Upgrade<'_>) -> Result<u32, Fault> {
-        upgrade.wake_at(upgrade.now().saturating_add(INTERVAL));
+        upgrade.set_timer_in(BEAT, INTERVAL);
         Ok(0)
     }
 
@@ -36,13 +37,18 @@ impl FrameHandler for Heartbeat {
         Ok(())
     }
 
-    fn on_wake(&mut self, unanswered: &mut u32, cx: &mut Context<'_, Message>) -> Result<(), Fault> {
+    fn on_timer(
+        &mut self,
+        unanswered: &mut u32,
+        _: TimerKey,
+        cx: &mut Context<'_, Message>,
+    ) -> Result<(), Fault> {
         if *unanswered == 2 {
             return Err(Fault::retryable("two heartbeats without an answer"));
         }
         *unanswered += 1;
         cx.send(self.0.as_str()).map_err(|error| Fault::retryable(error.to_string()))?;
-        cx.wake_at(cx.now().saturating_add(INTERVAL));
+        cx.set_timer_in(BEAT, INTERVAL);
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use serde_json::Value;
-use tidegate::{Config, Context, Delivery, Fault, FrameHandler, Message, Readiness, RetryPolicy, Upgrade};
+use tidegate::{Config, Context, Delivery, Fault, FrameHandler, Message, RetryPolicy, Upgrade};
 
 /// An item: a symbol and its last price.
 struct Trade(String, f64);
@@ -24,6 +24,8 @@ impl FrameHandler for Trades {
 
     fn on_upgrade(&mut self, upgrade: &mut Upgrade<'_>) -> Result<Self::Session, Fault> {
         upgrade.send(r#"{"op":"subscribe","channel":"trades"}"#);
+        // Live only once the server has accepted the subscription.
+        upgrade.wait_for_ready();
         Ok(None)
     }
 
@@ -50,11 +52,6 @@ impl FrameHandler for Trades {
             _ => {}
         }
         Ok(())
-    }
-
-    /// Live only once the server has accepted the subscription.
-    fn readiness(&self) -> Readiness {
-        Readiness::WhenDeclared
     }
 }
 

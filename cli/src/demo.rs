@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tidegate::{
     Config, ConfigBuilder, Context, Delivery, Fault, Feed, FrameHandler, Jitter, Message, Overflow,
-    Readiness, RetryPolicy, Spawned, StopReason, Upgrade,
+    RetryPolicy, Spawned, StopReason, Upgrade,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -120,6 +120,7 @@ impl FrameHandler for Trades {
 
     fn on_upgrade(&mut self, upgrade: &mut Upgrade<'_>) -> Result<(), Fault> {
         upgrade.send(server::SUBSCRIBE);
+        upgrade.wait_for_ready();
         Ok(())
     }
 
@@ -143,10 +144,6 @@ impl FrameHandler for Trades {
             Some(_) | None => {}
         }
         Ok(())
-    }
-
-    fn readiness(&self) -> Readiness {
-        Readiness::WhenDeclared
     }
 }
 

@@ -1,75 +1,60 @@
 //! The bootstrap of a connection: what must be done before it is Live (B1-B5).
 
+use alloc::collections::BTreeSet;
 use core::time::Duration;
 
 use crate::demand::Reading;
 use crate::outbox::Sequence;
 use crate::time::{Deadline, Timestamp};
 
-/// The condition for a connection to be Live (B2).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Readiness {
-    /// All bootstrap frames are flushed to the operating system. The default.
-    #[default]
-    WhenFlushed,
-    /// In addition, the handler has called [`Context::ready`](crate::Context::ready), for instance because it has seen
-    /// every acknowledgement.
-    WhenDeclared,
-}
-
-/// Steps that a bootstrapping connection has yet to complete.
+/// What a bootstrapping connection has yet to complete (B2).
 #[derive(Debug)]
 pub(crate) struct Bootstrap {
-    owed: Outstanding,
+    frames: Frames,
+    /// Depths of the handlers that have yet to declare it ready.
+    awaited: BTreeSet<u32>,
     end: Timestamp,
-    last_frame: Sequence,
 }
 
 #[derive(Debug)]
-enum Outstanding {
-    FlushAndReady,
-    Flush,
-    Ready,
-    Nothing,
+enum Frames {
+    /// They are out once the frame with this number is.
+    Owed(Sequence),
+    Flushed,
 }
 
 impl Bootstrap {
     /// `last_frame` is the place of the last bootstrap frame.
-    pub(crate) fn new(readiness: Readiness, last_frame: Sequence, timeout: Duration, now: Timestamp) -> Self {
-        let owed = match readiness {
-            Readiness::WhenFlushed => Outstanding::Flush,
-            Readiness::WhenDeclared => Outstanding::FlushAndReady,
-        };
-        Self { owed, end: now.saturating_add(timeout), last_frame }
+    pub(crate) fn new(
+        awaited: BTreeSet<u32>,
+        last_frame: Sequence,
+        timeout: Duration,
+        now: Timestamp,
+    ) -> Self {
+        Self { frames: Frames::Owed(last_frame), awaited, end: now.saturating_add(timeout) }
     }
 
     /// Notes that all frames up to `flushed` are with the operating system.
     pub(crate) fn flushed(&mut self, flushed: Sequence) {
-        if flushed < self.last_frame {
-            return;
+        if let Frames::Owed(last) = self.frames
+            && flushed >= last
+        {
+            self.frames = Frames::Flushed;
         }
-        self.owed = match self.owed {
-            Outstanding::FlushAndReady | Outstanding::Ready => Outstanding::Ready,
-            Outstanding::Flush | Outstanding::Nothing => Outstanding::Nothing,
-        };
     }
 
-    /// Notes that the handler has declared the connection ready.
-    pub(crate) fn declared(&mut self) {
-        self.owed = match self.owed {
-            Outstanding::FlushAndReady | Outstanding::Flush => Outstanding::Flush,
-            Outstanding::Ready | Outstanding::Nothing => Outstanding::Nothing,
-        };
+    /// Notes that the handlers at these depths have declared the connection ready.
+    pub(crate) fn declared(&mut self, ready: &BTreeSet<u32>) {
+        self.awaited.retain(|depth| !ready.contains(depth));
     }
 
-    pub(crate) const fn is_done(&self) -> bool {
-        matches!(self.owed, Outstanding::Nothing)
+    pub(crate) fn is_done(&self) -> bool {
+        !self.owes_frames() && self.awaited.is_empty()
     }
 
     /// Returns whether bootstrap frames are not flushed yet: if the connection is lost now, they could not be sent.
     pub(crate) const fn owes_frames(&self) -> bool {
-        matches!(self.owed, Outstanding::FlushAndReady | Outstanding::Flush)
+        matches!(self.frames, Frames::Owed(_))
     }
 
     /// Returns whether the timeout has passed. A pause must not extend it: a loop that was delayed may read and fill

@@ -27,19 +27,23 @@ use crate::frame::ConnectionId;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Continuity {
-    /// Whether items may be missing where `Interrupted` is.
-    interruptions_lose: bool,
-    /// Whether items may be missing where `Dropped` is.
-    overflow_drops: bool,
+    numbering: Numbering,
+    overflow: Overflow,
     /// The number after the last item's.
     next: Option<u64>,
     /// The last connection that opened.
     connection: Option<ConnectionId>,
     progress: Progress,
-    /// Whether an interruption came after the last item.
+    /// Whether a connection ended or opened after the last item. One that did both between two items has no marker.
     interrupted: bool,
     /// Number of items announced as dropped after the last item.
     dropped: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Numbering {
+    Handler,
+    Peer,
 }
 
 /// What the markers say of the last connection.
@@ -71,8 +75,8 @@ pub enum Discontinuity {
         /// The number of items missing.
         missing: u64,
     },
-    /// The delivery does not fit the markers before it: an item outside of a connection, `Live` twice, the opening of an
-    /// earlier connection, or the end of another one.
+    /// The delivery does not fit the markers before it: `Live` twice, the opening of an earlier connection, the end of
+    /// another one, or an item that the peer numbers outside of a connection.
     Marker,
 }
 
@@ -83,8 +87,7 @@ impl Continuity {
     /// dropped items, or ended the connection ([`Overflow::Disconnect`]).
     #[must_use]
     pub const fn numbered_by_handler(overflow: Overflow, first: u64) -> Self {
-        let interruptions_lose = matches!(overflow, Overflow::Disconnect);
-        Self { interruptions_lose, next: Some(first), ..Self::numbered_by_peer(overflow) }
+        Self { numbering: Numbering::Handler, next: Some(first), ..Self::numbered_by_peer(overflow) }
     }
 
     /// Returns a check of items that the peer numbers over all connections, starting anywhere. Numbers are missing also
@@ -92,8 +95,8 @@ impl Continuity {
     #[must_use]
     pub const fn numbered_by_peer(overflow: Overflow) -> Self {
         Self {
-            interruptions_lose: true,
-            overflow_drops: overflow.drops(),
+            numbering: Numbering::Peer,
+            overflow,
             next: None,
             connection: None,
             progress: Progress::Over,
@@ -138,10 +141,13 @@ impl Continuity {
         let fits = match delivery {
             Delivery::Item(item) => {
                 let missing = number(item).map_or(Ok(0), |number| self.item(number))?;
-                return if before == Progress::Over { Err(Discontinuity::Marker) } else { Ok(missing) };
+                // A handler may emit without a connection, for a command.
+                let outside = before == Progress::Over && self.numbering == Numbering::Peer;
+                return if outside { Err(Discontinuity::Marker) } else { Ok(missing) };
             }
             Delivery::Opened { id } => {
                 self.progress = Progress::Opened;
+                self.interrupted = true;
                 Some(*id) > self.connection.replace(*id) && before == Progress::Over
             }
             Delivery::Live { id } => {
@@ -155,7 +161,7 @@ impl Continuity {
             }
             Delivery::Dropped { count } => {
                 self.dropped = self.dropped.saturating_add(*count);
-                if !self.overflow_drops || *count == 0 {
+                if !self.overflow.drops() || *count == 0 {
                     return Err(Discontinuity::Dropped { announced: *count, missing: 0 });
                 }
                 true
@@ -173,7 +179,8 @@ impl Continuity {
         let Some(lost) = missing.checked_sub(announced) else {
             return Err(Discontinuity::Dropped { announced, missing });
         };
-        if lost > 0 && !(interrupted && self.interruptions_lose) {
+        let interruptions_lose = self.numbering == Numbering::Peer || self.overflow == Overflow::Disconnect;
+        if lost > 0 && !(interrupted && interruptions_lose) {
             return Err(Discontinuity::Lost { count: lost });
         }
         Ok(missing)

@@ -80,7 +80,7 @@ impl<T> Delivery<T> {
 }
 
 /// The policy for a full queue (D4).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Overflow {
     /// Pause reading until the queue is half empty. TCP then slows the server down, and nothing is lost. The default.
@@ -314,6 +314,11 @@ impl<T> Queue<T> {
     /// Returns whether reading must pause until [`Self::resumes`] (D4).
     pub(crate) fn pauses(&self) -> bool {
         self.config.overflow == Overflow::Pause && self.is_full(0)
+    }
+
+    /// Returns whether the queue is full, and no policy makes space.
+    pub(crate) fn refuses(&self) -> bool {
+        !self.config.overflow.drops() && self.is_full(0)
     }
 
     /// Returns whether reading can resume after a pause (D4).

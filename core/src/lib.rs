@@ -125,14 +125,15 @@
 //! |---|---|---|
 //! | events, actions and notices | `event.rs`, `action.rs` | T1 |
 //! | phases, transitions, and the data of each phase | `phase.rs` | P1 |
-//! | which event has which effect in which phase | `machine.rs`; for all phases `machine/routing.rs`, for an open connection `machine/open.rs` | C1-C6, H2-H5 |
+//! | which event has which effect in which phase | `machine.rs`; for all phases `machine/routing.rs`, for an open connection `machine/open.rs` | C1-C6, H1-H5 |
 //! | how attempts, connections and the feed end, and how that is reported | `machine/ending.rs` | R1, R4, S1, T2, H5 |
 //! | failures and stop reasons: names, texts, what is fatal | `failure.rs`; each group in `failure/` | B4, R6 |
 //! | how text of a peer is displayed | `escape.rs` | T3 |
 //! | delays, jitter, `Retry-After`, classification | `retry.rs` | R2-R6 |
 //! | idle, ping and stale clocks | `liveness.rs` | L1-L6 |
 //! | when a connection is live | `bootstrap.rs` | B2, B3 |
-//! | what handlers may do; the ready-made handlers | `handler.rs` | H1-H4, B1 |
+//! | what a handler is; what it may ask for, and lend; the ready-made handlers | `handler.rs`; `handler/context.rs`; `handler/ready_made.rs` | H1-H4, B1 |
+//! | its timers; commands to it | `timers.rs`; `machine/command.rs` | H4, H6 |
 //! | the queue, its bounds, overflow, pauses, markers; the consumer's demand | `demand.rs`; markers in `demand/marker.rs` | D1-D5 |
 //! | a check of what a consumer receives | `continuity.rs` | D2, D4 |
 //! | outgoing frames, and the bound on them | `outbox.rs` | O1, O3 |
@@ -159,9 +160,9 @@ mod outbox;
 mod phase;
 mod retry;
 mod time;
+mod timers;
 
 pub use action::{Action, Notice};
-pub use bootstrap::Readiness;
 pub use config::{Config, ConfigBuilder, ConfigError, Value};
 pub use continuity::{Continuity, Discontinuity};
 pub use demand::{Delivery, DemandWindow, Overflow};
@@ -172,9 +173,11 @@ pub use failure::{
 };
 pub use frame::{CloseFrame, ConnectionId, Frame, Message};
 pub use handler::{
-    Context, FrameHandler, FromFn, PassThrough, SendError, Step, Upgrade, WithBootstrap, from_fn,
+    CommandHandler, Context, Emitter, FrameHandler, FromFn, InnerTimer, Map, PassThrough, SendError, Step,
+    Upgrade, WithBootstrap, from_fn,
 };
-pub use machine::{Machine, Stats};
+pub use machine::{CommandError, Machine, Stats};
 pub use phase::{Phase, TRANSITIONS, Transition};
 pub use retry::{Backoff, Class, Classification, Jitter, NextState, RetryPolicy, RetryState};
 pub use time::{Deadline, Timestamp};
+pub use timers::TimerKey;

@@ -1,5 +1,6 @@
 //! The machine: which event has which effect in which phase. Only this module uses all others.
 
+mod command;
 mod ending;
 mod open;
 mod routing;
@@ -9,6 +10,8 @@ use core::fmt;
 use core::time::Duration;
 
 use fastrand::Rng;
+
+pub use command::CommandError;
 
 use crate::action::{Action, Notice};
 use crate::config::Config;

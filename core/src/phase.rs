@@ -8,6 +8,7 @@ use crate::failure::{Failure, StopReason};
 use crate::frame::ConnectionId;
 use crate::liveness::Liveness;
 use crate::time::{Deadline, Timestamp};
+use crate::timers::Timers;
 
 /// The phase of a feed, for display, metrics and waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -105,6 +106,7 @@ pub const TRANSITIONS: &[Transition] = &[
 ];
 
 /// The state of a feed. Each variant holds only the data that is valid in it.
+#[expect(clippy::large_enum_variant, reason = "a feed has one, and messages need no further indirection")]
 pub(crate) enum State<S> {
     Idle,
     Active(Slot<S>),
@@ -118,6 +120,7 @@ pub(crate) struct Slot<S> {
     pub(crate) stage: Stage<S>,
 }
 
+#[expect(clippy::large_enum_variant, reason = "a feed has one, and messages need no further indirection")]
 pub(crate) enum Stage<S> {
     Connecting { deadline: Timestamp },
     Open(OpenConnection<S>),
@@ -133,13 +136,22 @@ pub(crate) enum AfterClose {
     ShutDown,
 }
 
+impl AfterClose {
+    /// Returns why the connection ends. `None` if the application ended it.
+    pub(crate) const fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Retry(failure) => Some(failure),
+            Self::ShutDown => None,
+        }
+    }
+}
+
 /// An open connection.
 pub(crate) struct OpenConnection<S> {
     pub(crate) session: S,
     pub(crate) liveness: Liveness,
     pub(crate) progress: Progress,
-    /// Time at which the handler is to be woken (H4).
-    pub(crate) wake: Deadline,
+    pub(crate) timers: Timers,
 }
 
 #[derive(Debug)]
@@ -149,13 +161,13 @@ pub(crate) enum Progress {
 }
 
 impl<S> OpenConnection<S> {
-    /// While reading is paused, the handler is not woken, since it may emit (D3).
+    /// While reading is paused, timers stand still, and the handler may not emit (D3).
     fn deadline(&self, reading: Reading) -> Deadline {
-        let wake = match reading {
-            Reading::On => self.wake,
+        let timers = match reading {
+            Reading::On => self.timers.deadline(),
             Reading::Paused { .. } => Deadline::Never,
         };
-        self.liveness.deadline(reading).min(self.progress.deadline(reading)).min(wake)
+        self.liveness.deadline(reading).min(self.progress.deadline(reading)).min(timers)
     }
 }
 
@@ -239,8 +251,8 @@ impl<S> fmt::Debug for State<S> {
             Self::Idle => f.write_str("Idle"),
             Self::Active(Slot { id, stage }) => match stage {
                 Stage::Connecting { deadline } => write!(f, "Connecting({id}, {deadline:?})"),
-                Stage::Open(OpenConnection { session: _, liveness, progress, wake }) => {
-                    write!(f, "Open({id}, {liveness:?}, {progress:?}, {wake:?})")
+                Stage::Open(OpenConnection { session: _, liveness, progress, timers }) => {
+                    write!(f, "Open({id}, {liveness:?}, {progress:?}, {timers:?})")
                 }
                 Stage::Closing { deadline, then } => write!(f, "Closing({id}, {deadline:?}, {then:?})"),
             },

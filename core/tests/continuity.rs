@@ -39,6 +39,7 @@ fn what_a_handler_numbers_is_lost_where_the_policy_says() {
     let too_many = |announced, missing| Err(Discontinuity::Dropped { announced, missing });
     for (overflow, deliveries, last) in [
         (Pause, vec![item(0), live(1), item(1), over(1), opened(2), item(2)], Ok(0)),
+        (Pause, vec![item(0), over(1), item(1)], Ok(0)),
         (Pause, vec![item(1)], lost(1)),
         (Pause, vec![item(0), item(2)], lost(1)),
         (Pause, vec![item(0), over(1), opened(2), item(3)], lost(2)),
@@ -50,6 +51,7 @@ fn what_a_handler_numbers_is_lost_where_the_policy_says() {
         (DropNewest, vec![item(0), over(1), opened(2), dropped(2), item(4)], lost(1)),
         (Disconnect, vec![item(0), over(1), opened(2), item(4)], Ok(3)),
         (Disconnect, vec![item(0), over(1), opened(2), item(4), item(6)], lost(1)),
+        (Disconnect, vec![item(0), over(1), item(1), opened(3), item(4)], Ok(2)),
         (Disconnect, vec![dropped(1)], too_many(1, 0)),
     ] {
         let deliveries = [vec![opened(1)], deliveries].concat();

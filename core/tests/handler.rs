@@ -1,8 +1,10 @@
-//! The frame handler: sessions, requests, faults and panics (H1-H5).
+//! The frame handler: sessions, requests, hooks, timers, faults and panics (H1-H5).
 
 mod common;
 
 use std::cell::Cell;
+use std::cell::RefCell;
+use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
@@ -11,8 +13,8 @@ use common::{
     Asked, Bench, Puppet, at, close, id, interrupted, item, live, names, opened, patient, sent, text,
 };
 use tidegate_core::{
-    CloseFrame, Context, Delivery, Event, Failure, Fault, Frame, FrameHandler, LocalFailure, Machine,
-    Message, Overflow, PassThrough, Phase, Readiness, Step, StopReason, Upgrade, from_fn,
+    CloseFrame, ConnectionId, Context, Delivery, Event, Failure, Fault, Frame, FrameHandler, LocalFailure,
+    Machine, Message, Overflow, PassThrough, Phase, Step, StopReason, TimerKey, Upgrade, from_fn,
 };
 
 fn bench() -> Bench<Puppet> {
@@ -201,40 +203,44 @@ fn h4_a_reply_the_outgoing_queue_has_no_room_for_comes_back() {
 }
 
 #[test]
-fn h4_the_handler_is_woken_at_the_time_it_asked_for_once() {
+fn h4_a_timer_fires_at_its_time_once() {
     let mut bench = bench();
-    bench.at(10).text("wake:500");
+    bench.at(10).text("timer1:500");
     bench.assert_deadline(500);
     bench.at(499).tick();
     assert_eq!(bench.deliveries(), []);
     bench.at(500).tick();
-    assert_eq!(bench.deliveries(), [item("woken")]);
+    assert_eq!(bench.deliveries(), [item("timer1")]);
     bench.assert_no_deadline();
 }
 
 #[test]
-fn h4_the_latest_wish_to_be_woken_counts() {
+fn h4_each_key_is_a_timer_and_setting_it_again_moves_it() {
     let mut bench = bench();
-    bench.text("wake:500");
-    bench.text("wake:700");
-    bench.assert_deadline(700);
-    bench.text("wake:300");
-    bench.assert_deadline(300);
+    bench.text("timer1:500 timer2:600");
+    bench.text("timer1:700");
+    bench.assert_deadline(600);
+    bench.text("timer2:800 cancel1");
+    bench.assert_deadline(800);
+    bench.text("timer1:800");
+    bench.at(800).tick();
+    assert_eq!(bench.deliveries(), [item("timer1"), item("timer2")]);
+    bench.assert_no_deadline();
 }
 
 #[test]
 fn h4_a_time_that_has_passed_means_as_soon_as_can_be() {
     // P2: after the Tick that runs it, the deadline still lies in the future.
     let mut bench = bench();
-    bench.at(100).text("wake:5");
+    bench.at(100).text("timer1:5");
     assert!(bench.feed.deadline() > at(100).into());
     bench.expire();
-    assert_eq!(bench.deliveries(), [item("woken")]);
+    assert_eq!(bench.deliveries(), [item("timer1")]);
 }
 
 #[test]
-fn h4_a_wake_can_be_asked_for_at_the_upgrade_and_does_not_outlive_the_connection() {
-    let handler = Puppet { wake_at_upgrade: Some(at(50)), ..Puppet::default() };
+fn h4_a_timer_can_be_set_at_the_upgrade_and_does_not_outlive_the_connection() {
+    let handler = Puppet { timer_at_upgrade: Some(at(50)), ..Puppet::default() };
     let mut bench = Bench::new(patient(), handler);
     bench.connect();
     bench.assert_deadline(50);
@@ -243,16 +249,17 @@ fn h4_a_wake_can_be_asked_for_at_the_upgrade_and_does_not_outlive_the_connection
 }
 
 #[test]
-fn h4_while_reading_is_paused_the_handler_sleeps_on() {
+fn h4_while_reading_is_paused_timers_stand_still() {
     let mut bench = Bench::new(patient().buffer(1), Puppet::default());
     bench.connect();
-    bench.text("wake:50 item:a");
+    bench.text("timer1:50 item:a");
     bench.assert_no_deadline();
     assert_eq!(bench.at(60).tick(), []);
     assert_eq!(bench.request(9).deliveries(), [opened(1), live(1), item("a")]);
-    bench.assert_deadline(50);
-    bench.tick();
-    assert_eq!(bench.deliveries(), [item("woken")]);
+    // Later by the length of the pause.
+    bench.assert_deadline(110);
+    bench.at(110).tick();
+    assert_eq!(bench.deliveries(), [item("timer1")]);
 }
 
 #[test]
@@ -274,7 +281,7 @@ impl FrameHandler for Least {
     type Item = u32;
 
     fn on_upgrade(&mut self, upgrade: &mut Upgrade<'_>) -> Result<(), Fault> {
-        upgrade.wake_at(at(50));
+        upgrade.set_timer(TimerKey(1), at(50));
         Ok(())
     }
 
@@ -291,7 +298,6 @@ impl FrameHandler for Least {
 
 #[test]
 fn by_default_a_handler_is_ready_once_flushed_sleeps_on_and_weighs_items_by_their_size() {
-    assert_eq!(Least.readiness(), Readiness::WhenFlushed);
     let mut bench = Bench::new(patient(), Least);
     bench.connect();
     bench.assert_phase(Phase::Live);
@@ -305,7 +311,7 @@ fn by_default_a_handler_is_ready_once_flushed_sleeps_on_and_weighs_items_by_thei
 
 #[test]
 fn b1_with_bootstrap_leaves_all_else_to_the_handler() {
-    let handler = Puppet { wake_at_upgrade: Some(at(50)), ..Puppet::default() }.declares();
+    let handler = Puppet { timer_at_upgrade: Some(at(50)), ..Puppet::default() }.declares();
     let mut bench = Bench::new(patient(), handler.with_bootstrap(|_| Ok(["subscribe"])));
     bench.connect();
     bench.request(9).flushed();
@@ -314,7 +320,7 @@ fn b1_with_bootstrap_leaves_all_else_to_the_handler() {
     bench.assert_phase(Phase::Live);
     assert_eq!(bench.feed.stats().queued_bytes, 300);
     bench.at(50).tick();
-    assert_eq!(bench.deliveries(), [opened(1), item("abc"), live(1), item("woken")]);
+    assert_eq!(bench.deliveries(), [opened(1), item("abc"), live(1), item("timer1")]);
 }
 
 /// Hands in what makes the handler panic, as a driver does: catch, then report.
@@ -374,4 +380,84 @@ fn h5_a_feed_that_has_stopped_keeps_its_reason() {
     bench.shutdown();
     assert_eq!(bench.hand_in(Event::HandlerPanicked), []);
     assert_eq!(bench.feed.stopped(), Some(&StopReason::Shutdown));
+}
+
+/// Writes down what it is told of its connections. Sends `hello` once Live.
+#[derive(Clone, Default)]
+struct Diary(Rc<RefCell<Vec<String>>>);
+
+impl Diary {
+    fn take(&self) -> Vec<String> {
+        self.0.take()
+    }
+}
+
+impl FrameHandler for Diary {
+    type Session = ConnectionId;
+    type Item = String;
+
+    fn on_upgrade(&mut self, upgrade: &mut Upgrade<'_>) -> Result<ConnectionId, Fault> {
+        Ok(upgrade.connection())
+    }
+
+    fn on_message(
+        &mut self,
+        _: &mut ConnectionId,
+        _: Message,
+        _: &mut Context<'_, String>,
+    ) -> Result<(), Fault> {
+        Err(Fault::retryable("told to"))
+    }
+
+    fn on_live(&mut self, id: &mut ConnectionId, cx: &mut Context<'_, Infallible>) -> Result<(), Fault> {
+        self.0.borrow_mut().push(format!("{id} live"));
+        cx.send("hello").expect("there is room");
+        if id.get() == 4 { Err(Fault::fatal("not the fourth")) } else { Ok(()) }
+    }
+
+    fn on_end(&mut self, id: ConnectionId, why: Option<&Failure>) {
+        let why = why.map_or("the application".to_owned(), ToString::to_string);
+        self.0.borrow_mut().push(format!("{id} over: {why}"));
+    }
+}
+
+#[test]
+fn h1_a_handler_is_told_when_its_connection_is_live_and_why_it_ends() {
+    let diary = Diary::default();
+    let mut bench = Bench::new(patient(), diary.clone());
+    assert_eq!(sent(&bench.connect()), ["hello"]);
+    assert_eq!(diary.take(), ["1 live"]);
+    bench.lost();
+    assert_eq!(diary.take(), ["1 over: the connection broke: connection reset"]);
+    bench.expire();
+    bench.connected();
+    bench.text("x");
+    bench.assert_phase(Phase::Closing);
+    assert_eq!(diary.take(), ["2 live", "2 over: the handler returned a fault: told to"]);
+    bench.lost();
+    bench.expire();
+    bench.connected();
+    bench.at(9999).lost();
+    assert_eq!(diary.take(), ["3 live", "3 over: the connection broke: connection reset"]);
+    bench.expire();
+    bench.connected();
+    let fault = "4 over: the handler returned a fault: not the fourth";
+    assert_eq!(diary.take(), ["4 live", fault]);
+    bench.lost();
+    assert_eq!(diary.take(), [""; 0]);
+    assert!(matches!(bench.feed.stopped(), Some(StopReason::Fatal { .. })));
+}
+
+#[test]
+fn h1_a_shutdown_has_no_failure_and_a_bootstrap_may_end_too() {
+    let diary = Diary::default();
+    let mut bench = Bench::new(patient(), diary.clone().with_bootstrap(|_| Ok(["subscribe"])));
+    bench.connect();
+    bench.shutdown();
+    assert_eq!(diary.take(), ["1 over: the application"]);
+    let not_text = Message::Text(Bytes::from_static(b"\xff"));
+    let mut bench = Bench::new(patient(), diary.clone().with_bootstrap(move |_| Ok([not_text.clone()])));
+    bench.connect();
+    let ended = diary.take();
+    assert!(ended.len() == 1 && ended[0].contains("not UTF-8"), "{ended:?}");
 }

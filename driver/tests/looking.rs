@@ -4,9 +4,7 @@
 mod common;
 
 use common::{Mode, Rig, SECOND, World, builder, config, in_both_modes};
-use tidegate_driver::core::{
-    ConfigBuilder, Context, Fault, Frame, FrameHandler, Message, Phase, Readiness, Upgrade,
-};
+use tidegate_driver::core::{ConfigBuilder, Context, Fault, Frame, FrameHandler, Message, Phase, Upgrade};
 
 in_both_modes!(
     what_waits_in_the_socket_is_read_before_a_verdict,
@@ -49,17 +47,14 @@ impl FrameHandler for Acknowledged {
     type Session = ();
     type Item = Message;
 
-    fn on_upgrade(&mut self, _: &mut Upgrade<'_>) -> Result<(), Fault> {
+    fn on_upgrade(&mut self, upgrade: &mut Upgrade<'_>) -> Result<(), Fault> {
+        upgrade.wait_for_ready();
         Ok(())
     }
 
     fn on_message(&mut self, _: &mut (), _: Message, cx: &mut Context<'_, Message>) -> Result<(), Fault> {
         cx.ready();
         Ok(())
-    }
-
-    fn readiness(&self) -> Readiness {
-        Readiness::WhenDeclared
     }
 }
 

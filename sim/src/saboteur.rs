@@ -1,9 +1,10 @@
 //! Wraps the functions of the application: records their panics, and makes them misbehave.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use tidegate_driver::core::{
-    Class, Classification, Context, Fault, FrameHandler, Message, Readiness, Upgrade,
+    Class, Classification, Context, Failure, Fault, FrameHandler, InnerTimer, Message, TimerKey, Upgrade,
 };
 
 use crate::entry::Entry;
@@ -87,13 +88,34 @@ impl<H: FrameHandler> FrameHandler for Sabotaged<H> {
         }
     }
 
-    fn on_wake(&mut self, session: &mut H::Session, cx: &mut Context<'_, H::Item>) -> Result<(), Fault> {
+    fn on_timer(
+        &mut self,
+        session: &mut H::Session,
+        key: TimerKey,
+        cx: &mut Context<'_, H::Item>,
+    ) -> Result<(), Fault> {
         let _watch = Watch(&self.runtime);
-        self.handler.on_wake(session, cx)
+        self.handler.on_timer(session, key, cx)
     }
 
-    fn readiness(&self) -> Readiness {
-        self.handler.readiness()
+    fn on_inner_timer(
+        &mut self,
+        session: &mut H::Session,
+        timer: InnerTimer,
+        cx: &mut Context<'_, H::Item>,
+    ) -> Result<(), Fault> {
+        let _watch = Watch(&self.runtime);
+        self.handler.on_inner_timer(session, timer, cx)
+    }
+
+    fn on_live(&mut self, session: &mut H::Session, cx: &mut Context<'_, Infallible>) -> Result<(), Fault> {
+        let _watch = Watch(&self.runtime);
+        self.handler.on_live(session, cx)
+    }
+
+    fn on_end(&mut self, session: H::Session, why: Option<&Failure>) {
+        let _watch = Watch(&self.runtime);
+        self.handler.on_end(session, why);
     }
 
     fn weight(item: &H::Item) -> usize {

@@ -137,7 +137,7 @@ impl Fault {
         self.severity
     }
 
-    const fn is_fatal(&self) -> bool {
+    pub(crate) const fn is_fatal(&self) -> bool {
         matches!(self.severity, Severity::Fatal)
     }
 }

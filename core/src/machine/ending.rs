@@ -31,15 +31,13 @@ impl<H: FrameHandler> Machine<H> {
     /// Starts the closing handshake, or answers the peer's. The socket is dropped within `close_timeout` (C5).
     fn close(&mut self, id: ConnectionId, frame: Option<CloseFrame>, then: AfterClose) {
         self.end_streak_if_stable();
-        self.report_end(match &then {
-            AfterClose::Retry(failure) => Some(failure),
-            AfterClose::ShutDown => None,
-        });
+        self.report_end(then.failure());
         let common = &mut self.common;
         common.outbox.push(Frame::Close(frame));
         common.outbox.exempt();
         let deadline = common.now.saturating_add(common.config.close_timeout);
-        self.state = State::Active(Slot { id, stage: Stage::Closing { deadline, then } });
+        let why = then.failure().cloned();
+        self.enter(State::Active(Slot { id, stage: Stage::Closing { deadline, then } }), why.as_ref());
     }
 
     /// Ends the connection after its closing handshake, or after the time limit.
@@ -55,8 +53,18 @@ impl<H: FrameHandler> Machine<H> {
     }
 
     pub(super) fn stop(&mut self, reason: StopReason) {
-        self.common.notify(Notice::Stopped { reason: reason.clone() });
-        self.state = State::Stopped { reason };
+        let (notice, state) = stopped(reason);
+        self.common.notify(notice);
+        self.state = state;
+    }
+
+    /// Enters a state without an open connection. The handler is told last, since it may panic.
+    fn enter(&mut self, state: State<H::Session>, why: Option<&Failure>) {
+        if let State::Active(Slot { stage: Stage::Open(connection), .. }) =
+            core::mem::replace(&mut self.state, state)
+        {
+            self.common.handler.on_end(connection.session, why);
+        }
     }
 
     /// Stops the feed: a function of the application panicked, so its values cannot be trusted (H5).
@@ -92,14 +100,15 @@ impl<H: FrameHandler> Machine<H> {
     }
 
     fn retry_or_stop(&mut self, next: Decision, failure: Failure) {
-        match next {
+        let (notice, state) = match next {
             Decision::RetryAt { at, attempt, delay } => {
-                self.common.notify(Notice::Retry { attempt, delay });
-                self.state = State::Waiting { until: at };
+                (Notice::Retry { attempt, delay }, State::Waiting { until: at })
             }
-            Decision::Exhausted => self.stop(StopReason::RetriesExhausted { last: failure }),
-            Decision::Fatal => self.stop(StopReason::Fatal { failure }),
-        }
+            Decision::Exhausted => stopped(StopReason::RetriesExhausted { last: failure.clone() }),
+            Decision::Fatal => stopped(StopReason::Fatal { failure: failure.clone() }),
+        };
+        self.common.notify(notice);
+        self.enter(state, Some(&failure));
     }
 
     /// Reports the end of the current attempt or connection to consumer and observers, once (T2). `None` means that the
@@ -126,6 +135,10 @@ impl<H: FrameHandler> Machine<H> {
             Stage::Closing { .. } => {}
         }
     }
+}
+
+fn stopped<S>(reason: StopReason) -> (Notice, State<S>) {
+    (Notice::Stopped { reason: reason.clone() }, State::Stopped { reason })
 }
 
 impl<H: FrameHandler> Common<H> {

@@ -1,7 +1,9 @@
 //! Events of an open connection, bootstrapping or Live: frames, the handler, and what it requests.
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
+use core::convert::Infallible;
 
 use bytes::Bytes;
 
@@ -11,31 +13,47 @@ use crate::demand::{Admission, Reading};
 use crate::event::Event;
 use crate::failure::{BootstrapFailure, ConnectionFailure, Failure, Fault, LocalFailure};
 use crate::frame::{CloseFrame, ConnectionId, Frame, Message};
-use crate::handler::{Context, FrameHandler, Requests, Upgrade, checked};
+use crate::handler::{Context, Emission, Emitter, FrameHandler, InnerTimer, Upgrade, checked};
 use crate::liveness::{Health, Liveness};
 use crate::machine::{Common, End};
 use crate::phase::{AfterClose, OpenConnection, Progress};
-use crate::time::{Deadline, Timestamp};
+use crate::time::Timestamp;
+use crate::timers::Timers;
 
 impl<H: FrameHandler> Common<H> {
     /// Lets the handler create its session and send bootstrap frames (B1).
     pub(super) fn upgrade(&mut self, id: ConnectionId) -> Result<OpenConnection<H::Session>, End> {
-        let (mut sends, mut requests) = (Vec::new(), None);
-        let mut upgrade =
-            Upgrade { now: self.now, connection: id, sends: &mut sends, requests: &mut requests };
-        let refused =
-            |fault| End::close(AfterClose::Retry(Failure::Bootstrap(BootstrapFailure::Fault(fault))));
-        let session = self.handler.on_upgrade(&mut upgrade).map_err(refused)?;
+        let (mut sends, mut timers, mut awaited) = (Vec::new(), Timers::default(), BTreeSet::new());
+        let mut upgrade = Upgrade {
+            now: self.now,
+            connection: id,
+            depth: 0,
+            sends: &mut sends,
+            timers: &mut timers,
+            awaited: &mut awaited,
+        };
+        let refused = |fault| Failure::Bootstrap(BootstrapFailure::Fault(fault));
+        let session = self
+            .handler
+            .on_upgrade(&mut upgrade)
+            .map_err(|fault| End::close(AfterClose::Retry(refused(fault))))?;
         let sendable: Result<Vec<Message>, _> = sends.into_iter().map(checked).collect();
-        let sends = sendable.map_err(|error| refused(Fault::fatal(alloc::format!("{error}"))))?;
+        let sends = match sendable {
+            Ok(sends) => sends,
+            Err(error) => {
+                let failure = refused(Fault::fatal(alloc::format!("{error}")));
+                self.handler.on_end(session, Some(&failure));
+                return Err(End::close(AfterClose::Retry(failure)));
+            }
+        };
         sends.into_iter().for_each(|message| self.outbox.push(message));
-        let (readiness, last_frame) = (self.handler.readiness(), self.outbox.exempt());
-        let bootstrap = Bootstrap::new(readiness, last_frame, self.config.bootstrap_timeout, self.now);
+        let last_frame = self.outbox.exempt();
+        let bootstrap = Bootstrap::new(awaited, last_frame, self.config.bootstrap_timeout, self.now);
         let connection = OpenConnection {
             session,
             liveness: Liveness::new(self.config.liveness, self.now),
             progress: Progress::Bootstrapping(bootstrap),
-            wake: requests.and_then(|requests| requests.wake_at).map_or(Deadline::Never, |at| self.wake(at)),
+            timers,
         };
         if let Reading::Paused { since } = &mut self.reading {
             *since = self.now;
@@ -59,7 +77,7 @@ impl<H: FrameHandler> Common<H> {
                     .failure(Failure::Connection(ConnectionFailure::Protocol { code, detail }));
                 return Err(End::Close(Some(CloseFrame::new(code)), AfterClose::Retry(failure)));
             }
-            Event::Flushed { .. } => self.flushed(id, connection),
+            Event::Flushed { .. } => return self.flushed(id, connection),
             Event::Lost { failure, .. } => return Err(End::Lost(connection.progress.failure(failure))),
             Event::Tick => return self.on_tick(id, connection),
             Event::Shutdown => return Err(End::close(AfterClose::ShutDown)),
@@ -95,7 +113,7 @@ impl<H: FrameHandler> Common<H> {
     }
 
     #[inline(always)]
-    fn call(
+    pub(super) fn call(
         &mut self,
         id: ConnectionId,
         connection: &mut OpenConnection<H::Session>,
@@ -104,9 +122,10 @@ impl<H: FrameHandler> Common<H> {
         let mut cx = Context {
             now: self.now,
             connection: id,
-            outbox: &mut self.outbox,
-            queue: &mut self.queue,
-            weigh: H::weight,
+            depth: 0,
+            emitter: Emitter(Emission::Queue { queue: &mut self.queue, weigh: H::weight }),
+            outbox: Some(&mut self.outbox),
+            timers: &mut connection.timers,
             requests: &mut self.requests,
         };
         method(&mut self.handler, &mut connection.session, &mut cx)
@@ -143,12 +162,12 @@ impl<H: FrameHandler> Common<H> {
     }
 
     /// Notes that all frames taken are with the operating system.
-    fn flushed(&mut self, id: ConnectionId, connection: &mut OpenConnection<H::Session>) {
+    fn flushed(&mut self, id: ConnectionId, connection: &mut OpenConnection<H::Session>) -> Result<(), End> {
         let flushed = self.outbox.flush();
         if let Progress::Bootstrapping(bootstrap) = &mut connection.progress {
             bootstrap.flushed(flushed);
         }
-        self.live_if_done(id, connection);
+        self.live_if_done(id, connection)
     }
 
     fn on_tick(&mut self, id: ConnectionId, connection: &mut OpenConnection<H::Session>) -> Result<(), End> {
@@ -164,28 +183,31 @@ impl<H: FrameHandler> Common<H> {
             }
             Health::Dead(failure) => return Err(End::Abort(failure)),
         }
-        if self.reading == Reading::On && connection.wake.is_due(self.now) {
-            connection.wake = Deadline::Never;
-            let verdict = self.call(id, connection, |handler, session, cx| handler.on_wake(session, cx));
-            return self.carry_out(id, connection, verdict);
+        while self.reading == Reading::On
+            && let Some(timer) = connection.timers.pop_due(self.now)
+        {
+            let verdict = self.call(id, connection, |handler, session, cx| {
+                InnerTimer::from(timer).fire(handler, session, cx)
+            });
+            self.carry_out(id, connection, verdict)?;
         }
         Ok(())
     }
 
     /// Carries out what the handler requested.
     #[inline(never)]
-    fn carry_out(
+    pub(super) fn carry_out(
         &mut self,
         id: ConnectionId,
         connection: &mut OpenConnection<H::Session>,
         verdict: Result<(), Fault>,
     ) -> Result<(), End> {
-        let admission = self.queue_items(connection);
-        let pauses = self.reading == Reading::On && self.queue.pauses();
-        if pauses {
-            // The queue is full even if this connection ends (D4).
-            self.reading = Reading::Paused { since: self.now };
+        if self.queue.staged() > 0 {
+            connection.liveness.emitted(self.now);
         }
+        let admission = self.queue_items();
+        // The queue is full even if this connection ends (D4).
+        let pauses = self.pause_if_full();
         let requests = self.requests.take().unwrap_or_default();
         if let Err(fault) = verdict {
             return Err(End::close(AfterClose::Retry(match connection.progress {
@@ -200,34 +222,29 @@ impl<H: FrameHandler> Common<H> {
         if requests.reconnect {
             return Err(End::close(AfterClose::Retry(Failure::Local(LocalFailure::Reconnect))));
         }
-        self.apply(connection, requests);
+        if let Progress::Bootstrapping(bootstrap) = &mut connection.progress {
+            bootstrap.declared(&requests.ready);
+        }
         if pauses {
             self.paused(id, connection)?;
         }
-        self.live_if_done(id, connection);
-        Ok(())
+        self.live_if_done(id, connection)
     }
 
-    fn apply(&self, connection: &mut OpenConnection<H::Session>, requests: Requests) {
-        if let Some(at) = requests.wake_at {
-            connection.wake = self.wake(at);
+    /// Returns whether a pause begins.
+    pub(super) fn pause_if_full(&mut self) -> bool {
+        let pauses = self.reading == Reading::On && self.queue.pauses();
+        if pauses {
+            self.reading = Reading::Paused { since: self.now };
         }
-        if let (true, Progress::Bootstrapping(bootstrap)) = (requests.ready, &mut connection.progress) {
-            bootstrap.declared();
-        }
+        pauses
     }
 
-    /// Replaces a time in the past by the next instant (P2).
-    fn wake(&self, at: Timestamp) -> Deadline {
-        Deadline::At(at.max(self.now.next()))
-    }
-
-    fn queue_items(&mut self, connection: &mut OpenConnection<H::Session>) -> Admission {
+    pub(super) fn queue_items(&mut self) -> Admission {
         let items = self.queue.staged();
         if items == 0 {
             return Admission::Granted;
         }
-        connection.liveness.emitted(self.now);
         self.stats.items += items as u64;
         let dropped_before = self.queue.dropped();
         let admission = self.queue.admit();
@@ -267,6 +284,7 @@ impl<H: FrameHandler> Common<H> {
     ) {
         let paused_for = self.now.saturating_since(paused);
         connection.liveness.resume(self.now);
+        connection.timers.resume(paused_for);
         if let Progress::Bootstrapping(bootstrap) = &mut connection.progress {
             bootstrap.resume(paused_for);
         }
@@ -274,9 +292,13 @@ impl<H: FrameHandler> Common<H> {
     }
 
     /// Turns Live once the bootstrap is done (B2).
-    fn live_if_done(&mut self, id: ConnectionId, connection: &mut OpenConnection<H::Session>) {
+    fn live_if_done(
+        &mut self,
+        id: ConnectionId,
+        connection: &mut OpenConnection<H::Session>,
+    ) -> Result<(), End> {
         if !matches!(&connection.progress, Progress::Bootstrapping(bootstrap) if bootstrap.is_done()) {
-            return;
+            return Ok(());
         }
         connection.progress = Progress::Live { since: self.now };
         connection.liveness.live(self.now);
@@ -284,6 +306,17 @@ impl<H: FrameHandler> Common<H> {
         self.queue.mark_live(id);
         self.notify(Notice::Success { id });
         self.notify(Notice::Status { live: true });
+        let mut cx = Context {
+            now: self.now,
+            connection: id,
+            depth: 0,
+            emitter: Emitter(Emission::Outer(&mut |item: Infallible| match item {})),
+            outbox: Some(&mut self.outbox),
+            timers: &mut connection.timers,
+            requests: &mut self.requests,
+        };
+        let verdict = self.handler.on_live(&mut connection.session, &mut cx);
+        self.carry_out(id, connection, verdict)
     }
 }
 

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tidegate_core::{
     Action, CloseFrame, Config, ConfigBuilder, ConnectFailure, Connected, ConnectionId, Context, Deadline,
     Delivery, Event, Failure, Fault, Frame, FrameHandler, Machine, Message, Notice, PassThrough, Phase,
-    Readiness, RetryPolicy, Timestamp, Upgrade,
+    RetryPolicy, TimerKey, Timestamp, Upgrade,
 };
 
 pub(crate) const fn ms(millis: u64) -> Duration {
@@ -247,17 +247,17 @@ pub(crate) fn interrupted<T>(id: u64, failure: Failure) -> Delivery<T> {
     Delivery::Interrupted { id: ConnectionId::new(id), failure: Some(failure) }
 }
 
-/// A handler that does what each text message says, word by word: `item:x` emits x, `send:x` sends it, `wake:5` asks
-/// to be woken at 5 ms, `count` emits how many messages the session has seen, and there are `ready`, `reconnect`,
-/// `fault`, `fatal` and `panic`. When woken it emits `woken`.
+/// A handler that does what each text message says, word by word: `item:x` emits x, `send:x` sends it, `timer1:5` sets
+/// timer 1 to 5 ms, `timer2:5` another, `cancel1` cancels the first, `count` emits how many messages the session has seen, and there are `ready`, `reconnect`,
+/// `fault`, `fatal` and `panic`. When a timer is due it emits `timer1` or `timer2`.
 #[derive(Clone, Default)]
 pub(crate) struct Puppet {
     /// The bootstrap frames.
     pub(crate) bootstrap: Vec<Message>,
-    pub(crate) readiness: Readiness,
+    pub(crate) declares: bool,
     /// What `on_upgrade` answers.
     pub(crate) refuses: Option<Fault>,
-    pub(crate) wake_at_upgrade: Option<Timestamp>,
+    pub(crate) timer_at_upgrade: Option<Timestamp>,
     /// Each session has one.
     pub(crate) alive: Rc<()>,
 }
@@ -268,7 +268,7 @@ impl Puppet {
     }
 
     pub(crate) fn declares(self) -> Self {
-        Self { readiness: Readiness::WhenDeclared, ..self }
+        Self { declares: true, ..self }
     }
 }
 
@@ -281,8 +281,11 @@ impl FrameHandler for Puppet {
         for frame in &self.bootstrap {
             upgrade.send(frame.clone());
         }
-        if let Some(at) = self.wake_at_upgrade {
-            upgrade.wake_at(at);
+        if let Some(at) = self.timer_at_upgrade {
+            upgrade.set_timer(TimerKey(1), at);
+        }
+        if self.declares {
+            upgrade.wait_for_ready();
         }
         if let Some(fault) = &self.refuses {
             return Err(fault.clone());
@@ -301,7 +304,9 @@ impl FrameHandler for Puppet {
             match word.split_once(':').unwrap_or((word, "")) {
                 ("item", name) => cx.emit(name.into()),
                 ("send", payload) => cx.send(payload).unwrap_or_else(|error| cx.emit(error.to_string())),
-                ("wake", millis) => cx.wake_at(at(millis.parse().expect("a number of milliseconds"))),
+                ("timer1", millis) => cx.set_timer(TimerKey(1), at(millis.parse().expect("milliseconds"))),
+                ("timer2", millis) => cx.set_timer(TimerKey(2), at(millis.parse().expect("milliseconds"))),
+                ("cancel1", _) => cx.cancel_timer(TimerKey(1)),
                 ("count", _) => cx.emit(seen.to_string()),
                 ("ready", _) => cx.ready(),
                 ("reconnect", _) => cx.reconnect(),
@@ -314,13 +319,14 @@ impl FrameHandler for Puppet {
         Ok(())
     }
 
-    fn on_wake(&mut self, _: &mut Self::Session, cx: &mut Context<'_, String>) -> Result<(), Fault> {
-        cx.emit("woken".into());
+    fn on_timer(
+        &mut self,
+        _: &mut Self::Session,
+        TimerKey(key): TimerKey,
+        cx: &mut Context<'_, String>,
+    ) -> Result<(), Fault> {
+        cx.emit(format!("timer{key}"));
         Ok(())
-    }
-
-    fn readiness(&self) -> Readiness {
-        self.readiness
     }
 
     /// A hundred times the item's length, so that it is more than an item's own size.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tidegate_driver::core::{ConnectionId, Context, Fault, FrameHandler, Message, Readiness, Upgrade};
+use tidegate_driver::core::{ConnectionId, Context, Fault, FrameHandler, Message, Upgrade};
 
 /// Items that one message makes at most.
 pub(super) const MAX_EMIT: u64 = 2;
@@ -49,8 +49,9 @@ impl FrameHandler for Subscriber {
         for number in (self.subscribe)(self.subscriptions) {
             upgrade.send(format!("sub {number}"));
         }
-        // With nothing to wait for, a first wake-up says so.
-        upgrade.wake_at(upgrade.now());
+        if self.acks && self.subscriptions > 0 {
+            upgrade.wait_for_ready();
+        }
         Ok(Session { acked: BTreeSet::new(), next: 0 })
     }
 
@@ -82,18 +83,7 @@ impl FrameHandler for Subscriber {
         Ok(())
     }
 
-    fn on_wake(&mut self, _: &mut Session, cx: &mut Context<'_, Item>) -> Result<(), Fault> {
-        if self.subscriptions == 0 {
-            cx.ready();
-        }
-        Ok(())
-    }
-
     fn weight(item: &Item) -> usize {
         usize::try_from(item.weight).unwrap_or(usize::MAX)
-    }
-
-    fn readiness(&self) -> Readiness {
-        if self.acks { Readiness::WhenDeclared } else { Readiness::WhenFlushed }
     }
 }

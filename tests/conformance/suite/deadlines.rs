@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tidegate::{
     Config, ConnectFailure, Context, Failure, Fault, FrameHandler, Message, Notice, RetryPolicy, StopReason,
-    Timestamp, Upgrade,
+    TimerKey, Timestamp, Upgrade,
 };
 use tidegate_tests::prelude::*;
 use tidegate_tests::server::{Fact, Server, switching};
@@ -109,7 +109,7 @@ impl FrameHandler for Sleeper {
     type Item = String;
 
     fn on_upgrade(&mut self, upgrade: &mut Upgrade<'_>) -> Result<Timestamp, Fault> {
-        upgrade.wake_at(upgrade.now().saturating_add(ms(100)));
+        upgrade.set_timer_in(TimerKey(0), ms(100));
         Ok(upgrade.now())
     }
 
@@ -122,10 +122,15 @@ impl FrameHandler for Sleeper {
         Ok(())
     }
 
-    fn on_wake(&mut self, last: &mut Timestamp, cx: &mut Context<'_, String>) -> Result<(), Fault> {
+    fn on_timer(
+        &mut self,
+        last: &mut Timestamp,
+        key: TimerKey,
+        cx: &mut Context<'_, String>,
+    ) -> Result<(), Fault> {
         let slept = cx.now().saturating_since(*last);
         *last = cx.now();
-        cx.wake_at(last.saturating_add(ms(100)));
+        cx.set_timer_in(key, ms(100));
         cx.emit(slept.as_nanos().to_string());
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use futures_util::{SinkExt, StreamExt};
 use tidegate::{
     CloseFrame, Config, ConnectRequest, ConnectionFailure, Context, Delivery, Failure, Fault, Feed, Frame,
-    FrameHandler, Message, Notice, Readiness, RetryPolicy, Source, StopReason, Upgrade,
+    FrameHandler, Message, Notice, RetryPolicy, Source, StopReason, Upgrade,
 };
 use tidegate_tests::peers::{Peer, ServerTls, WebSocketServer, nginx_in_front_of};
 use tidegate_tests::pki::{Authority, Leaf};
@@ -163,6 +163,7 @@ impl FrameHandler for Subscribed {
     fn on_upgrade(&mut self, upgrade: &mut Upgrade<'_>) -> Result<(), Fault> {
         upgrade.send("subscribe a");
         upgrade.send("subscribe b");
+        upgrade.wait_for_ready();
         Ok(())
     }
 
@@ -178,10 +179,6 @@ impl FrameHandler for Subscribed {
             item => cx.emit(item.replace(' ', "")),
         }
         Ok(())
-    }
-
-    fn readiness(&self) -> Readiness {
-        Readiness::WhenDeclared
     }
 }
 

@@ -2,7 +2,7 @@
 
 use tidegate::{
     Attempt, Class, Config, Context, Fault, FeedBuilder, FrameHandler, Message, Phase, RetryPolicy,
-    StopReason, Upgrade,
+    StopReason, TimerKey, Upgrade,
 };
 use tidegate_tests::harness::EXPECTED_PANIC;
 use tidegate_tests::prelude::*;
@@ -124,7 +124,7 @@ async fn a_dropped_feed_closes_its_connection<M: Mode>() {
 enum Panics {
     OnUpgrade,
     OnMessage,
-    OnWake,
+    OnTimer,
     Notice,
     Resolver,
     Resolving,
@@ -138,8 +138,8 @@ impl FrameHandler for Panics {
 
     fn on_upgrade(&mut self, upgrade: &mut Upgrade<'_>) -> Result<(), Fault> {
         assert_ne!(*self, Self::OnUpgrade, "{EXPECTED_PANIC}");
-        if *self == Self::OnWake {
-            upgrade.wake_at(upgrade.now());
+        if *self == Self::OnTimer {
+            upgrade.set_timer(TimerKey(0), upgrade.now());
         }
         Ok(())
     }
@@ -155,7 +155,7 @@ impl FrameHandler for Panics {
         Ok(())
     }
 
-    fn on_wake(&mut self, (): &mut (), _cx: &mut Context<'_, Message>) -> Result<(), Fault> {
+    fn on_timer(&mut self, (): &mut (), _: TimerKey, _cx: &mut Context<'_, Message>) -> Result<(), Fault> {
         panic!("{EXPECTED_PANIC}");
     }
 }
@@ -187,7 +187,7 @@ fn panicking<M: Mode>(server: &Server, panics: Panics) -> FeedBuilder<Rt<M>, Pan
 /// H5: wherever the application's code panics, the feed ends with the reason, and nobody waits for it.
 async fn a_panic_ends_the_feed<M: Mode>() {
     use Panics::*;
-    for panics in [OnUpgrade, OnMessage, OnWake, Notice, Resolver, Resolving, Classify, Policy] {
+    for panics in [OnUpgrade, OnMessage, OnTimer, Notice, Resolver, Resolving, Classify, Policy] {
         let server = Server::start(move |_, peer| {
             peer.upgrade()?;
             peer.text("x")?;

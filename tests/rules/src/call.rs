@@ -4,7 +4,7 @@ use tidegate_core::{
     Action, ConnectionId, Deadline, Delivery, Event, Frame, Machine, Phase, Stats, StopReason, Timestamp,
 };
 
-use crate::numbers::{Item, Numbers};
+use crate::numbers::{Item, Numbers, Script};
 
 /// One call of the machine's interface.
 #[derive(Clone, Debug)]
@@ -13,6 +13,8 @@ pub enum Call {
     Handle(Event),
     /// The application sends the message with this number; the frame is not taken yet.
     Send(u64),
+    /// The application passes the handler a command.
+    Command(Script),
     /// The consumer wants so many items more.
     Request(u64),
     /// The consumer takes one delivery.
@@ -31,6 +33,8 @@ pub enum Output {
     Delivery(Delivery<Item>),
     /// Whether a message was accepted.
     Accepted(bool),
+    /// Whether a command was passed on.
+    Commanded(bool),
 }
 
 impl Call {
@@ -44,6 +48,7 @@ impl Call {
                 let id = feed.connection().map_or(0, ConnectionId::get);
                 return vec![Output::Accepted(feed.send(format!("s {number} {id}")).is_ok())];
             }
+            Self::Command(script) => outputs.push(Output::Commanded(feed.command(*script, now).is_ok())),
             Self::Take => outputs.extend(feed.poll_delivery(now).map(Output::Delivery)),
             Self::Drain => {}
         }
@@ -73,6 +78,8 @@ pub struct View {
     pub wants_frames: bool,
     pub stopped: Option<StopReason>,
     pub stats: Stats,
+    /// [`Numbers::session`].
+    pub session: Option<(ConnectionId, bool)>,
 }
 
 impl View {
@@ -87,6 +94,7 @@ impl View {
             wants_frames: feed.wants_frames(),
             stopped: feed.stopped().cloned(),
             stats: feed.stats(),
+            session: feed.handler().session,
         }
     }
 

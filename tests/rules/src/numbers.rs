@@ -1,9 +1,12 @@
 //! A handler that emits consecutive numbers, and does what each message says.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tidegate_core::{ConnectionId, Context, Fault, Frame, FrameHandler, Message, Readiness, Upgrade};
+use tidegate_core::{
+    CommandHandler, ConnectionId, Context, Failure, Fault, Frame, FrameHandler, Message, TimerKey, Upgrade,
+};
 
 /// The most items a message can emit.
 const MAX_EMIT: u8 = 7;
@@ -23,13 +26,46 @@ pub struct Numbers {
     pub weighs_by_number: bool,
     /// The number of the next item.
     pub next: u64,
+    /// The connection that has a session, and whether the handler was told that it is Live.
+    pub session: Option<(ConnectionId, bool)>,
 }
 
 impl Numbers {
+    /// The connection of items that a command emits while there is none.
+    pub const NONE: ConnectionId = ConnectionId::new(0);
+
     /// Whether the upgrade of this connection is accepted.
     #[must_use]
     pub const fn accepts(&self, id: ConnectionId) -> bool {
         !(self.refuses && id.get() % 3 == 2)
+    }
+
+    fn act(
+        &mut self,
+        session: Option<&ConnectionId>,
+        script: Script,
+        cx: &mut Context<'_, Item>,
+    ) -> Result<(), Fault> {
+        let connection = session.copied().unwrap_or(Self::NONE);
+        assert!(session.is_none_or(|id| *id == cx.connection()), "H1: the session of another connection");
+        for _ in 0..script.emit {
+            self.emit(connection, script.weight, cx);
+        }
+        let key = TimerKey(script.key() as u64);
+        if let Some(after) = script.wakes() {
+            cx.set_timer_in(key, after);
+        }
+        match script.then {
+            Then::Reply => _ = cx.send(format!("r 0 {connection}")),
+            Then::Flood => while cx.send(format!("r 0 {connection}")).is_ok() && script.weight % 2 == 1 {},
+            Then::Cancel => cx.cancel_timer(key),
+            Then::Ready => cx.ready(),
+            Then::Reconnect => cx.reconnect(),
+            Then::Fault => return Err(Fault::retryable("told to")),
+            Then::Fatal => return Err(Fault::fatal("told to")),
+            Then::Nothing | Then::Wake | Then::WakeNow => {}
+        }
+        Ok(())
     }
 
     fn emit(&mut self, connection: ConnectionId, weight: u16, cx: &mut Context<'_, Item>) {
@@ -64,7 +100,8 @@ impl Item {
 pub struct Script {
     /// How many items it emits.
     pub emit: u8,
-    /// What each weighs, in bytes; for [`Then::Wake`] also the delay, in milliseconds.
+    /// What each weighs, in bytes; for [`Then::Wake`] also the delay, in milliseconds. Whether it is odd says which of two
+    /// timers is meant.
     pub weight: u16,
     /// What it does after that.
     pub then: Then,
@@ -75,9 +112,11 @@ pub struct Script {
 pub enum Then {
     /// Nothing.
     Nothing = 0,
+    /// Cancels a timer (H4).
+    Cancel = 7,
     /// Answers. Full is an error that it can live with.
     Reply = 8,
-    /// Asks to be woken after the weight, and emits one item then (H4).
+    /// Sets a timer to after the weight, which emits one item (H4).
     Wake,
     /// Declares the connection ready (B2).
     Ready,
@@ -87,7 +126,7 @@ pub enum Then {
     Fault,
     /// Finds fault, not worth one.
     Fatal,
-    /// Asks to be woken at once.
+    /// Sets a timer that is due at once.
     WakeNow,
     /// Answers, until the outgoing queue is full if the weight is odd.
     Flood,
@@ -99,7 +138,7 @@ impl<'a> arbitrary::Arbitrary<'a> for Numbers {
         let (bootstrap, declares, refuses, wakes, next): (u8, bool, bool, Option<u8>, u8) =
             input.arbitrary()?;
         let next = next.into();
-        Ok(Self { bootstrap, declares, refuses, wakes, next, weighs_by_number: false })
+        Ok(Self { bootstrap, declares, refuses, wakes, next, ..Self::default() })
     }
 }
 
@@ -124,7 +163,7 @@ impl Script {
         Self { emit: 0, weight: 0, then }
     }
 
-    /// A message that asks to be woken so many milliseconds later.
+    /// A message that sets a timer to so many milliseconds later.
     #[must_use]
     pub const fn wake(after: u16) -> Self {
         Self { emit: 0, weight: after, then: Then::Wake }
@@ -142,6 +181,7 @@ impl Script {
     pub fn read(payload: &[u8]) -> Self {
         let at = |index| payload.get(index).copied().unwrap_or_default();
         let then = match at(3) % 16 {
+            7 => Then::Cancel,
             8 => Then::Reply,
             9 => Then::Wake,
             10 => Then::Ready,
@@ -155,7 +195,13 @@ impl Script {
         Self { emit: at(0) % (MAX_EMIT + 1), weight: u16::from_be_bytes([at(1), at(2)]), then }
     }
 
-    /// How long after the message the handler is to be woken, if it asks for that.
+    /// The timer that is meant, if one is.
+    #[must_use]
+    pub const fn key(self) -> usize {
+        self.weight as usize % 2
+    }
+
+    /// How long after the message a timer is due, if it sets one.
     #[must_use]
     pub fn wakes(self) -> Option<Duration> {
         match self.then {
@@ -177,9 +223,16 @@ impl FrameHandler for Numbers {
             upgrade.send(format!("b {index} {id}"));
         }
         if let Some(millis) = self.wakes {
-            upgrade.wake_at(upgrade.now().saturating_add(Duration::from_millis(millis.into())));
+            upgrade.set_timer_in(TimerKey(0), Duration::from_millis(millis.into()));
         }
-        if self.accepts(id) { Ok(id) } else { Err(Fault::retryable("refused")) }
+        if self.declares {
+            upgrade.wait_for_ready();
+        }
+        if !self.accepts(id) {
+            return Err(Fault::retryable("refused"));
+        }
+        assert_eq!(self.session.replace((id, false)), None, "H1: two sessions");
+        Ok(id)
     }
 
     fn on_message(
@@ -188,37 +241,44 @@ impl FrameHandler for Numbers {
         message: Message,
         cx: &mut Context<'_, Item>,
     ) -> Result<(), Fault> {
-        assert_eq!(*session, cx.connection(), "H1: the session of another connection");
-        let script = Script::read(message.payload());
-        for _ in 0..script.emit {
-            self.emit(*session, script.weight, cx);
-        }
-        if let Some(after) = script.wakes() {
-            cx.wake_at(cx.now().saturating_add(after));
-        }
-        match script.then {
-            Then::Reply => _ = cx.send(format!("r 0 {session}")),
-            Then::Flood => while cx.send(format!("r 0 {session}")).is_ok() && script.weight % 2 == 1 {},
-            Then::Ready => cx.ready(),
-            Then::Reconnect => cx.reconnect(),
-            Then::Fault => return Err(Fault::retryable("told to")),
-            Then::Fatal => return Err(Fault::fatal("told to")),
-            Then::Nothing | Then::Wake | Then::WakeNow => {}
-        }
-        Ok(())
+        self.act(Some(session), Script::read(message.payload()), cx)
     }
 
-    fn on_wake(&mut self, session: &mut ConnectionId, cx: &mut Context<'_, Item>) -> Result<(), Fault> {
+    fn on_timer(
+        &mut self,
+        session: &mut ConnectionId,
+        _: TimerKey,
+        cx: &mut Context<'_, Item>,
+    ) -> Result<(), Fault> {
         assert_eq!(*session, cx.connection(), "H1: the session of another connection");
         self.emit(*session, 1, cx);
         Ok(())
     }
 
-    fn readiness(&self) -> Readiness {
-        if self.declares { Readiness::WhenDeclared } else { Readiness::WhenFlushed }
+    fn on_live(&mut self, session: &mut ConnectionId, cx: &mut Context<'_, Infallible>) -> Result<(), Fault> {
+        assert_eq!(*session, cx.connection(), "H1: the session of another connection");
+        assert_eq!(self.session.replace((*session, true)), Some((*session, false)), "H1: Live, once");
+        Ok(())
+    }
+
+    fn on_end(&mut self, session: ConnectionId, _: Option<&Failure>) {
+        assert_eq!(self.session.take().map(|(id, _)| id), Some(session), "H1: the end of another session");
     }
 
     fn weight(item: &Item) -> usize {
         Item::SIZE + item.weight
+    }
+}
+
+impl CommandHandler for Numbers {
+    type Command = Script;
+
+    fn on_command(
+        &mut self,
+        session: Option<&mut ConnectionId>,
+        command: Script,
+        cx: &mut Context<'_, Item>,
+    ) -> Result<(), Fault> {
+        self.act(session.as_deref(), command, cx)
     }
 }

@@ -13,7 +13,7 @@ use tidegate_core::{
 };
 
 use crate::call::{Call, Output, View, is_stray};
-use crate::numbers::Script;
+use crate::numbers::{Script, Then};
 use crate::rule::{Verdict, hold};
 use crate::setup::Setup;
 use clocks::Ages;
@@ -101,8 +101,16 @@ impl<'a> Step<'a> {
     }
 
     /// The message that the handler is called with.
-    fn script(&self) -> Option<Script> {
+    fn heard(&self) -> Option<Script> {
         self.message().filter(|_| self.before.wants_frames)
+    }
+
+    /// The message or command that the handler is called with.
+    fn script(&self) -> Option<Script> {
+        match self.call {
+            Call::Command(script) => self.outputs.contains(&Output::Commanded(true)).then_some(*script),
+            _ => self.heard(),
+        }
     }
 
     fn has_stopped(&self, reason: &StopReason) -> bool {
@@ -134,7 +142,7 @@ impl Rules {
     pub fn advance(&mut self, by: Duration, setup: &Setup) {
         self.ages.advance(by, setup.ages_end());
         self.wait = self.wait.saturating_sub(by);
-        self.outgoing.advance(by);
+        self.outgoing.advance(by, self.ages.paused.is_some());
     }
 
     /// The number of the ping that is out.
@@ -175,8 +183,9 @@ impl Rules {
             match output {
                 Output::Action(action) => self.action(action, step)?,
                 Output::Send(id, frame) => self.send(*id, frame, step)?,
-                Output::Delivery(delivery) => self.delivery(delivery)?,
+                Output::Delivery(delivery) => self.delivery(delivery, step.setup.config.overflow())?,
                 Output::Accepted(accepted) => self.sent(*accepted, step)?,
+                Output::Commanded(passed) => self.commanded(*passed, step)?,
             }
         }
         if step.before.phase != step.after.phase {
@@ -243,6 +252,11 @@ impl Rules {
         if let Call::Request(count) = call {
             self.credit = self.credit.saturating_add(*count);
         }
+        match step.script() {
+            Some(script) if before.is_linked() => self.outgoing.told(script),
+            Some(Script { then: Then::Fatal, .. }) => self.told.excused |= before.connection.is_some(),
+            _ => {}
+        }
         match (step.event(), self.socket) {
             (Some(Event::Connected { id, .. }), Socket::Dialing(_)) => {
                 self.socket = Socket::Open(*id);
@@ -254,9 +268,6 @@ impl Rules {
                 self.ages.heard = Duration::ZERO;
                 if let Frame::Pong(payload) = frame {
                     self.outgoing.pong(payload);
-                }
-                if let Some(script) = step.script() {
-                    self.outgoing.told(script);
                 }
             }
             (Some(Event::Heard { at, .. }), Socket::Open(_)) => {

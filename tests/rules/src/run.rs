@@ -51,6 +51,8 @@ pub enum Op {
     Send {
         taken: bool,
     },
+    /// Passed to the handler.
+    Command(Script),
     Request(u8),
     RequestAll,
     /// The consumer takes up to so many.
@@ -233,6 +235,7 @@ impl Run {
             Op::Shutdown => self.event(Event::Shutdown),
             Op::Panicked => self.event(Event::HandlerPanicked),
             Op::Send { taken } => self.send(*taken),
+            Op::Command(script) => self.call(Call::Command(*script)),
             Op::Request(count) => self.call(Call::Request((*count).into())),
             Op::RequestAll => self.call(Call::Request(u64::MAX)),
             Op::Take(count) => self.take((*count).into()),
@@ -320,7 +323,7 @@ impl Run {
 
     /// Calls that take no time are made at the time that the machine was last given.
     fn call(&mut self, call: Call) -> Verdict {
-        let timed = matches!(call, Call::Handle(_) | Call::Take);
+        let timed = matches!(call, Call::Handle(_) | Call::Command(_) | Call::Take);
         self.call_at(call, if timed { self.now } else { self.given })
     }
 

@@ -95,7 +95,7 @@ impl Rules {
             hold!(stands, L5, "paused for {paused:?}, and the deadline is {:?}", after.deadline);
             return Ok(());
         }
-        due(after, self.outgoing.wake, Duration::ZERO, Rule::H4)?;
+        due(after, self.outgoing.timer_in(), Duration::ZERO, Rule::H4)?;
         due(after, config.idle_timeout(), ages.heard, Rule::L2)?;
         if config.ping_interval().is_some() {
             let (span, age) = match self.outgoing.ping {

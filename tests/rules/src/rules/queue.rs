@@ -2,20 +2,20 @@
 
 use std::time::Duration;
 
-use tidegate_core::{Delivery, Overflow};
+use tidegate_core::{Delivery, Overflow, Phase, StopReason};
 
 use super::{Marker, Rules, Step};
-use crate::call::Output;
-use crate::numbers::Item;
+use crate::call::{Call, Output};
+use crate::numbers::{Item, Numbers, Script, Then};
 use crate::rule::{Verdict, hold};
 
 impl Rules {
-    pub(super) fn delivery(&mut self, delivery: &Delivery<Item>) -> Verdict {
+    pub(super) fn delivery(&mut self, delivery: &Delivery<Item>, overflow: Overflow) -> Verdict {
         let marker = match delivery {
             Delivery::Item(item) => {
                 let open = self.continuity.connection();
                 hold!(
-                    open == Some(item.connection),
+                    open.unwrap_or(Numbers::NONE) == item.connection,
                     D2,
                     "an item of {} while {open:?} is open",
                     item.connection
@@ -31,22 +31,28 @@ impl Rules {
         };
         hold!(marker.is_none() || marker > self.marker, D2, "{marker:?} after {:?}", self.marker);
         self.marker = marker;
-        self.continuity.check(delivery, |item| Some(item.number))?;
+        // A connection that overflows and leaves no marker may be between two items of commands.
+        let counts = |item: &Item| item.connection != Numbers::NONE || overflow != Overflow::Disconnect;
+        self.continuity.check(delivery, |item| counts(item).then_some(item.number))?;
         Ok(())
     }
 
-    /// H2-H4: one call for a message, none for others, and what it emits.
+    /// H1-H4: one call for a message, none for others, and what it emits; a session for each connection.
     pub(super) fn check_handler(&mut self, step: &Step<'_>) -> Verdict {
         let Step { before, after, .. } = step;
         let calls = after.stats.messages - before.stats.messages;
         let items = after.stats.items - before.stats.items;
         let script = step.script();
-        hold!(calls == u64::from(script.is_some()), H2, "{calls} calls");
-        if step.call.is_tick() && items > 0 {
-            let wake = self.outgoing.wake.take();
-            hold!(wake == Some(Duration::ZERO), H4, "woken, with {wake:?} to go");
-            hold!(!before.is_paused(), D3, "woken while reading is paused");
-            hold!(items == 1, H4, "woken {items} times");
+        hold!(calls == u64::from(step.heard().is_some()), H2, "{calls} calls");
+        let panicked = after.stopped == Some(StopReason::HandlerPanicked);
+        let session =
+            after.connection.filter(|_| after.is_linked()).map(|id| (id, after.phase == Phase::Live));
+        hold!(panicked || after.session == session, H1, "the session of {:?}", after.session);
+        if step.call.is_tick() {
+            hold!(items == 0 || !before.is_paused(), D3, "timers while reading is paused");
+            let fired = self.outgoing.fire(items);
+            let held = after.is_paused() || !after.is_linked();
+            hold!(fired && (held || self.outgoing.due() == 0), H4, "{items} timers, {:?}", self.outgoing);
         } else {
             let emitted = script.map_or(0, |script| script.emit.into());
             hold!(items == emitted, H3, "{items} items of {emitted}");
@@ -54,6 +60,19 @@ impl Rules {
         if items > 0 {
             self.ages.emitted = Duration::ZERO;
         }
+        Ok(())
+    }
+
+    /// H6: a command is passed on in every phase, as long as there is room for what it may emit.
+    pub(super) fn commanded(&self, passed: bool, step: &Step<'_>) -> Verdict {
+        let Step { setup, call, before, after, .. } = step;
+        let (items, bytes) = (setup.config.buffer() as u64, setup.config.buffer_bytes() as u64);
+        let full = before.stats.queued >= items || before.stats.queued_bytes >= bytes;
+        let room = !self.held_back && (setup.config.overflow().drops() || !full);
+        hold!(passed == (room && before.phase != Phase::Stopped), H6, "passed on: {passed}");
+        let stops = matches!(call, Call::Command(Script { then: Then::Fatal, .. })) && passed;
+        let stays = before.phase == after.phase || stops && after.phase == Phase::Stopped;
+        hold!(before.is_linked() || stays, H6, "{} after a command while {}", after.phase, before.phase);
         Ok(())
     }
 

@@ -27,8 +27,8 @@ pub(super) struct Outgoing {
     pub(super) ping: Option<u64>,
     /// How long until the next ping, one that is out answered.
     pub(super) ping_in: Duration,
-    /// How long until the handler is to be woken.
-    pub(super) wake: Option<Duration>,
+    /// Nanoseconds until the handler's timers are due. Negative if they are late.
+    timers: [Option<i64>; 2],
 }
 
 impl Outgoing {
@@ -38,21 +38,48 @@ impl Outgoing {
         Self {
             ready: !setup.handler.declares,
             ping_in: setup.config.ping_interval().unwrap_or_default(),
-            wake: wakes.map(|millis| Duration::from_millis(millis.into()).max(NEXT)),
+            timers: [wakes.map(|millis| until(Duration::from_millis(millis.into()))), None],
             ..Self::default()
         }
     }
 
-    pub(super) fn advance(&mut self, by: Duration) {
+    /// Time passes. Timers stand still while reading is paused.
+    pub(super) fn advance(&mut self, by: Duration, paused: bool) {
         self.ping_in = self.ping_in.saturating_sub(by);
-        self.wake = self.wake.map(|wake| wake.saturating_sub(by));
+        if !paused {
+            let by = i64::try_from(by.as_nanos()).unwrap_or(i64::MAX);
+            self.timers = self.timers.map(|timer| timer.map(|left| left.saturating_sub(by)));
+        }
     }
 
-    /// The handler is called with a message.
+    /// How long until the first timer is due.
+    pub(super) fn timer_in(&self) -> Option<Duration> {
+        let left = self.timers.iter().flatten().min()?;
+        Some(Duration::from_nanos(u64::try_from(*left).unwrap_or(0)))
+    }
+
+    /// How many timers are due.
+    pub(super) fn due(&self) -> usize {
+        self.timers.iter().flatten().filter(|left| **left <= 0).count()
+    }
+
+    /// So many timers have fired, the first ones first. Whether as many were due.
+    pub(super) fn fire(&mut self, count: u64) -> bool {
+        (0..count).all(|_| {
+            let is_set = |key: &usize| self.timers[*key].is_some();
+            let first = (0..2).filter(is_set).min_by_key(|key| self.timers[*key]);
+            first.is_some_and(|key| self.timers[key].take().is_some_and(|left| left <= 0))
+        })
+    }
+
+    /// The handler is called with a message or a command.
     pub(super) fn told(&mut self, script: Script) {
         self.ready |= script.then == Then::Ready;
         if let Some(after) = script.wakes() {
-            self.wake = Some(after.max(NEXT));
+            self.timers[script.key()] = Some(until(after));
+        }
+        if script.then == Then::Cancel {
+            self.timers[script.key()] = None;
         }
     }
 
@@ -71,6 +98,10 @@ impl Outgoing {
     fn pending(&self) -> usize {
         self.messages + self.pings + self.accepted.len()
     }
+}
+
+fn until(after: Duration) -> i64 {
+    i64::try_from(after.max(NEXT).as_nanos()).unwrap_or(i64::MAX)
 }
 
 impl Rules {
