@@ -55,11 +55,12 @@ pub use tidegate_async_std::smol;
 pub use tidegate_tokio as tokio;
 
 pub use tidegate_core::{
-    Backoff, BootstrapFailure, Class, Classification, CloseFrame, CommandError, CommandHandler, Config,
-    ConfigBuilder, ConfigError, ConnectFailure, ConnectionFailure, ConnectionId, Context, Continuity,
-    Delivery, Discontinuity, Emitter, Failure, Fault, Frame, FrameHandler, InnerTimer, Jitter, LocalFailure,
-    Message, Notice, Overflow, PassThrough, Phase, ProxyProblem, Refusal, RetryPolicy, RetryState, SendError,
-    Severity, Stats, Step, StopReason, TimerKey, Timestamp, TlsProblem, Upgrade, from_fn,
+    Backoff, BootstrapFailure, Class, Classification, CloseFrame, CloseFrameError, CommandError,
+    CommandHandler, Config, ConfigBuilder, ConfigError, ConnectFailure, ConnectionFailure, ConnectionId,
+    Context, Continuity, Delivery, Discontinuity, Emitter, Failure, Fault, Frame, FrameHandler, InnerTimer,
+    Jitter, LocalFailure, Message, Notice, Overflow, PassThrough, Phase, ProxyProblem, Refusal, RetryPolicy,
+    RetryState, SendError, Severity, Stats, Step, StopReason, TimerKey, Timestamp, TlsProblem, Upgrade,
+    from_fn,
 };
 #[cfg(feature = "tungstenite")]
 pub use tidegate_driver::net::TungsteniteTransport;

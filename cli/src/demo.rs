@@ -191,7 +191,7 @@ impl Watch {
         }
         // So that the account holds what was sent and not what happened to be under way.
         match self.feed.handle().send(server::UNSUBSCRIBE).await {
-            Ok(()) => match self.follow(FAREWELL).await {
+            Ok(_) => match self.follow(FAREWELL).await {
                 ControlFlow::Break(last) => last,
                 ControlFlow::Continue(()) => Last::Cut,
             },

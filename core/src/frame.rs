@@ -192,7 +192,58 @@ impl CloseFrame {
     pub const fn new(code: u16) -> Self {
         Self { code, reason: String::new() }
     }
+
+    /// Returns whether `code` may be sent (RFC 6455 §7.4, and the IANA registry).
+    #[must_use]
+    pub const fn may_be_sent(code: u16) -> bool {
+        matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
+    }
+
+    /// Checks that the frame can be sent.
+    ///
+    /// # Errors
+    /// Returns an error if the code must not be sent, or if the reason is too long.
+    pub fn check(&self) -> Result<(), CloseFrameError> {
+        if !Self::may_be_sent(self.code) {
+            return Err(CloseFrameError::Code(self.code));
+        }
+        match self.reason.len() {
+            0..=123 => Ok(()),
+            len => Err(CloseFrameError::Reason { len }),
+        }
+    }
 }
+
+/// Why a Close frame cannot be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CloseFrameError {
+    /// The code must not be sent (RFC 6455 §7.4).
+    Code(u16),
+    /// The reason is longer than 123 bytes (RFC 6455 §5.5).
+    Reason {
+        /// The reason's length in bytes.
+        len: usize,
+    },
+}
+
+impl fmt::Display for CloseFrameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => {
+                write!(
+                    f,
+                    "a Close frame cannot have the code {code}: use 1000, or 4000 to 4999 for codes of your own"
+                )
+            }
+            Self::Reason { len } => {
+                write!(f, "the reason of a Close frame has {len} bytes: shorten it to 123 bytes or less")
+            }
+        }
+    }
+}
+
+impl core::error::Error for CloseFrameError {}
 
 /// Shows only the code and the length of the reason: the reason is text of the peer.
 impl fmt::Debug for CloseFrame {

@@ -171,7 +171,7 @@ pub use failure::{
     BootstrapFailure, ConnectFailure, ConnectionFailure, Failure, Fault, LocalFailure, ProxyProblem, Refusal,
     Severity, StopReason, TlsProblem,
 };
-pub use frame::{CloseFrame, ConnectionId, Frame, Message};
+pub use frame::{CloseFrame, CloseFrameError, ConnectionId, Frame, Message};
 pub use handler::{
     CommandHandler, Context, Emitter, FrameHandler, FromFn, InnerTimer, Map, PassThrough, SendError, Step,
     Upgrade, WithBootstrap, from_fn,

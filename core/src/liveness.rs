@@ -24,6 +24,8 @@ pub(crate) enum Health {
 pub(crate) struct Liveness {
     config: LivenessConfig,
     last_heard: Timestamp,
+    /// Number of the next ping, or of the one that is out.
+    ping: u64,
     pings: Pings,
     emission: Emission,
 }
@@ -32,8 +34,8 @@ pub(crate) struct Liveness {
 #[derive(Debug)]
 enum Pings {
     Off,
-    Due { at: Timestamp, number: u64, every: Duration, timeout: Duration },
-    Awaiting { number: u64, sent: Timestamp, since: Timestamp, every: Duration, timeout: Duration },
+    Due(Timestamp),
+    Awaiting { sent: Timestamp, since: Timestamp },
 }
 
 /// Time of the last item. No item is expected before a connection is Live.
@@ -45,13 +47,26 @@ enum Emission {
 
 impl Liveness {
     pub(crate) fn new(config: LivenessConfig, now: Timestamp) -> Self {
-        let pings = config.ping_interval.map_or(Pings::Off, |every| Pings::Due {
-            at: now.saturating_add(every),
-            number: 0,
-            every,
-            timeout: config.pong_timeout(),
-        });
-        Self { config, last_heard: now, pings, emission: Emission::NotYetLive }
+        let mut liveness =
+            Self { config, last_heard: now, ping: 0, pings: Pings::Off, emission: Emission::NotYetLive };
+        liveness.ping_after(now);
+        liveness
+    }
+
+    /// Makes the next ping due one interval after `start`.
+    fn ping_after(&mut self, start: Timestamp) {
+        self.pings = match self.config.ping_interval {
+            Some(interval) => Pings::Due(start.saturating_add(interval)),
+            None => Pings::Off,
+        };
+    }
+
+    /// Makes a ping due now, unless one is out.
+    pub(crate) fn probe(&mut self, now: Timestamp) {
+        match self.pings {
+            Pings::Off | Pings::Due(_) => self.pings = Pings::Due(now),
+            Pings::Awaiting { .. } => {}
+        }
     }
 
     /// Notes that a frame arrived (L1).
@@ -81,12 +96,15 @@ impl Liveness {
 
     /// Notes that a pong arrived. Returns the round-trip time if it answers the ping in flight (L3).
     pub(crate) fn pong(&mut self, payload: &[u8], now: Timestamp) -> Option<Duration> {
-        let Pings::Awaiting { number, sent, every, timeout, .. } = self.pings else { return None };
-        if payload != number.to_be_bytes() {
+        let Pings::Awaiting { sent, .. } = self.pings else { return None };
+        if payload != self.ping.to_be_bytes() {
             return None;
         }
-        let at = sent.saturating_add(every).max(now.next());
-        self.pings = Pings::Due { at, number: number.wrapping_add(1), every, timeout };
+        self.ping = self.ping.wrapping_add(1);
+        self.ping_after(sent);
+        if let Pings::Due(at) = &mut self.pings {
+            *at = (*at).max(now.next());
+        }
         Some(now.saturating_since(sent))
     }
 
@@ -95,8 +113,7 @@ impl Liveness {
         self.last_heard = now;
         self.emitted(now);
         match &mut self.pings {
-            Pings::Off => {}
-            Pings::Due { at, every, .. } => *at = now.saturating_add(*every),
+            Pings::Off | Pings::Due(_) => self.ping_after(now),
             Pings::Awaiting { since, .. } => *since = now,
         }
     }
@@ -134,9 +151,9 @@ impl Liveness {
         match self.pings {
             Pings::Off => Health::Alive,
             Pings::Awaiting { .. } => Health::Dead(Failure::Connection(ConnectionFailure::PongTimeout)),
-            Pings::Due { number, every, timeout, .. } => {
-                self.pings = Pings::Awaiting { number, sent: now, since: now, every, timeout };
-                Health::Ping(number.to_be_bytes())
+            Pings::Due(_) => {
+                self.pings = Pings::Awaiting { sent: now, since: now };
+                Health::Ping(self.ping.to_be_bytes())
             }
         }
     }
@@ -147,15 +164,15 @@ impl Liveness {
 
     fn ping_deadline(&self) -> Deadline {
         match self.pings {
-            Pings::Due { at, .. } => Deadline::At(at),
+            Pings::Due(at) => Deadline::At(at),
             Pings::Off | Pings::Awaiting { .. } => Deadline::Never,
         }
     }
 
     fn pong_deadline(&self) -> Deadline {
         match self.pings {
-            Pings::Awaiting { since, timeout, .. } => Deadline::At(since.saturating_add(timeout)),
-            Pings::Off | Pings::Due { .. } => Deadline::Never,
+            Pings::Awaiting { since, .. } => Deadline::At(since.saturating_add(self.config.pong_timeout())),
+            Pings::Off | Pings::Due(_) => Deadline::Never,
         }
     }
 

@@ -1,6 +1,6 @@
 //! The machine: which event has which effect in which phase. Only this module uses all others.
 
-mod command;
+mod application;
 mod ending;
 mod open;
 mod routing;
@@ -11,7 +11,7 @@ use core::time::Duration;
 
 use fastrand::Rng;
 
-pub use command::CommandError;
+pub use application::CommandError;
 
 use crate::action::{Action, Notice};
 use crate::config::Config;

@@ -1,19 +1,23 @@
 //! The builder of a feed.
 
+use std::convert::Infallible;
 use std::fmt::{self, Display};
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
 
 use http::header::{ORIGIN, SEC_WEBSOCKET_PROTOCOL};
 use http::{HeaderName, HeaderValue};
 use tidegate_core::{
-    Config, ConfigBuilder, ConfigError, ConnectionId, DemandWindow, Fault, FrameHandler, Message, Notice,
-    PassThrough, Timestamp, WithBootstrap,
+    CommandHandler, Config, ConfigBuilder, ConfigError, ConnectionId, DemandWindow, Fault, FrameHandler,
+    Message, Notice, PassThrough, Timestamp, WithBootstrap,
 };
 
 use crate::consumer::{Feed, Inline, Spawned};
-use crate::control::{Control, FeedHandle};
+use crate::control::Control;
 use crate::engine::Engine;
+use crate::handle::FeedHandle;
 use crate::handover::{Handover, Task};
+use crate::mailbox::{Inbox, Mailbox, NoCommands};
 use crate::observe::{NoticeFn, Observer};
 use crate::request::{ConnectRequest, RequestError, is_token};
 use crate::resolve::{Attempt, Target, boxed};
@@ -162,10 +166,29 @@ impl<R: Runtime, H: FrameHandler> FeedBuilder<R, H> {
         R: Clone,
     {
         let runtime = self.runtime.clone();
-        let parts = self.build()?;
-        let handover = Handover::new(parts.control, parts.max_demand);
-        runtime.spawn(Task::new(parts.engine, handover.clone()));
-        Ok(Feed::new(Spawned::new(handover), parts.demand, parts.handle))
+        self.build(without_commands).map(|parts| parts.spawn(&runtime))
+    }
+
+    /// Builds the feed like [`spawn`](Self::spawn). Its handles pass commands to the handler.
+    ///
+    /// # Errors
+    /// Returns an error that names the option if one is not valid.
+    ///
+    /// # Panics
+    /// Panics if the runtime cannot spawn a task, such as tokio's outside of a tokio runtime.
+    pub fn spawn_with_commands(self) -> Result<Feed<Spawned<H::Item>, H::Command>, BuildError>
+    where
+        R: Spawn,
+        R::Alarm: 'static,
+        R::Transport: 'static,
+        H: CommandHandler + Send + 'static,
+        H::Session: Send,
+        H::Item: Send,
+        H::Command: Send + 'static,
+        R: Clone,
+    {
+        let runtime = self.runtime.clone();
+        self.build(with_commands).map(|parts| parts.spawn(&runtime))
     }
 
     /// Builds the feed without a task: polling it drives the connection. See [`Inline`].
@@ -173,11 +196,26 @@ impl<R: Runtime, H: FrameHandler> FeedBuilder<R, H> {
     /// # Errors
     /// Returns an error that names the option if one is not valid.
     pub fn inline(self) -> Result<Feed<Inline<R, H>>, BuildError> {
-        let parts = self.build()?;
-        Ok(Feed::new(Inline::new(parts.engine), parts.demand, parts.handle))
+        self.build(without_commands).map(Parts::inline)
     }
 
-    fn build(self) -> Result<Parts<R, H>, BuildError> {
+    /// Builds the feed like [`inline`](Self::inline). Its handles pass commands to the handler.
+    ///
+    /// # Errors
+    /// Returns an error that names the option if one is not valid.
+    pub fn inline_with_commands(self) -> Result<Feed<Inline<R, H>, H::Command>, BuildError>
+    where
+        H: CommandHandler,
+        H::Command: Send + 'static,
+    {
+        self.build(with_commands).map(Parts::inline)
+    }
+
+    /// `mailbox` makes a mailbox with a bound, and the loop's end of it.
+    fn build<C>(
+        self,
+        mailbox: impl FnOnce(usize) -> (Arc<Mailbox<C>>, Box<dyn Inbox<H>>),
+    ) -> Result<Parts<R, H, C>, BuildError> {
         let request = self.request?;
         let config = self.config.build().map_err(BuildError::Config)?;
         let control = Control::new(config.send_buffer());
@@ -186,8 +224,9 @@ impl<R: Runtime, H: FrameHandler> FeedBuilder<R, H> {
         let seed = self.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish());
         let feed = tidegate_core::Machine::new(config, self.handler, seed);
         let target = Target::new(request, self.resolver);
-        let engine = Engine::new(feed, self.runtime, target, control.clone(), observer);
-        let handle = FeedHandle::new(control.clone());
+        let (mailbox, inbox) = mailbox(control.send_buffer());
+        let engine = Engine::new(feed, self.runtime, target, control.clone(), inbox, observer);
+        let handle = FeedHandle::new(control.clone(), mailbox);
         Ok(Parts { engine, control, handle, demand, max_demand })
     }
 
@@ -225,12 +264,45 @@ impl<R: Runtime, H: FrameHandler> FeedBuilder<R, H> {
     }
 }
 
-struct Parts<R: Runtime, H: FrameHandler> {
+fn without_commands<H: FrameHandler>(bound: usize) -> (Arc<Mailbox<Infallible>>, Box<dyn Inbox<H>>) {
+    (Mailbox::new(bound), Box::new(NoCommands))
+}
+
+fn with_commands<H>(bound: usize) -> (Arc<Mailbox<H::Command>>, Box<dyn Inbox<H>>)
+where
+    H: CommandHandler,
+    H::Command: Send + 'static,
+{
+    let mailbox = Mailbox::new(bound);
+    (mailbox.clone(), Box::new(mailbox))
+}
+
+struct Parts<R: Runtime, H: FrameHandler, C> {
     engine: Engine<R, H>,
-    control: std::sync::Arc<Control>,
-    handle: FeedHandle,
+    control: Arc<Control>,
+    handle: FeedHandle<C>,
     demand: DemandWindow,
     max_demand: u32,
+}
+
+impl<R: Runtime, H: FrameHandler, C> Parts<R, H, C> {
+    fn inline(self) -> Feed<Inline<R, H>, C> {
+        Feed::new(Inline::new(self.engine), self.demand, self.handle)
+    }
+
+    fn spawn(self, runtime: &R) -> Feed<Spawned<H::Item>, C>
+    where
+        R: Spawn,
+        R::Alarm: 'static,
+        R::Transport: 'static,
+        H: Send + 'static,
+        H::Session: Send,
+        H::Item: Send,
+    {
+        let handover = Handover::new(self.control, self.max_demand);
+        runtime.spawn(Task::new(self.engine, handover.clone()));
+        Feed::new(Spawned::new(handover), self.demand, self.handle)
+    }
 }
 
 /// Why a feed cannot be built.

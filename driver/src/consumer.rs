@@ -1,6 +1,7 @@
 //! The consumer's side: a stream of deliveries, which manages demand.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::future::poll_fn;
 use std::iter;
 use std::pin::Pin;
@@ -8,10 +9,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
-use tidegate_core::{Delivery, DemandWindow, FrameHandler, StopReason, Timestamp};
+use tidegate_core::{
+    ConnectionId, Delivery, DemandWindow, FrameHandler, Message, SendError, StopReason, Timestamp,
+};
 
-use crate::control::FeedHandle;
 use crate::engine::{Consumer, Engine};
+use crate::handle::FeedHandle;
 use crate::handover::Handover;
 use crate::runtime::Runtime;
 
@@ -19,10 +22,10 @@ use crate::runtime::Runtime;
 ///
 /// After a shutdown, the stream ends with `None`. Otherwise it ends with one `Err` with the reason, then `None` (S3).
 /// Dropping it closes the connection (S4).
-pub struct Feed<S: Source> {
+pub struct Feed<S: Source, C = Infallible> {
     source: S,
     demand: DemandWindow,
-    handle: FeedHandle,
+    handle: FeedHandle<C>,
     ending: Ending,
 }
 
@@ -31,7 +34,7 @@ enum Ending {
     Over,
 }
 
-impl<S: Source> Unpin for Feed<S> {}
+impl<S: Source, C> Unpin for Feed<S, C> {}
 
 /// The source of a feed's deliveries: a task ([`Spawned`]) or the stream itself ([`Inline`]).
 pub trait Source: sealed::Sealed {
@@ -56,14 +59,14 @@ mod sealed {
     pub trait Sealed {}
 }
 
-impl<S: Source> Feed<S> {
-    pub(crate) fn new(source: S, demand: DemandWindow, handle: FeedHandle) -> Self {
+impl<S: Source, C> Feed<S, C> {
+    pub(crate) fn new(source: S, demand: DemandWindow, handle: FeedHandle<C>) -> Self {
         Self { source, demand, handle, ending: Ending::Open }
     }
 
     /// Returns a handle to the feed, for use from any task or thread.
     #[must_use]
-    pub fn handle(&self) -> FeedHandle {
+    pub fn handle(&self) -> FeedHandle<C> {
         self.handle.clone()
     }
 
@@ -109,7 +112,7 @@ impl<S: Source> Feed<S> {
 
     /// Returns a stream of the items, without the markers between them.
     #[must_use]
-    pub fn items(self) -> Items<S> {
+    pub fn items(self) -> Items<S, C> {
         Items { feed: self }
     }
 
@@ -179,7 +182,7 @@ impl<S: Source> Feed<S> {
     }
 }
 
-impl<S: Source> Stream for Feed<S> {
+impl<S: Source, C> Stream for Feed<S, C> {
     type Item = Result<Delivery<S::Item>, StopReason>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -187,26 +190,26 @@ impl<S: Source> Stream for Feed<S> {
     }
 }
 
-impl<S: Source> std::fmt::Debug for Feed<S> {
+impl<S: Source, C> std::fmt::Debug for Feed<S, C> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Feed").field("handle", &self.handle).finish_non_exhaustive()
     }
 }
 
 /// Stream of the items of a feed, without markers. Returned by [`Feed::items`].
-pub struct Items<S: Source> {
-    feed: Feed<S>,
+pub struct Items<S: Source, C = Infallible> {
+    feed: Feed<S, C>,
 }
 
-impl<S: Source> Items<S> {
+impl<S: Source, C> Items<S, C> {
     /// Returns the feed, markers included.
     #[must_use]
-    pub fn into_feed(self) -> Feed<S> {
+    pub fn into_feed(self) -> Feed<S, C> {
         self.feed
     }
 }
 
-impl<S: Source> Stream for Items<S> {
+impl<S: Source, C> Stream for Items<S, C> {
     type Item = Result<S::Item, StopReason>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -226,7 +229,7 @@ impl<S: Source> Stream for Items<S> {
     }
 }
 
-impl<S: Source> std::fmt::Debug for Items<S> {
+impl<S: Source, C> std::fmt::Debug for Items<S, C> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Items").field("feed", &self.feed).finish()
     }
@@ -273,7 +276,8 @@ impl<T> Drop for Spawned<T> {
 /// Deliveries from the stream itself, without a task: polling the stream drives the connection.
 ///
 /// Nothing happens while the stream is not polled. No ping is answered, and no deadline is kept. Messages that a
-/// [`FeedHandle`] sends wait, so do not await a handle in code that keeps the stream from being polled.
+/// [`FeedHandle`] sends wait, so do not await a handle in code that keeps the stream from being polled: send with
+/// [`Feed::send`].
 ///
 /// Dropping the stream drops the connection without a closing handshake. Notices are the same as for a shutdown (T2).
 pub struct Inline<R: Runtime, H: FrameHandler> {
@@ -311,6 +315,18 @@ impl<R: Runtime, H: FrameHandler> Source for Inline<R, H> {
             Some(delivery) => Poll::Ready(Ok(delivery)),
             None => end.map(Err),
         }
+    }
+}
+
+impl<R: Runtime, H: FrameHandler, C> Feed<Inline<R, H>, C> {
+    /// Sends a message on the current connection, and on no other. It goes out when the stream is polled next. Returns the
+    /// connection.
+    ///
+    /// # Errors
+    /// Returns the message in an error if the feed is not Live, if the outgoing queue is full, or if a text message is
+    /// not UTF-8.
+    pub fn send(&mut self, message: impl Into<Message>) -> Result<ConnectionId, SendError> {
+        self.source.engine.send(message.into())
     }
 }
 

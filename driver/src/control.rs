@@ -1,23 +1,15 @@
-//! Commands of handles to the loop, and what the loop publishes for handles.
+//! What handles and the loop share: requests to the loop, and what it publishes.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::mem;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use tidegate_core::{Message, Phase, SendError, Stats};
+use tidegate_core::{CloseFrame, ConnectionId, Message, Phase, SendError, Stats, StopReason};
 
 use crate::observe::guarded;
 use crate::sync::{AtomicWaker, Mutex, MutexGuard, oneshot};
-
-/// A handle to a feed, which sends messages, shuts the feed down, and reads its phase and figures.
-///
-/// Handles can be cloned and used from any thread. Dropping them does not end the feed.
-#[derive(Clone)]
-pub struct FeedHandle {
-    control: Arc<Control>,
-}
 
 /// State shared between handles and the loop.
 pub(crate) struct Control {
@@ -26,132 +18,47 @@ pub(crate) struct Control {
     send_buffer: usize,
 }
 
-struct Inner {
-    commands: Commands,
-    phase: Phase,
-    stats: Stats,
-    /// Wakers of tasks that wait for another phase, by number.
-    watchers: BTreeMap<u64, Waker>,
-    watchers_so_far: u64,
+pub(crate) struct Inner {
+    requests: Requests,
+    pub(crate) phase: Phase,
+    pub(crate) stats: Stats,
+    pub(crate) stopped: Option<StopReason>,
+    /// Wakers of tasks that wait for a change, by number.
+    waiters: BTreeMap<u64, Waker>,
+    waiters_so_far: u64,
 }
 
-/// Commands that the loop has not seen yet.
+/// Requests that the loop has not seen yet.
 #[derive(Default)]
-pub(crate) struct Commands {
-    pub(crate) sends: VecDeque<SendCommand>,
-    pub(crate) shutdown: bool,
+pub(crate) struct Requests {
+    pub(crate) sends: VecDeque<SendRequest>,
+    pub(crate) wishes: BTreeSet<Wish>,
+    pub(crate) shutdown: Option<CloseFrame>,
 }
 
-pub(crate) struct SendCommand {
+/// A request that counts once, however often it is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Wish {
+    Reconnect,
+    RetryNow,
+    Probe,
+}
+
+pub(crate) struct SendRequest {
     pub(crate) message: Message,
-    pub(crate) reply: oneshot::Sender<Result<(), SendError>>,
+    /// `None` if nobody waits for the answer.
+    pub(crate) reply: Option<oneshot::Sender<Result<ConnectionId, SendError>>>,
 }
 
-impl FeedHandle {
-    pub(crate) const fn new(control: Arc<Control>) -> Self {
-        Self { control }
+impl Inner {
+    /// Returns whether the outgoing queue, whose bound is `send_buffer`, has room for another message (O3).
+    pub(crate) fn has_room(&self, send_buffer: usize) -> bool {
+        self.requests.sends.len() as u64 + self.stats.sending < send_buffer as u64
     }
 
-    /// Sends a message on the current connection, and on no other (O1).
-    ///
-    /// Completes once the feed has accepted the message. An inline feed accepts messages only while its stream is
-    /// polled.
-    ///
-    /// # Errors
-    /// Returns the message in an error if the feed is not Live, if the outgoing queue is full, or if a text message is
-    /// not UTF-8.
-    ///
-    /// # Cancel safety
-    /// This method is not cancel safe: if the future is dropped early, the message may or may not be sent.
-    pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
-        let message = message.into();
-        let (reply, answer) = oneshot::channel();
-        let command = SendCommand { message: message.clone(), reply };
-        {
-            let mut inner = self.control.lock();
-            if inner.phase != Phase::Live {
-                return Err(SendError::NotLive(message));
-            }
-            if inner.commands.sends.len() as u64 + inner.stats.sending >= self.control.send_buffer as u64 {
-                return Err(SendError::Full(message));
-            }
-            inner.commands.sends.push_back(command);
-        }
-        self.control.driver.wake();
-        // The loop ended before it saw the message.
-        answer.await.unwrap_or(Err(SendError::NotLive(message)))
-    }
-
-    /// Ends the feed with a closing handshake (S1). Items that are queued can still be taken from the stream.
-    pub fn shutdown(&self) {
-        self.control.shut_down();
-    }
-
-    /// Returns the phase that the feed is in.
-    #[must_use]
-    pub fn phase(&self) -> Phase {
-        self.control.lock().phase
-    }
-
-    /// Waits until the feed is in a phase that `wanted` accepts, or has stopped. Returns the phase. A phase that ends
-    /// before the calling task looks may be missed.
-    pub async fn wait_for(&self, mut wanted: impl FnMut(Phase) -> bool) -> Phase {
-        loop {
-            let phase = self.phase();
-            if wanted(phase) || phase == Phase::Stopped {
-                return phase;
-            }
-            Change { control: &self.control, from: phase, watcher: None }.await;
-        }
-    }
-
-    /// Returns the figures that were last published.
-    #[must_use]
-    pub fn stats(&self) -> Stats {
-        self.control.lock().stats
-    }
-}
-
-/// Future that is ready once the feed is in another phase than `from`.
-struct Change<'a> {
-    control: &'a Control,
-    from: Phase,
-    watcher: Option<u64>,
-}
-
-impl Future for Change<'_> {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        // Wakers are cloned and dropped without the lock, since they are code of others.
-        let waker = cx.waker().clone();
-        let mut inner = self.control.lock();
-        if inner.phase != self.from {
-            return Poll::Ready(());
-        }
-        let watcher = *self.watcher.get_or_insert_with(|| {
-            inner.watchers_so_far += 1;
-            inner.watchers_so_far
-        });
-        let former = inner.watchers.insert(watcher, waker);
-        drop(inner);
-        drop(former);
-        Poll::Pending
-    }
-}
-
-impl Drop for Change<'_> {
-    fn drop(&mut self) {
-        if let Some(watcher) = self.watcher {
-            let former = self.control.lock().watchers.remove(&watcher);
-            drop(former);
-        }
-    }
-}
-
-impl std::fmt::Debug for FeedHandle {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FeedHandle").field("phase", &self.phase()).finish_non_exhaustive()
+    /// Takes a message for the loop. The caller has checked that the feed is Live and there is room.
+    pub(crate) fn accept(&mut self, request: SendRequest) {
+        self.requests.sends.push_back(request);
     }
 }
 
@@ -159,18 +66,23 @@ impl Control {
     pub(crate) fn new(send_buffer: usize) -> Arc<Self> {
         Arc::new(Self {
             inner: Mutex::new(Inner {
-                commands: Commands::default(),
+                requests: Requests::default(),
                 phase: Phase::Idle,
                 stats: Stats::default(),
-                watchers: BTreeMap::new(),
-                watchers_so_far: 0,
+                stopped: None,
+                waiters: BTreeMap::new(),
+                waiters_so_far: 0,
             }),
             driver: AtomicWaker::new(),
             send_buffer,
         })
     }
 
-    /// Registers the loop's waker, which commands wake from now on.
+    pub(crate) const fn send_buffer(&self) -> usize {
+        self.send_buffer
+    }
+
+    /// Registers the loop's waker, which requests wake from now on.
     pub(crate) fn register(&self, waker: &Waker) {
         self.driver.register(waker);
     }
@@ -179,56 +91,128 @@ impl Control {
         self.driver.wake();
     }
 
-    pub(crate) fn shut_down(&self) {
-        self.lock().commands.shutdown = true;
+    pub(crate) fn shut_down(&self, close: CloseFrame) {
+        self.lock().requests.shutdown = Some(close);
+        self.wake_driver();
+    }
+
+    pub(crate) fn wish(&self, wish: Wish) {
+        self.lock().requests.wishes.insert(wish);
         self.wake_driver();
     }
 
     /// Returns `None` if there are none.
-    pub(crate) fn take_commands(&self) -> Option<Commands> {
+    pub(crate) fn take_requests(&self) -> Option<Requests> {
         let mut inner = self.lock();
-        if inner.commands.sends.is_empty() && !inner.commands.shutdown {
+        let Requests { sends, wishes, shutdown } = &inner.requests;
+        if sends.is_empty() && wishes.is_empty() && shutdown.is_none() {
             return None;
         }
-        let commands = mem::take(&mut inner.commands);
+        let requests = mem::take(&mut inner.requests);
         // They count as pending until the loop publishes new figures (O3).
-        inner.stats.sending += commands.sends.len() as u64;
-        Some(commands)
+        inner.stats.sending += requests.sends.len() as u64;
+        Some(requests)
     }
 
-    /// Publishes phase and figures. Wakes watchers if the phase has changed.
-    pub(crate) fn publish(&self, phase: Phase, stats: Stats) {
+    /// Publishes phase and figures. Wakes tasks that wait if the phase has changed, or there is more room.
+    pub(crate) fn publish(&self, phase: Phase, stats: Stats, stopped: Option<&StopReason>) {
         let mut inner = self.lock();
+        let more_room = stats.sending < inner.stats.sending;
         inner.stats = stats;
-        if inner.phase == phase {
+        let moved = inner.phase != phase;
+        if !moved && !more_room {
             return;
         }
-        inner.phase = phase;
-        let watchers = mem::take(&mut inner.watchers);
-        // These were sent while the feed was Live. They must not wait for its next connection (O1), nor for another
-        // poll, which a stopped feed may not get.
-        let refused = mem::take(&mut inner.commands.sends);
+        let waiters = mem::take(&mut inner.waiters);
+        let refused = if moved {
+            inner.phase = phase;
+            inner.stopped = stopped.cloned();
+            // These were sent while the feed was Live. They must not wait for its next connection (O1), nor for another
+            // poll, which a stopped feed may not get.
+            mem::take(&mut inner.requests.sends)
+        } else {
+            VecDeque::new()
+        };
         drop(inner);
-        // Wakers are called without the lock, and one that panics must not keep the others from being woken.
-        for watcher in watchers.into_values() {
-            let _ = guarded(|| watcher.wake());
-        }
-        for command in refused {
+        wake(waiters);
+        for request in refused {
             // Dropping the reply wakes the sender.
-            let _ = guarded(|| drop(command.reply));
+            let _ = guarded(|| drop(request.reply));
         }
     }
 
-    /// Notes that the loop has ended: commands are refused from now on.
-    pub(crate) fn close(&self, stats: Stats) {
-        self.publish(Phase::Stopped, stats);
+    /// Wakes tasks that wait: there is more room for commands.
+    pub(crate) fn wake_waiters(&self) {
+        let waiters = mem::take(&mut self.lock().waiters);
+        wake(waiters);
+    }
+
+    /// Notes that the loop has ended: requests are refused from now on.
+    pub(crate) fn close(&self, stats: Stats, stopped: Option<&StopReason>) {
+        self.publish(Phase::Stopped, stats, stopped);
         // Handles may live much longer than the loop, and must not keep its task alive.
         drop(self.driver.take());
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
         // No code of the application runs under the lock, wakers included. So a poisoned lock still has consistent
         // values.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until `ready` returns something. It is called under the lock, and again after each change.
+    pub(crate) fn wait_until<T, F>(&self, ready: F) -> WaitUntil<'_, F>
+    where
+        F: FnMut(&mut Inner) -> Option<T> + Unpin,
+    {
+        WaitUntil { control: self, ready, waiter: None }
+    }
+}
+
+/// Wakers are called without the lock, and one that panics must not keep the others from being woken (H5).
+fn wake(waiters: BTreeMap<u64, Waker>) {
+    for waker in waiters.into_values() {
+        let _ = guarded(|| waker.wake());
+    }
+}
+
+/// Future of [`Control::wait_until`].
+pub(crate) struct WaitUntil<'a, F> {
+    control: &'a Control,
+    ready: F,
+    waiter: Option<u64>,
+}
+
+impl<T, F> Future for WaitUntil<'_, F>
+where
+    F: FnMut(&mut Inner) -> Option<T> + Unpin,
+{
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        let Self { control, ready, waiter } = &mut *self;
+        // Wakers are cloned and dropped without the lock, since they are code of others.
+        let waker = cx.waker().clone();
+        let mut inner = control.lock();
+        if let Some(value) = ready(&mut inner) {
+            return Poll::Ready(value);
+        }
+        let number = *waiter.get_or_insert_with(|| {
+            inner.waiters_so_far += 1;
+            inner.waiters_so_far
+        });
+        let former = inner.waiters.insert(number, waker);
+        drop(inner);
+        drop(former);
+        Poll::Pending
+    }
+}
+
+impl<F> Drop for WaitUntil<'_, F> {
+    fn drop(&mut self) {
+        if let Some(number) = self.waiter {
+            let former = self.control.lock().waiters.remove(&number);
+            drop(former);
+        }
     }
 }

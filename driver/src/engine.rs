@@ -6,11 +6,12 @@ use std::task::{Context, Poll};
 
 use tidegate_core::{
     Action, Connected, ConnectionFailure, ConnectionId, Deadline, Event, Failure, Frame, FrameHandler,
-    Machine, Phase, StopReason, Timestamp,
+    Machine, Message, Phase, SendError, StopReason, Timestamp,
 };
 
-use crate::control::Control;
+use crate::control::{Control, Requests, SendRequest, Wish};
 use crate::link::Links;
+use crate::mailbox::Inbox;
 use crate::observe::{Observer, guarded};
 use crate::resolve::Target;
 use crate::runtime::Runtime;
@@ -28,6 +29,7 @@ pub(crate) struct Engine<R: Runtime, H: FrameHandler> {
     links: Links<R::Transport>,
     target: Target,
     control: Arc<Control>,
+    inbox: Box<dyn Inbox<H>>,
     observer: Observer,
     /// The phase that was last published to handles.
     published: Phase,
@@ -47,6 +49,7 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
         runtime: R,
         target: Target,
         control: Arc<Control>,
+        inbox: Box<dyn Inbox<H>>,
         observer: Observer,
     ) -> Self {
         let alarm = runtime.alarm();
@@ -57,6 +60,7 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
             links: Links::new(),
             target,
             control,
+            inbox,
             observer,
             published,
             alarm,
@@ -83,7 +87,7 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
         self.links.all_open().for_each(|(_, connection)| connection.readable = true);
         let mut rounds = 1..C::ROUNDS;
         // Once per poll: handles that send more wake the loop for another poll, and cannot keep it in this one.
-        self.commands(poll.now);
+        self.requests(poll.now);
         // In the first poll and not when the feed is built: the connect deadline must not run before the first poll.
         if self.machine.phase() == Phase::Idle {
             self.tell(Event::Start, poll.now);
@@ -122,7 +126,12 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
 
     /// Passes an event to the machine, which runs the handler.
     fn tell(&mut self, event: Event, now: Timestamp) {
-        if guarded(|| self.machine.handle(event, now)).is_none() {
+        self.run(now, |machine| machine.handle(event, now));
+    }
+
+    /// Calls the machine, which may run code of the application.
+    fn run(&mut self, now: Timestamp, call: impl FnOnce(&mut Machine<H>)) {
+        if guarded(|| call(&mut self.machine)).is_none() {
             self.panicked(now);
         }
     }
@@ -135,7 +144,7 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
     fn publish(&mut self, now: Timestamp) -> bool {
         self.published = self.machine.phase();
         let stats = self.machine.stats();
-        self.control.publish(self.published, stats);
+        self.control.publish(self.published, stats, self.machine.stopped());
         let recorded = self.observer.figures(stats);
         if recorded.is_none() {
             self.panicked(now);
@@ -143,16 +152,34 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
         recorded.is_none()
     }
 
-    fn commands(&mut self, now: Timestamp) {
-        let Some(commands) = self.control.take_commands() else { return };
-        for command in commands.sends {
-            // The sender may have stopped waiting for the reply.
-            let answer = self.machine.send(command.message);
-            let _ = guarded(|| command.reply.send(answer));
+    fn requests(&mut self, now: Timestamp) {
+        if let Some(Requests { sends, wishes, shutdown }) = self.control.take_requests() {
+            for SendRequest { message, reply } in sends {
+                let answer = self.send(message);
+                // The sender may have stopped waiting for the reply.
+                let _ = guarded(|| reply.map(|reply| reply.send(answer)));
+            }
+            for wish in wishes {
+                self.run(now, |machine| match wish {
+                    Wish::Reconnect => machine.reconnect(now),
+                    Wish::RetryNow => machine.retry_now(now),
+                    Wish::Probe => machine.probe(now),
+                });
+            }
+            if let Some(close) = shutdown {
+                self.run(now, |machine| machine.shutdown_with(close, now));
+            }
         }
-        if commands.shutdown {
-            self.tell(Event::Shutdown, now);
+        let Self { inbox, machine, control, .. } = self;
+        if guarded(|| inbox.pass_on(machine, control, now)).is_none() {
+            self.panicked(now);
         }
+    }
+
+    /// Sends a message on the current connection (O1).
+    pub(crate) fn send(&mut self, message: Message) -> Result<ConnectionId, SendError> {
+        let Some(id) = self.machine.connection() else { return Err(SendError::NotLive(message)) };
+        self.machine.send(message).map(|()| id)
     }
 
     /// Takes a step for each link. Returns whether anything changed.
@@ -323,6 +350,7 @@ impl<R: Runtime, H: FrameHandler> Drop for Engine<R, H> {
         {
             self.cut_short(now);
         }
-        self.control.close(self.machine.stats());
+        self.inbox.close();
+        self.control.close(self.machine.stats(), self.machine.stopped());
     }
 }

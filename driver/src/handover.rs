@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll};
 
-use tidegate_core::{Delivery, FrameHandler, Machine, StopReason, Timestamp};
+use tidegate_core::{CloseFrame, Delivery, FrameHandler, Machine, StopReason, Timestamp};
 
 use crate::control::Control;
 use crate::engine::{Consumer, Engine};
@@ -110,7 +110,7 @@ impl<T> Handover<T> {
         inner.left_behind = false;
         let unwanted = std::mem::take(&mut inner.ready);
         drop(inner);
-        self.control.shut_down();
+        self.control.shut_down(CloseFrame::new(CloseFrame::NORMAL));
         drop(unwanted);
     }
 

@@ -14,7 +14,8 @@
 //! | dialing, reading, writing and flushing | `link.rs` |
 //! | the hand-over between task and consumer | `handover.rs` |
 //! | the API of consumers, inline feeds | `consumer.rs` |
-//! | the API of handles, and what the loop publishes for them | `control.rs` |
+//! | the API of handles | `handle.rs` |
+//! | what handles and the loop share | `control.rs`, `mailbox.rs` |
 //! | types that threads share, and loom's in their place | `sync.rs` |
 //! | logs and metrics | `observe.rs` |
 //! | options of the builder | `builder.rs` |
@@ -25,8 +26,10 @@ mod builder;
 mod consumer;
 mod control;
 mod engine;
+mod handle;
 mod handover;
 mod link;
+mod mailbox;
 #[cfg(feature = "net")]
 pub mod net;
 mod observe;
@@ -39,7 +42,7 @@ mod url;
 
 pub use builder::{BuildError, FeedBuilder};
 pub use consumer::{Feed, Inline, Items, Source, Spawned};
-pub use control::FeedHandle;
+pub use handle::FeedHandle;
 pub use request::{ConnectRequest, RequestError};
 pub use resolve::Attempt;
 pub use runtime::{Alarm, Runtime, Spawn, Transport};

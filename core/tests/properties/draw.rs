@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proptest::{bool::weighted, option, sample::select};
 use tidegate_core::{Classification, Config, ConfigBuilder, Jitter, Overflow, RetryPolicy};
-use tidegate_rules::{Numbers, Op, Script, Setup, Sort, Then, Who, Why};
+use tidegate_rules::{Ask, Numbers, Op, Script, Setup, Sort, Then, Who, Why};
 
 /// Milliseconds, few enough that every clock runs out in some case.
 fn spans(millis: Range<u64>) -> impl Strategy<Value = Duration> {
@@ -138,6 +138,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (who(), refusals()).prop_map(|(who, why)| Op::ConnectFailed(who, why)),
         24 => (who(), frames()).prop_map(|(who, frame)| Op::Frame(who, frame)),
         3 => scripts().prop_map(Op::Command),
+        3 => select(vec![Ask::Reconnect, Ask::RetryNow, Ask::Probe]).prop_map(Op::Ask),
         2 => (who(), 0..10_u32).prop_map(|(who, ago)| Op::Heard(who, ago * MILLI)),
         1 => who().prop_map(|who| Op::ProtocolError(who, 1002)),
         6 => who().prop_map(Op::Flushed),

@@ -84,6 +84,10 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
         poll: &PollState,
         comes_back: bool,
     ) -> Poll<StopReason> {
+        // Commands that came meanwhile, or for which there is room again.
+        if self.inbox.is_due(&self.machine) {
+            cx.waker().wake_by_ref();
+        }
         if poll.budget.is_spent() && self.machine.wants_frames() {
             if !comes_back {
                 cx.waker().wake_by_ref();

@@ -22,7 +22,7 @@ pub(crate) fn close_frame(payload: &Bytes) -> Result<Option<CloseFrame>, Failure
         [_] => return Err(protocol("a Close frame has half a code".to_owned())),
         [high, low, ref reason @ ..] => (u16::from_be_bytes([high, low]), reason),
     };
-    if !matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999) {
+    if !CloseFrame::may_be_sent(code) {
         return Err(protocol(format!("a Close frame has the code {code}, which must not be sent")));
     }
     match std::str::from_utf8(reason) {

@@ -165,7 +165,7 @@ impl Rig {
     /// Sends a message, as [`Self::wait`] does.
     pub(crate) fn send(&mut self, message: &str) -> Option<Result<(), SendError>> {
         let handle = self.handle.clone();
-        self.wait(handle.send(message))
+        self.wait(async { handle.send(message).await.map(drop) })
     }
 
     fn take_all(&mut self) {

@@ -22,12 +22,12 @@ fn assert_sent(world: &World, results: &[(&str, Result<(), SendError>)]) {
     assert_eq!(sent, accepted.map(|(text, _)| (1, (*text).to_owned())).collect::<Vec<_>>());
 }
 
-/// O1, O3: a send that fails may do so for want of a Live connection or of room, and gives the text back.
+/// O1: a send that fails does so for want of a Live connection, and gives the text back.
 fn send(handle: &FeedHandle, text: &'static str) -> Result<(), SendError> {
-    let result = block_on(handle.send(text));
+    let result = block_on(handle.send(text)).map(drop);
     match &result {
         Ok(()) => {}
-        Err(SendError::NotLive(message) | SendError::Full(message)) => {
+        Err(SendError::NotLive(message)) => {
             assert_eq!(message.as_text(), Some(text));
         }
         Err(other) => panic!("{other:?}"),
@@ -53,7 +53,7 @@ fn told_live_so_may_send() {
         let (mut feed, task) = world.feed(|config| config);
         let task = task.start();
         while !matches!(block_on(feed.recv()), Some(Ok(Delivery::Live { .. }))) {}
-        let sent = block_on(feed.handle().send("now"));
+        let sent = block_on(feed.handle().send("now")).map(drop);
         drop(feed);
         task.join().unwrap();
         assert_eq!(sent, Ok(()));
@@ -91,6 +91,24 @@ fn a_send_against_a_drop() {
         drop(feed);
         task.join().unwrap();
         assert_sent(&world, &[("late", sender.join().unwrap())]);
+    });
+}
+
+/// O3: a message that finds no room is sent once there is some.
+#[test]
+fn a_send_that_waits_for_room() {
+    explore("a_send_that_waits_for_room", CAP, || {
+        let world = World::new(Clock::Frozen, &[QUIET]);
+        let (mut feed, task) = world.feed(|config| config.send_buffer(1));
+        let task = task.start();
+        let handle = feed.handle();
+        while !matches!(block_on(feed.recv()), Some(Ok(Delivery::Live { .. }))) {}
+        assert_eq!(handle.try_send("first"), Ok(()));
+        let second = send(&handle, "second");
+        drop(feed);
+        task.join().unwrap();
+        assert_eq!(second, Ok(()));
+        assert_sent(&world, &[("first", Ok(())), ("second", second)]);
     });
 }
 
@@ -134,8 +152,8 @@ fn a_send_across_a_reconnect() {
         let on_which: Vec<_> = world.sent().into_iter().map(|(connection, _)| connection).collect();
         // Accepted, it may still be lost with its connection.
         match result {
-            Ok(()) if before => assert!(matches!(on_which[..], [] | [1]), "{on_which:?}"),
-            Ok(()) => assert!(on_which.len() <= 1, "{on_which:?}"),
+            Ok(_) if before => assert!(matches!(on_which[..], [] | [1]), "{on_which:?}"),
+            Ok(_) => assert!(on_which.len() <= 1, "{on_which:?}"),
             Err(_) => assert_eq!(on_which, []),
         }
     });

@@ -13,6 +13,8 @@ pub enum Call {
     Handle(Event),
     /// The application sends the message with this number; the frame is not taken yet.
     Send(u64),
+    /// The application asks for something about the connection.
+    Ask(Ask),
     /// The application passes the handler a command.
     Command(Script),
     /// The consumer wants so many items more.
@@ -21,6 +23,16 @@ pub enum Call {
     Take,
     /// The actions and frames that wait are taken.
     Drain,
+}
+
+/// What an application may ask for.
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "each is `Machine`'s method of that name")]
+pub enum Ask {
+    Reconnect,
+    RetryNow,
+    Probe,
 }
 
 /// What came of it.
@@ -48,6 +60,9 @@ impl Call {
                 let id = feed.connection().map_or(0, ConnectionId::get);
                 return vec![Output::Accepted(feed.send(format!("s {number} {id}")).is_ok())];
             }
+            Self::Ask(Ask::Reconnect) => feed.reconnect(now),
+            Self::Ask(Ask::RetryNow) => feed.retry_now(now),
+            Self::Ask(Ask::Probe) => feed.probe(now),
             Self::Command(script) => outputs.push(Output::Commanded(feed.command(*script, now).is_ok())),
             Self::Take => outputs.extend(feed.poll_delivery(now).map(Output::Delivery)),
             Self::Drain => {}

@@ -24,7 +24,7 @@ mod rules;
 mod run;
 mod setup;
 
-pub use call::{Call, Output, View, is_stray};
+pub use call::{Ask, Call, Output, View, is_stray};
 pub use numbers::{Item, Numbers, Script, Then};
 pub use rule::{Broken, Rule, Verdict};
 pub use rules::{Rules, Step};

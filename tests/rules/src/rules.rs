@@ -12,7 +12,7 @@ use tidegate_core::{
     TRANSITIONS,
 };
 
-use crate::call::{Call, Output, View, is_stray};
+use crate::call::{Ask, Call, Output, View, is_stray};
 use crate::numbers::{Script, Then};
 use crate::rule::{Verdict, hold};
 use crate::setup::Setup;
@@ -197,6 +197,7 @@ impl Rules {
         self.check_clocks(step)?;
         self.check_queue(step)?;
         self.check_sending(step)?;
+        self.check_asked(step)?;
         self.check_end(step)?;
         self.check_told(step)?;
         self.check_taken(step)?;
@@ -255,6 +256,11 @@ impl Rules {
         match step.script() {
             Some(script) if before.is_linked() => self.outgoing.told(script),
             Some(Script { then: Then::Fatal, .. }) => self.told.excused |= before.connection.is_some(),
+            _ => {}
+        }
+        match call {
+            Call::Ask(Ask::RetryNow) if before.phase == Phase::Waiting => self.wait = Duration::ZERO,
+            Call::Ask(Ask::Probe) if before.wants_frames && before.is_linked() => self.outgoing.probe(),
             _ => {}
         }
         match (step.event(), self.socket) {
@@ -327,6 +333,18 @@ impl Rules {
         let rude = before.is_paused() && step.message().is_some();
         let over = matches!(to, Phase::Waiting | Phase::Stopped);
         hold!(!rude || over, D3, "{to} after a message while reading is paused");
+        Ok(())
+    }
+
+    /// What the application asks for happens, where it can.
+    fn check_asked(&self, Step { call, before, after, .. }: &Step<'_>) -> Verdict {
+        let Call::Ask(ask) = call else { return Ok(()) };
+        let to = match ask {
+            Ask::Reconnect if before.is_linked() => Phase::Closing,
+            Ask::RetryNow if before.phase == Phase::Waiting => Phase::Connecting,
+            Ask::Reconnect | Ask::RetryNow | Ask::Probe => before.phase,
+        };
+        hold!(after.phase == to, S5, "{} after {ask:?} while {}", after.phase, before.phase);
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use tidegate_core::{
     Timestamp,
 };
 
-use crate::call::{Call, Output, View};
+use crate::call::{Ask, Call, Output, View};
 use crate::numbers::{Numbers, Script};
 use crate::rule::{Verdict, hold};
 use crate::rules::{Rules, Step};
@@ -51,6 +51,7 @@ pub enum Op {
     Send {
         taken: bool,
     },
+    Ask(Ask),
     /// Passed to the handler.
     Command(Script),
     Request(u8),
@@ -235,6 +236,7 @@ impl Run {
             Op::Shutdown => self.event(Event::Shutdown),
             Op::Panicked => self.event(Event::HandlerPanicked),
             Op::Send { taken } => self.send(*taken),
+            Op::Ask(ask) => self.call(Call::Ask(*ask)),
             Op::Command(script) => self.call(Call::Command(*script)),
             Op::Request(count) => self.call(Call::Request((*count).into())),
             Op::RequestAll => self.call(Call::Request(u64::MAX)),
@@ -323,7 +325,7 @@ impl Run {
 
     /// Calls that take no time are made at the time that the machine was last given.
     fn call(&mut self, call: Call) -> Verdict {
-        let timed = matches!(call, Call::Handle(_) | Call::Command(_) | Call::Take);
+        let timed = matches!(call, Call::Handle(_) | Call::Ask(_) | Call::Command(_) | Call::Take);
         self.call_at(call, if timed { self.now } else { self.given })
     }
 

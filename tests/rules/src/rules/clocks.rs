@@ -97,13 +97,11 @@ impl Rules {
         }
         due(after, self.outgoing.timer_in(), Duration::ZERO, Rule::H4)?;
         due(after, config.idle_timeout(), ages.heard, Rule::L2)?;
-        if config.ping_interval().is_some() {
-            let (span, age) = match self.outgoing.ping {
-                Some(_) => (config.pong_timeout(), ages.answer),
-                None => (self.outgoing.ping_in, Duration::ZERO),
-            };
-            due(after, Some(span), age, Rule::L3)?;
-        }
+        let (span, age) = match self.outgoing.ping {
+            Some(_) => (Some(config.pong_timeout()), ages.answer),
+            None => (self.outgoing.ping_in, Duration::ZERO),
+        };
+        due(after, span, age, Rule::L3)?;
         let stale = config.stale_after().filter(|_| after.phase == Phase::Live);
         due(after, stale, ages.emitted, Rule::L4)
     }

@@ -25,8 +25,8 @@ pub(super) struct Outgoing {
     pub(super) ready: bool,
     /// The number of the ping that is out.
     pub(super) ping: Option<u64>,
-    /// How long until the next ping, one that is out answered.
-    pub(super) ping_in: Duration,
+    /// How long until the next ping, one that is out answered. `None` if none is due.
+    pub(super) ping_in: Option<Duration>,
     /// Nanoseconds until the handler's timers are due. Negative if they are late.
     timers: [Option<i64>; 2],
 }
@@ -37,7 +37,7 @@ impl Outgoing {
         let wakes = setup.handler.wakes.filter(|_| setup.handler.accepts(id));
         Self {
             ready: !setup.handler.declares,
-            ping_in: setup.config.ping_interval().unwrap_or_default(),
+            ping_in: setup.config.ping_interval(),
             timers: [wakes.map(|millis| until(Duration::from_millis(millis.into()))), None],
             ..Self::default()
         }
@@ -45,7 +45,7 @@ impl Outgoing {
 
     /// Time passes. Timers stand still while reading is paused.
     pub(super) fn advance(&mut self, by: Duration, paused: bool) {
-        self.ping_in = self.ping_in.saturating_sub(by);
+        self.ping_in = self.ping_in.map(|left| left.saturating_sub(by));
         if !paused {
             let by = i64::try_from(by.as_nanos()).unwrap_or(i64::MAX);
             self.timers = self.timers.map(|timer| timer.map(|left| left.saturating_sub(by)));
@@ -86,7 +86,14 @@ impl Outgoing {
     pub(super) fn pong(&mut self, payload: &[u8]) {
         if self.ping.is_some_and(|number| number.to_be_bytes() == payload) {
             self.ping = None;
-            self.ping_in = self.ping_in.max(NEXT);
+            self.ping_in = self.ping_in.map(|left| left.max(NEXT));
+        }
+    }
+
+    /// The application asks for a ping now.
+    pub(super) fn probe(&mut self) {
+        if self.ping.is_none() {
+            self.ping_in = Some(Duration::ZERO);
         }
     }
 
@@ -112,7 +119,8 @@ impl Rules {
         let payload = match frame {
             Frame::Message(message) => String::from_utf8_lossy(message.payload()).into_owned(),
             Frame::Ping(payload) => {
-                let due = step.call.is_tick() && step.before.wants_frames && out.ping_in.is_zero();
+                let due =
+                    step.call.is_tick() && step.before.wants_frames && out.ping_in == Some(Duration::ZERO);
                 hold!(
                     due && out.ping.is_none(),
                     L3,
@@ -124,7 +132,7 @@ impl Rules {
                 hold!(number.is_some(), L3, "the ping {payload:?} has no number");
                 hold!(all_sent, B1, "a ping before the bootstrap");
                 out.ping = number;
-                out.ping_in = step.setup.config.ping_interval().unwrap_or_default();
+                out.ping_in = step.setup.config.ping_interval();
                 out.pings += 1;
                 self.ages.answer = Duration::ZERO;
                 return Ok(());

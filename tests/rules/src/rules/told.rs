@@ -98,7 +98,7 @@ impl Rules {
         hold!(paused_for == paused || !known, L5, "paused for {paused:?}, told as {paused_for:?}");
         self.ages.resume();
         if self.outgoing.ping.is_none() {
-            self.outgoing.ping_in = setup.config.ping_interval().unwrap_or_default();
+            self.outgoing.ping_in = setup.config.ping_interval();
         }
         Ok(())
     }

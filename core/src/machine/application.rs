@@ -1,15 +1,68 @@
-//! Commands of the application to its handler (H6).
+//! What the application asks for: commands to its handler (H6), a new connection, a ping, the end.
 
 use core::fmt;
 
 use crate::demand::{Admission, Reading};
+use crate::event::Event;
 use crate::failure::{Failure, Fault, LocalFailure, StopReason};
-use crate::frame::ConnectionId;
-use crate::handler::{CommandHandler, Context, Emission, Emitter};
-use crate::machine::{Common, Machine};
-use crate::phase::{Slot, Stage, State};
+use crate::frame::{CloseFrame, ConnectionId};
+use crate::handler::{CommandHandler, Context, Emission, Emitter, FrameHandler};
+use crate::machine::{Common, End, Machine};
+use crate::phase::{AfterClose, Slot, Stage, State};
 use crate::time::Timestamp;
 use crate::timers::Timers;
+
+impl<H: FrameHandler> Machine<H> {
+    /// Replaces the connection: this one is closed, and the retry policy decides when the next attempt is made. Has no
+    /// effect without an open connection.
+    ///
+    /// # Panics
+    /// Panics if a function of the application does. See [`handle`](Self::handle).
+    pub fn reconnect(&mut self, now: Timestamp) {
+        self.close_open(
+            now,
+            CloseFrame::new(CloseFrame::NORMAL),
+            AfterClose::Retry(Failure::Local(LocalFailure::Reconnect)),
+        );
+    }
+
+    /// Ends the feed like [`Event::Shutdown`](crate::Event::Shutdown), with this Close frame, which has passed
+    /// [`CloseFrame::check`](crate::CloseFrame::check).
+    ///
+    /// # Panics
+    /// Panics if a function of the application does. See [`handle`](Self::handle).
+    pub fn shutdown_with(&mut self, close: CloseFrame, now: Timestamp) {
+        self.close_open(now, close, AfterClose::ShutDown);
+        self.handle(Event::Shutdown, now);
+    }
+
+    fn close_open(&mut self, now: Timestamp, close: CloseFrame, then: AfterClose) {
+        self.common.now = self.common.now.max(now);
+        if let State::Active(Slot { id, stage: Stage::Open(_) }) = self.state {
+            self.end(id, End::Close(Some(close), then));
+        }
+    }
+
+    /// Ends the delay before the next attempt. Has no effect in another phase than [`Phase::Waiting`](crate::Phase).
+    pub fn retry_now(&mut self, now: Timestamp) {
+        self.common.now = self.common.now.max(now);
+        if let State::Waiting { .. } = self.state {
+            self.connect();
+        }
+    }
+
+    /// Checks the connection, for instance after the network has changed: a ping is sent at the next
+    /// [`deadline`](Self::deadline), which is now, and judged by `pong_timeout`, even if `ping_interval` is off. Has no
+    /// effect without an open connection, while a ping is out, or while reading is paused.
+    pub fn probe(&mut self, now: Timestamp) {
+        self.common.now = self.common.now.max(now);
+        if let State::Active(Slot { stage: Stage::Open(connection), .. }) = &mut self.state
+            && self.common.reading == Reading::On
+        {
+            connection.liveness.probe(self.common.now);
+        }
+    }
+}
 
 impl<H: CommandHandler> Machine<H> {
     /// Passes a command to the handler, in every phase. If `now` is earlier than before, the previous time is used.
