@@ -32,7 +32,7 @@ async fn resolve(attempt: Attempt) -> Result<ConnectRequest, Box<dyn Error>> {
 async fn main() -> Result<(), Box<dyn Error>> {
     let url = std::env::args().nth(1).ok_or("usage: fresh_token URL")?;
     let retry = RetryPolicy::exponential(Duration::from_millis(250), Duration::from_secs(10)).unlimited();
-    let mut feed = tidegate::tokio::feed(url.as_str())
+    let mut feed = tidegate::rt::tokio::feed(url.as_str())
         .resolver(|attempt| async { resolve(attempt).await.map_err(|error| error.to_string()) })
         .on_upgrade(|_| Ok([r#"{"op":"subscribe","channel":"trades"}"#]))
         .on_notice(|notice, _| eprintln!("{notice:?}"))

@@ -64,7 +64,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (Some(url), Some(beat)) = (args.next(), args.next()) else {
         return Err("usage: heartbeat URL MESSAGE".into());
     };
-    let mut feed = tidegate::tokio::feed(url.as_str()).handler(Heartbeat(beat)).spawn()?;
+    let mut feed = tidegate::rt::tokio::feed(url.as_str()).handler(Heartbeat(beat)).spawn()?;
     while let Some(delivery) = feed.recv().await {
         match delivery? {
             Delivery::Item(message) => println!("{}", message.as_text().unwrap_or("(binary)")),

@@ -14,7 +14,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (Some(url), Some(subscription)) = (args.next(), args.next()) else {
         return Err("usage: inline URL SUBSCRIPTION".into());
     };
-    let feed = tidegate::tokio::feed(url.as_str())
+    let feed = tidegate::rt::tokio::feed(url.as_str())
         .on_upgrade(move |_| Ok([subscription.clone()])) // after every reconnect, too
         .inline()?;
     let handle = feed.handle();

@@ -60,7 +60,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let url = std::env::args().nth(1).ok_or("usage: order_book URL")?;
     let retry = RetryPolicy::exponential(Duration::from_millis(250), Duration::from_secs(10)).unlimited();
     let config = Config::builder().idle_timeout(Duration::from_secs(5)).retry(retry);
-    let mut feed = tidegate::tokio::feed(url.as_str()).handler(Trades).config(config).spawn()?;
+    let mut feed = tidegate::rt::tokio::feed(url.as_str()).handler(Trades).config(config).spawn()?;
     let mut book = BTreeMap::new();
     while let Some(delivery) = feed.recv().await {
         match delivery? {

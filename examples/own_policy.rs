@@ -32,7 +32,7 @@ fn class(failure: &Failure) -> Class {
 async fn main() -> Result<(), Box<dyn Error>> {
     let url = std::env::args().nth(1).ok_or("usage: own_policy URL")?;
     let policy = RetryPolicy::custom(Duration::ZERO, wait).max_retries(10);
-    let mut feed = tidegate::tokio::feed(url.as_str())
+    let mut feed = tidegate::rt::tokio::feed(url.as_str())
         .on_upgrade(|_| Ok([r#"{"op":"subscribe","channel":"trades"}"#]))
         .on_notice(|notice, _| eprintln!("{notice:?}"))
         .config(Config::builder().retry(policy).classify(class))

@@ -15,7 +15,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         return Err("usage: tail URL [MESSAGE-TO-SEND-AFTER-EVERY-CONNECT ...]".into());
     };
     let subscriptions: Vec<_> = args.collect();
-    let mut feed = tidegate::tokio::feed(url.as_str())
+    let mut feed = tidegate::rt::tokio::feed(url.as_str())
         .on_upgrade(move |_| Ok(subscriptions.clone())) // after every reconnect, too
         .config(
             Config::builder()

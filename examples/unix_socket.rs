@@ -16,7 +16,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         return Err("usage: unix_socket PATH SUBSCRIPTION".into());
     };
     let mut feed =
-        tidegate::tokio::feed_over("ws://localhost/feed", move |_| UnixStream::connect(path.clone()))
+        tidegate::rt::tokio::feed_over("ws://localhost/feed", move |_| UnixStream::connect(path.clone()))
             .on_upgrade(move |_| Ok([subscription.clone()])) // after every reconnect, too
             .on_notice(|notice, _| eprintln!("{notice:?}"))
             .spawn()?;

@@ -15,7 +15,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (Some(path), Some(subscription)) = (args.next(), args.next()) else {
         return Err("usage: unix_tungstenite PATH SUBSCRIPTION".into());
     };
-    let mut feed = tidegate::smol::feed("ws://localhost/feed")
+    let mut feed = tidegate::rt::smol::feed("ws://localhost/feed")
         .over_tungstenite(move |request| {
             let path = path.clone();
             async move { Ok(client_async(request, UnixStream::connect(path).await?).await?.0) }

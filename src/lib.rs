@@ -1,17 +1,17 @@
 //! Resilient WebSocket feeds: one URL in, one endless, demand-aware stream of items out, across every drop, stall,
 //! refused handshake and half-open socket in between.
 //!
-//! A pure state machine, [`core`], makes all decisions, and one loop, [`driver`], carries them out. Each runtime has a
-//! thin adapter with the sockets: `tokio`, `smol` and `async_std`. All adapters have the same names.
+//! A pure state machine, [`machine`], makes all decisions, and one loop, [`driver`], carries them out. Each runtime has
+//! a thin adapter with the sockets, in [`rt`].
 //!
 #![cfg_attr(feature = "tokio", doc = "```no_run")]
 #![cfg_attr(not(feature = "tokio"), doc = "```ignore")]
 //! use std::time::Duration;
 //!
-//! use tidegate::{Config, Delivery, RetryPolicy};
+//! use tidegate::prelude::*;
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let mut feed = tidegate::tokio::feed("wss://exchange.example/ws")
+//! let mut feed = tidegate::rt::tokio::feed("wss://exchange.example/ws")
 //!     .on_upgrade(|_| Ok([r#"{"op":"subscribe","channel":"trades"}"#]))
 //!     .config(
 //!         Config::builder()
@@ -43,24 +43,45 @@
 //!   `FeedBuilder::over_tungstenite`. tungstenite 0.30 is then part of the public API, as `driver::net::tungstenite`.
 #![forbid(unsafe_code)]
 
-pub use tidegate_core as core;
+pub use tidegate_core as machine;
 pub use tidegate_core::escape;
 pub use tidegate_driver as driver;
 
-#[cfg(feature = "async-std")]
-pub use tidegate_async_std::async_std;
-#[cfg(feature = "smol")]
-pub use tidegate_async_std::smol;
-#[cfg(feature = "tokio")]
-pub use tidegate_tokio as tokio;
+/// The adapters, one per runtime, each by a feature of its name. All have the same names.
+pub mod rt {
+    #[cfg(feature = "async-std")]
+    #[doc(inline)]
+    pub use tidegate_async_std::async_std;
+    #[cfg(feature = "smol")]
+    #[doc(inline)]
+    pub use tidegate_async_std::smol;
+    #[cfg(feature = "tokio")]
+    #[doc(inline)]
+    pub use tidegate_tokio as tokio;
+}
+
+/// The names that nearly every program uses.
+///
+/// ```
+/// use tidegate::prelude::*;
+/// ```
+pub mod prelude {
+    pub use crate::{
+        Config, Context, Delivery, Fault, Feed, FeedHandle, FrameHandler, Message, PassThrough,
+        RetryPolicy, StopReason, Upgrade,
+    };
+}
+
+/// The versions of these crates that the API uses: [`http`] in headers, [`bytes`] in messages.
+pub use {bytes, http};
 
 pub use tidegate_core::{
     Backoff, BootstrapFailure, Class, Classification, CloseFrame, CloseFrameError, CommandError,
     CommandHandler, Config, ConfigBuilder, ConfigError, ConnectFailure, ConnectionFailure, ConnectionId,
-    Context, Continuity, Delivery, Discontinuity, Emitter, Failure, Fault, Frame, FrameHandler, InnerTimer,
-    Jitter, LocalFailure, Message, Notice, Overflow, PassThrough, Phase, ProxyProblem, Refusal, RetryPolicy,
-    RetryState, SendError, Severity, Stats, Step, StopReason, TimerKey, Timestamp, TlsProblem, Upgrade,
-    from_fn,
+    Context, Continuity, Delivery, Discontinuity, Emitter, Failure, Fault, Frame, FrameHandler, FromFn,
+    InnerTimer, Jitter, LocalFailure, Map, Message, Notice, Overflow, PassThrough, Phase, ProxyProblem,
+    Refusal, RetryPolicy, RetryState, SendError, Severity, Stats, Step, StopReason, TimerKey, Timestamp,
+    TlsProblem, Upgrade, WithBootstrap, from_fn,
 };
 #[cfg(feature = "tungstenite")]
 pub use tidegate_driver::net::TungsteniteTransport;

@@ -54,7 +54,7 @@ pub(crate) async fn run(args: DemoArgs, signals: &mut Signals) -> Exit {
         Err(error) => return Exit::Failed(error),
     };
     let url = format!("ws://{}{}", server.local_addr(), server::PATH);
-    let feed = tidegate::tokio::feed(url.as_str())
+    let feed = tidegate::rt::tokio::feed(url.as_str())
         .config(config())
         .handler(Trades)
         .on_notice(reporter.observer())

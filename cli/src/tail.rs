@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::header::AUTHORIZATION;
-use tidegate::tokio::{Connector, Limits, Proxy, SocketRuntime, TlsOptions};
+use tidegate::rt::tokio::{Connector, Limits, Proxy, SocketRuntime, TlsOptions};
 use tidegate::{BuildError, Config, ConfigBuilder, Feed, FeedBuilder, FeedHandle, Phase, Spawned};
 use tokio::time::timeout;
 

@@ -9,7 +9,7 @@ use http::header::{ORIGIN, SEC_WEBSOCKET_PROTOCOL};
 use http::{HeaderName, HeaderValue};
 use tidegate_core::{
     CommandHandler, Config, ConfigBuilder, ConfigError, ConnectionId, DemandWindow, Fault, FrameHandler,
-    Message, Notice, PassThrough, Timestamp, WithBootstrap,
+    Machine, Message, Notice, PassThrough, Timestamp, WithBootstrap,
 };
 
 use crate::consumer::{Feed, Inline, Spawned};
@@ -24,12 +24,22 @@ use crate::resolve::{Attempt, Target, boxed};
 use crate::runtime::{Runtime, Spawn};
 use crate::url::UrlError;
 
+/// A handler behind the frames of [`FeedBuilder::on_upgrade`].
+pub(crate) type Bootstrapped<H> = WithBootstrap<H, Frames>;
+
+type Frames = Box<dyn FnMut(ConnectionId) -> Result<Vec<Message>, Fault> + Send>;
+
 /// Builder of a feed. [`spawn`](Self::spawn) and [`inline`](Self::inline) check all options and build it.
+///
+/// The order of calls does not matter. An option that is set twice has the later value; headers, subprotocols and
+/// frames are added.
 #[must_use]
 pub struct FeedBuilder<R, H = PassThrough> {
     runtime: R,
     request: Result<ConnectRequest, BuildError>,
     resolver: Option<Box<dyn FnMut(Attempt) -> crate::resolve::Resolving + Send>>,
+    /// Apart from the handler, which may be set later.
+    frames: Frames,
     handler: H,
     config: ConfigBuilder,
     watch: Option<NoticeFn>,
@@ -47,6 +57,7 @@ impl<R: Runtime> FeedBuilder<R> {
             runtime,
             request: ConnectRequest::new(url).map_err(BuildError::Url),
             resolver: None,
+            frames: Box::new(|_| Ok(Vec::new())),
             handler: PassThrough,
             config: Config::builder(),
             watch: None,
@@ -114,25 +125,33 @@ impl<R: Runtime, H: FrameHandler> FeedBuilder<R, H> {
         self
     }
 
-    /// Sets the options of the state machine. Default [`Config::default`].
-    pub fn config(mut self, config: ConfigBuilder) -> Self {
-        self.config = config;
+    /// Sets the options of the state machine: a [`Config`], or its builder. Default [`Config::default`].
+    pub fn config(mut self, config: impl Into<ConfigBuilder>) -> Self {
+        self.config = config.into();
         self
     }
 
     /// Sets the handler, which turns messages into items. Default [`PassThrough`].
     pub fn handler<G: FrameHandler>(self, handler: G) -> FeedBuilder<R, G> {
-        self.map_handler(|_| handler)
+        self.map(|runtime, _| (runtime, handler))
     }
 
-    /// Sets the frames to send after every upgrade, before the connection is Live, such as subscriptions (B1).
-    pub fn on_upgrade<F, I>(self, frames: F) -> FeedBuilder<R, WithBootstrap<H, F>>
+    /// Adds frames to send after every upgrade, before the connection is Live, such as subscriptions (B1).
+    ///
+    /// Frames of several calls are sent in the order of the calls, and before those of the handler.
+    pub fn on_upgrade<F, I>(mut self, mut frames: F) -> Self
     where
-        F: FnMut(ConnectionId) -> Result<I, Fault>,
+        F: FnMut(ConnectionId) -> Result<I, Fault> + Send + 'static,
         I: IntoIterator,
         I::Item: Into<Message>,
     {
-        self.map_handler(|handler| handler.with_bootstrap(frames))
+        let mut before = self.frames;
+        self.frames = Box::new(move |id| {
+            let mut all = before(id)?;
+            all.extend(frames(id)?.into_iter().map(Into::into));
+            Ok(all)
+        });
+        self
     }
 
     /// Calls `watch` with every notice and its time. It runs in the feed's loop, so it must return quickly and must not
@@ -214,7 +233,7 @@ impl<R: Runtime, H: FrameHandler> FeedBuilder<R, H> {
     /// `mailbox` makes a mailbox with a bound, and the loop's end of it.
     fn build<C>(
         self,
-        mailbox: impl FnOnce(usize) -> (Arc<Mailbox<C>>, Box<dyn Inbox<H>>),
+        mailbox: impl FnOnce(usize) -> (Arc<Mailbox<C>>, Box<dyn Inbox<Bootstrapped<H>>>),
     ) -> Result<Parts<R, H, C>, BuildError> {
         let request = self.request?;
         let config = self.config.build().map_err(BuildError::Config)?;
@@ -222,7 +241,7 @@ impl<R: Runtime, H: FrameHandler> FeedBuilder<R, H> {
         let observer = Observer::new(config.telemetry_id().to_owned(), self.watch);
         let (demand, max_demand) = (config.demand_window(), config.max_demand());
         let seed = self.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish());
-        let feed = tidegate_core::Machine::new(config, self.handler, seed);
+        let feed = Machine::new(config, self.handler.with_bootstrap(self.frames), seed);
         let target = Target::new(request, self.resolver);
         let (mailbox, inbox) = mailbox(control.send_buffer());
         let engine = Engine::new(feed, self.runtime, target, control.clone(), inbox, observer);
@@ -246,16 +265,13 @@ impl<R: Runtime, H: FrameHandler> FeedBuilder<R, H> {
         self
     }
 
-    fn map_handler<G>(self, map: impl FnOnce(H) -> G) -> FeedBuilder<R, G> {
-        self.map(|runtime, handler| (runtime, map(handler)))
-    }
-
     pub(crate) fn map<S, G>(self, map: impl FnOnce(R, H) -> (S, G)) -> FeedBuilder<S, G> {
         let (runtime, handler) = map(self.runtime, self.handler);
         FeedBuilder {
             runtime,
             request: self.request,
             resolver: self.resolver,
+            frames: self.frames,
             handler,
             config: self.config,
             watch: self.watch,
@@ -278,7 +294,7 @@ where
 }
 
 struct Parts<R: Runtime, H: FrameHandler, C> {
-    engine: Engine<R, H>,
+    engine: Engine<R, Bootstrapped<H>>,
     control: Arc<Control>,
     handle: FeedHandle<C>,
     demand: DemandWindow,

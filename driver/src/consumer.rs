@@ -13,6 +13,7 @@ use tidegate_core::{
     ConnectionId, Delivery, DemandWindow, FrameHandler, Message, SendError, StopReason, Timestamp,
 };
 
+use crate::builder::Bootstrapped;
 use crate::engine::{Consumer, Engine};
 use crate::handle::FeedHandle;
 use crate::handover::Handover;
@@ -281,7 +282,7 @@ impl<T> Drop for Spawned<T> {
 ///
 /// Dropping the stream drops the connection without a closing handshake. Notices are the same as for a shutdown (T2).
 pub struct Inline<R: Runtime, H: FrameHandler> {
-    engine: Engine<R, H>,
+    engine: Engine<R, Bootstrapped<H>>,
     batch: VecDeque<Delivery<H::Item>>,
 }
 
@@ -290,7 +291,7 @@ pub struct Inline<R: Runtime, H: FrameHandler> {
 const INLINE_TURN: usize = 64;
 
 impl<R: Runtime, H: FrameHandler> Inline<R, H> {
-    pub(crate) const fn new(engine: Engine<R, H>) -> Self {
+    pub(crate) const fn new(engine: Engine<R, Bootstrapped<H>>) -> Self {
         Self { engine, batch: VecDeque::new() }
     }
 }

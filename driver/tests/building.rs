@@ -6,8 +6,31 @@ mod common;
 use common::{Mode, Rig, URL, World, builder, config};
 use http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
 use http::{HeaderName, HeaderValue};
-use tidegate_driver::core::ConfigError;
+use tidegate_driver::core::{ConfigError, Context, Fault, Frame, FrameHandler, Message, Upgrade};
 use tidegate_driver::{BuildError, ConnectRequest, FeedBuilder, RequestError, Scheme, UrlError};
+
+/// Passes messages on, and sends a greeting on each connection.
+struct Greeting(&'static str);
+
+impl FrameHandler for Greeting {
+    type Session = ();
+    type Item = Message;
+
+    fn on_upgrade(&mut self, upgrade: &mut Upgrade<'_>) -> Result<(), Fault> {
+        upgrade.send(self.0);
+        Ok(())
+    }
+
+    fn on_message(
+        &mut self,
+        _: &mut (),
+        message: Message,
+        cx: &mut Context<'_, Message>,
+    ) -> Result<(), Fault> {
+        cx.emit(message);
+        Ok(())
+    }
+}
 
 #[test]
 fn url_path_and_headers_reach_the_runtime() {
@@ -194,6 +217,39 @@ fn a_bad_option_is_named() {
     let error = builder(&world).config(config().buffer(0)).spawn().unwrap_err();
     assert_eq!(error, BuildError::Config(ConfigError::Zero { option: "buffer" }));
     assert!(error.to_string().starts_with("buffer is 0"), "{error}");
+}
+
+/// Every order of the calls that fill the same connection.
+#[test]
+fn the_order_of_calls_does_not_matter() {
+    type Step = fn(FeedBuilder<World, Greeting>) -> FeedBuilder<World, Greeting>;
+    let steps: [Step; 4] = [
+        |builder| builder.handler(Greeting("hello")),
+        |builder| builder.on_upgrade(|_| Ok(["subscribe"])),
+        |builder| builder.config(config().build().unwrap()),
+        |builder| builder.path("/v2").header("x-tag", "one"),
+    ];
+    for order in 0..24 {
+        let (mut steps, mut order) = (steps.to_vec(), order);
+        let world = World::default();
+        let mut builder = FeedBuilder::new(world.clone(), URL).handler(Greeting("nothing"));
+        for left in (1..=steps.len()).rev() {
+            builder = steps.remove(order % left)(builder);
+            order /= left;
+        }
+        let rig = Rig::new(Mode::Task, &world, builder);
+        assert_eq!(rig.peer().received(), ["subscribe", "hello"].map(Frame::from));
+        assert_eq!(world.state().requests[0].uri(), "wss://feed.example:8443/v2");
+    }
+}
+
+/// B1: and those of the handler are last.
+#[test]
+fn frames_of_several_calls_are_sent_in_order() {
+    let rig = Rig::with(Mode::Stream, |builder| {
+        builder.on_upgrade(|_| Ok(["a", "b"])).handler(Greeting("d")).on_upgrade(|id| Ok([format!("c {id}")]))
+    });
+    assert_eq!(rig.peer().received(), ["a", "b", "c 1", "d"].map(Frame::from));
 }
 
 /// The first mistake counts, and nothing has been started.

@@ -26,6 +26,8 @@ pub mod fault_proxy;
 pub mod harness;
 pub mod lines;
 pub mod mode;
+#[cfg(test)]
+mod names;
 pub mod needs;
 #[cfg(target_os = "linux")]
 pub mod netns;
@@ -38,7 +40,7 @@ pub mod server;
 pub mod wait;
 
 /// The same types for every adapter.
-pub use tidegate::tokio::{Connector, Limits, TlsOptions};
+pub use tidegate::{Connector, Limits, TlsOptions};
 
 /// What nearly every case uses.
 pub mod prelude {

@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use tidegate::driver::{Source, Spawn};
 use tidegate::{Config, ConfigBuilder, Feed, FeedBuilder, FrameHandler, Inline, RetryPolicy, Spawned};
 
+use crate::Connector;
 use crate::adapter::{Adapter, World};
 use crate::lines::Shown;
 use crate::server::Server;
@@ -44,6 +45,11 @@ pub trait Mode: 'static {
     /// A feed of this URL.
     fn feed(url: &str) -> FeedBuilder<Rt<Self>> {
         Self::Adapter::feed(url)
+    }
+
+    /// A feed of this URL through `connector`.
+    fn feed_with(connector: Connector, url: &str) -> FeedBuilder<Rt<Self>> {
+        Self::Adapter::feed_with(connector, url)
     }
 
     /// A feed of this server.

@@ -45,7 +45,7 @@ pub(crate) type Received = std::result::Result<Message, Error>;
 pub(crate) struct Tokio;
 
 impl Platform for Tokio {
-    type Runtime = tidegate::tokio::SocketRuntime;
+    type Runtime = tidegate::rt::tokio::SocketRuntime;
 
     fn block_on(main: impl Future<Output = Result<()>>) -> Result<()> {
         let mut builder = match std::env::var(FLAVOR).as_deref() {
@@ -64,7 +64,7 @@ impl Platform for Tokio {
     }
 
     fn feed(url: &str) -> FeedBuilder<Self::Runtime> {
-        tidegate::tokio::feed(url)
+        tidegate::rt::tokio::feed(url)
     }
 
     async fn connect(url: &str) -> Result<impl Stream<Item = Received> + Unpin + Send + 'static> {
@@ -75,7 +75,7 @@ impl Platform for Tokio {
 pub(crate) struct Smol;
 
 impl Platform for Smol {
-    type Runtime = tidegate::smol::SocketRuntime;
+    type Runtime = tidegate::rt::smol::SocketRuntime;
 
     fn block_on(main: impl Future<Output = Result<()>>) -> Result<()> {
         smol::block_on(main)
@@ -90,7 +90,7 @@ impl Platform for Smol {
     }
 
     fn feed(url: &str) -> FeedBuilder<Self::Runtime> {
-        tidegate::smol::feed(url)
+        tidegate::rt::smol::feed(url)
     }
 
     async fn connect(url: &str) -> Result<impl Stream<Item = Received> + Unpin + Send + 'static> {
@@ -101,7 +101,7 @@ impl Platform for Smol {
 pub(crate) struct AsyncStd;
 
 impl Platform for AsyncStd {
-    type Runtime = tidegate::async_std::SocketRuntime;
+    type Runtime = tidegate::rt::async_std::SocketRuntime;
 
     fn block_on(main: impl Future<Output = Result<()>>) -> Result<()> {
         async_std::task::block_on(main)
@@ -116,7 +116,7 @@ impl Platform for AsyncStd {
     }
 
     fn feed(url: &str) -> FeedBuilder<Self::Runtime> {
-        tidegate::async_std::feed(url)
+        tidegate::rt::async_std::feed(url)
     }
 
     #[expect(deprecated, reason = "async-std is discontinued, but tidegate has an adapter for it")]

@@ -11,11 +11,11 @@ use clap::ValueEnum;
 use futures_util::StreamExt;
 use smol::future::block_on;
 use tidegate::Message::Text;
-use tidegate::core::{
-    self, ConnectFailure, Connected, ConnectionId, Deadline, Event, Failure, Frame, FrameHandler, Overflow,
-    RetryPolicy, Timestamp,
-};
 use tidegate::driver::net::{Connector, SocketRuntime};
+use tidegate::machine::{
+    ConnectFailure, Connected, ConnectionId, Deadline, Event, Failure, Frame, FrameHandler, Machine,
+    Overflow, RetryPolicy, Timestamp,
+};
 use tidegate::{Config, Delivery, Feed, FeedBuilder, PassThrough, Source};
 
 use super::memory::{EXECUTOR, MemoryNet, MemoryStream};
@@ -186,8 +186,8 @@ fn core(size: usize, count: u64) -> Result<()> {
 }
 
 /// A machine that is Live, and its connection.
-fn live(config: Config) -> Result<(core::Machine<PassThrough>, ConnectionId)> {
-    let mut feed = core::Machine::new(config, PassThrough, 1);
+fn live(config: Config) -> Result<(Machine<PassThrough>, ConnectionId)> {
+    let mut feed = Machine::new(config, PassThrough, 1);
     feed.handle(Event::Start, Timestamp::ZERO);
     let id = feed.connection().ok_or("no attempt")?;
     feed.handle(Event::Connected { id, connected: Connected::default() }, Timestamp::ZERO);
@@ -232,7 +232,7 @@ fn reconnect(count: u64) -> Result<()> {
     let retry = RetryPolicy::exponential(Duration::from_millis(250), Duration::from_secs(4)).unlimited();
     let config = Config::builder().retry(retry).build()?;
     let handler = PassThrough.with_bootstrap(|_| Ok([Text(Bytes::from_static(b"subscribe"))]));
-    let mut feed = core::Machine::new(config, handler, 1);
+    let mut feed = Machine::new(config, handler, 1);
     feed.handle(Event::Start, Timestamp::ZERO);
     for _ in 0..count {
         let id = feed.connection().ok_or("no attempt")?;
@@ -253,7 +253,7 @@ fn reconnect(count: u64) -> Result<()> {
 }
 
 /// Takes all that a machine gives, and returns when it wants to retry.
-fn retry_at(feed: &mut core::Machine<impl FrameHandler>) -> Result<Timestamp> {
+fn retry_at(feed: &mut Machine<impl FrameHandler>) -> Result<Timestamp> {
     while let Some(action) = feed.poll_action() {
         drop(black_box(action));
     }

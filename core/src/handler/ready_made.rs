@@ -136,6 +136,7 @@ where
     }
 
     // It asks for nothing, and so has no need to lend: the handler's context is this one's.
+    #[inline(always)]
     fn on_message(
         &mut self,
         session: &mut H::Session,

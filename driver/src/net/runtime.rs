@@ -134,11 +134,6 @@ impl<N: Net> Networked for SocketRuntime<N> {
 }
 
 impl<R: Networked, H: FrameHandler> FeedBuilder<R, H> {
-    /// Replaces the connector, and so everything that was set so far about how connections are made.
-    pub fn connector(self, connector: Connector) -> Self {
-        self.change(|_| Ok::<_, BuildError>(connector))
-    }
-
     /// Connects through this proxy, whatever the environment says: a [`Proxy`], or its URL. See [`Connector::proxy`].
     pub fn proxy(self, proxy: impl TryInto<Proxy, Error: Display>) -> Self {
         self.change(|connector| proxy.try_into().map(|proxy| connector.proxy(proxy)))

@@ -130,7 +130,7 @@ async fn a_dead_address_has_a_head_start_only<M: Mode>() {
     let port = port(&alive);
     let (_dead, alive) = (BlackHole::new(dead), serve(alive));
     let before = Instant::now();
-    let builder = M::feed(&url(port)).config(twice()).connector(resolving([FIRST, SECOND]));
+    let builder = M::feed_with(resolving([FIRST, SECOND]), &url(port)).config(twice());
     let mut feed = M::start(builder);
     assert_eq!(take(&mut feed, 2).await, ["live 1", "127.0.0.1"]);
     let reached = alive.entries()[0].at - before;
@@ -146,7 +146,7 @@ async fn only_dead_addresses<M: Mode>() {
     let _dead = sockets.map(BlackHole::new);
     let notices = Notices::default();
     let config = Config::builder().connect_timeout(TIMEOUT).retry(RetryPolicy::fixed(ms(5)).max_retries(2));
-    let builder = M::feed(&url(port)).config(config).connector(resolving([FIRST, SECOND]));
+    let builder = M::feed_with(resolving([FIRST, SECOND]), &url(port)).config(config);
     let mut feed = M::start(builder.on_notice(notices.watch()));
     assert_eq!(
         end(&mut feed).await,
@@ -162,7 +162,7 @@ async fn the_local_address_is_the_one_asked_for<M: Mode>() {
     let server = Server::start(greet);
     for local in [FIRST, SECOND] {
         let connector = Connector::default().bind_address(local);
-        let mut feed = M::start(M::to(&server).config(twice()).connector(connector));
+        let mut feed = M::start(M::feed_with(connector, &server.url()).config(twice()));
         assert_eq!(take(&mut feed, 2).await, ["live 1".to_owned(), local.to_string()]);
     }
 }
@@ -183,7 +183,7 @@ async fn each_attempt_looks_its_host_up<M: Mode>() {
         let token = HeaderValue::from_static(host);
         std::future::ready(request.map(|request| request.with_header(AUTHORIZATION, token)))
     };
-    let mut feed = M::start(M::feed(&url(port)).config(twice()).connector(connector).resolver(resolver));
+    let mut feed = M::start(M::feed_with(connector, &url(port)).config(twice()).resolver(resolver));
     let last = Failure::rejected(503, None);
     assert_eq!(end(&mut feed).await.map(stop_without_words), Some(StopReason::RetriesExhausted { last }));
     for (server, host) in [(first, "one"), (second, "two")] {
@@ -195,7 +195,7 @@ async fn each_attempt_looks_its_host_up<M: Mode>() {
 /// The failure of each of two attempts.
 async fn lookup_failure<M: Mode>(url: &str, connector: Connector) -> String {
     let notices = Notices::default();
-    let builder = M::feed(url).config(twice()).connector(connector).on_notice(notices.watch());
+    let builder = M::feed_with(connector, url).config(twice()).on_notice(notices.watch());
     let mut feed = M::start(builder);
     let reason = end(&mut feed).await.unwrap();
     let expected = [

@@ -148,7 +148,7 @@ async fn the_name_is_looked_up_where_the_scheme_says<M: Mode>() {
     let server = Server::start(greet);
     let port = server.address().port();
     let connector = || Connector::default().resolve("feed.test", [Ipv4Addr::LOCALHOST.into()]);
-    let here = M::feed(&format!("ws://feed.test:{port}/feed")).connector(connector());
+    let here = M::feed_with(connector(), &format!("ws://feed.test:{port}/feed"));
     reconnects::<M>(&proxy, 0, here.proxy(proxy.url(None).as_str())).await;
     assert!(proxy.log().iter().any(|line| line.ends_with(&format!("connected to 127.0.0.1:{port}"))));
 
@@ -183,7 +183,7 @@ async fn another_place_stands_for_that_of_the_url<M: Mode>() {
         .connect_to(("feed.test", 443), place)
         .tls(secured.trusting())
         .unwrap();
-    reconnects::<M>(&proxy, 0, M::feed("wss://feed.test/feed").connector(connector)).await;
+    reconnects::<M>(&proxy, 0, M::feed_with(connector, "wss://feed.test/feed")).await;
     assert_eq!(secured.server.headers("host"), vec![Some("feed.test".to_owned()); 2]);
 }
 
@@ -195,7 +195,7 @@ async fn ending<M: Mode>(url: &str, proxy: &str, timeout: Duration) -> (StopReas
     let proxy = Proxy::new(proxy).unwrap();
     let connector = Connector::default().proxy(proxy.clone());
     let mut output = shown(&(&proxy, &connector)) + &proxy.to_string();
-    let builder = M::feed(url).config(config).connector(connector).on_notice(notices.watch());
+    let builder = M::feed_with(connector, url).config(config).on_notice(notices.watch());
     let mut feed = M::start(builder);
     let reason = end(&mut feed).await.unwrap();
     output += &shown(&(&feed, &reason, notices.all()));

@@ -9,9 +9,9 @@ use std::{iter, thread};
 
 use http::header::{AUTHORIZATION, COOKIE, ORIGIN, SEC_WEBSOCKET_PROTOCOL, USER_AGENT};
 use http::{HeaderName, HeaderValue};
-use tidegate::tokio::rustls::crypto::ring;
-use tidegate::tokio::rustls::pki_types::PrivatePkcs8KeyDer;
-use tidegate::tokio::rustls::{ServerConfig, ServerConnection, StreamOwned};
+use tidegate::rustls::crypto::ring;
+use tidegate::rustls::pki_types::PrivatePkcs8KeyDer;
+use tidegate::rustls::{ServerConfig, ServerConnection, StreamOwned};
 use tidegate::{CloseFrame, ConnectFailure, ConnectRequest, Failure, Frame, Message};
 use tidegate_tests::once::{connect, next as next_frame, request};
 use tidegate_tests::pki::{Authority, Identity, Leaf};
@@ -333,7 +333,7 @@ async fn every_attempt_starts_at_the_first_url<M: Mode>() {
     });
     let url = there.url();
     let balancer = routed(move |path| if path == "/feed" { found("/balanced") } else { found(&url) });
-    let mut feed = M::start(M::to(&balancer).config(quick()).connector(naming(&[])));
+    let mut feed = M::start(M::feed_with(naming(&[]), &balancer.url()).config(quick()));
     for id in 1..=3 {
         let expected = [format!("live {id}"), "there".to_owned(), format!("interrupted {id}: io")];
         assert_eq!(take(&mut feed, 3).await, expected);

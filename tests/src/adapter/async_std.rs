@@ -15,17 +15,17 @@ pub struct AsyncStd;
 
 impl Adapter for AsyncStd {
     const NAME: &'static str = "async-std";
-    type Rt = tidegate::async_std::SocketRuntime;
-    type Transport = tidegate::async_std::WebSocket;
+    type Rt = tidegate::rt::async_std::SocketRuntime;
+    type Transport = tidegate::rt::async_std::WebSocket;
     type Tcp = TcpStream;
     type World = AsyncStdWorld;
 
     fn feed(url: &str) -> FeedBuilder<Self::Rt> {
-        tidegate::async_std::feed(url)
+        tidegate::rt::async_std::feed(url)
     }
 
     fn feed_with(connector: Connector, url: &str) -> FeedBuilder<Self::Rt> {
-        tidegate::async_std::feed_with(connector, url)
+        tidegate::rt::async_std::feed_with(connector, url)
     }
 
     async fn connect_once(
@@ -33,7 +33,7 @@ impl Adapter for AsyncStd {
         connector: Connector,
         timeout: Duration,
     ) -> Result<Self::Transport, Failure> {
-        tidegate::async_std::connect_once(request, &connector, timeout).await
+        tidegate::rt::async_std::connect_once(request, &connector, timeout).await
     }
 
     fn subprotocol(connection: &Self::Transport) -> Option<&str> {

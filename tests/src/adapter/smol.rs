@@ -23,8 +23,8 @@ pub struct Smol;
 
 impl Adapter for Smol {
     const NAME: &'static str = "smol";
-    type Rt = tidegate::smol::SocketRuntime;
-    type Transport = tidegate::smol::WebSocket;
+    type Rt = tidegate::rt::smol::SocketRuntime;
+    type Transport = tidegate::rt::smol::WebSocket;
     type Tcp = TcpStream;
     type World = SmolWorld;
 
@@ -34,8 +34,8 @@ impl Adapter for Smol {
 
     fn feed_with(connector: Connector, url: &str) -> FeedBuilder<Self::Rt> {
         EXECUTOR.with_borrow(|executor| match executor {
-            Some(executor) => FeedBuilder::new(tidegate::smol::runtime_on(executor, connector), url),
-            None => tidegate::smol::feed_with(connector, url),
+            Some(executor) => FeedBuilder::new(tidegate::rt::smol::runtime_on(executor, connector), url),
+            None => tidegate::rt::smol::feed_with(connector, url),
         })
     }
 
@@ -44,7 +44,7 @@ impl Adapter for Smol {
         connector: Connector,
         timeout: Duration,
     ) -> Result<Self::Transport, Failure> {
-        tidegate::smol::connect_once(request, &connector, timeout).await
+        tidegate::rt::smol::connect_once(request, &connector, timeout).await
     }
 
     fn subprotocol(connection: &Self::Transport) -> Option<&str> {

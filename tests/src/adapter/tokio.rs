@@ -17,17 +17,17 @@ pub struct Tokio;
 
 impl Adapter for Tokio {
     const NAME: &'static str = "tokio";
-    type Rt = tidegate::tokio::SocketRuntime;
-    type Transport = tidegate::tokio::WebSocket;
+    type Rt = tidegate::rt::tokio::SocketRuntime;
+    type Transport = tidegate::rt::tokio::WebSocket;
     type Tcp = Compat<TcpStream>;
     type World = TokioWorld;
 
     fn feed(url: &str) -> FeedBuilder<Self::Rt> {
-        tidegate::tokio::feed(url)
+        tidegate::rt::tokio::feed(url)
     }
 
     fn feed_with(connector: Connector, url: &str) -> FeedBuilder<Self::Rt> {
-        tidegate::tokio::feed_with(connector, url)
+        tidegate::rt::tokio::feed_with(connector, url)
     }
 
     async fn connect_once(
@@ -35,7 +35,7 @@ impl Adapter for Tokio {
         connector: Connector,
         timeout: Duration,
     ) -> Result<Self::Transport, Failure> {
-        tidegate::tokio::connect_once(request, &connector, timeout).await
+        tidegate::rt::tokio::connect_once(request, &connector, timeout).await
     }
 
     fn subprotocol(connection: &Self::Transport) -> Option<&str> {
