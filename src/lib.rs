@@ -35,10 +35,7 @@
 //! - `tokio` (default), `smol`: the adapters.
 //! - `async-std`: the adapter for async-std, which is discontinued upstream. It is for applications that still use it.
 //! - `ring` (default), `aws-lc-rs`: the cryptography of TLS. With both, `ring` is used.
-//! - `metrics`: counters, gauges and histograms through the `metrics` facade. Each [`Notice`] is
-//!   `<telemetry_id>.connection.<name>`. Figures of [`Stats`] are `<telemetry_id>.feed.<name>`: the counters
-//!   `messages`, `items`, `delivered` and `stale_events`, and the gauges `queued`, `queued_bytes`, `demand`, `sending`
-//!   and `retries`. Install the recorder before a feed is first polled.
+//! - `metrics`: counters, gauges and histograms through the `metrics` facade: see [`telemetry`].
 //! - `tungstenite`: feeds over WebSockets that the application opens with tungstenite. See
 //!   `FeedBuilder::over_tungstenite`. tungstenite 0.30 is then part of the public API, as `driver::net::tungstenite`.
 #![forbid(unsafe_code)]
@@ -46,6 +43,7 @@
 pub use tidegate_core as machine;
 pub use tidegate_core::escape;
 pub use tidegate_driver as driver;
+pub use tidegate_driver::telemetry;
 
 /// The adapters, one per runtime, each by a feature of its name. All have the same names.
 pub mod rt {

@@ -1,6 +1,5 @@
 //! Actions, which the machine asks for, and notices, which it reports.
 
-use alloc::string::String;
 use core::time::Duration;
 
 use crate::failure::{Failure, StopReason};
@@ -111,7 +110,7 @@ pub enum Notice {
 }
 
 impl Notice {
-    /// Returns the last part of the notice's telemetry name, such as `success`.
+    /// Returns the notice's name, such as `success`.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -208,11 +207,5 @@ impl Notice {
             | Self::Connecting { .. }
             | Self::Stopped { .. } => None,
         }
-    }
-
-    /// Returns the full telemetry name, `<telemetry_id>.connection.<name>` (T1).
-    #[must_use]
-    pub fn telemetry_name(&self, telemetry_id: &str) -> String {
-        alloc::format!("{telemetry_id}.connection.{}", self.name())
     }
 }

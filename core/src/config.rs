@@ -168,7 +168,7 @@ impl Config {
         self.send_buffer
     }
 
-    /// Returns the first part of telemetry names (T1).
+    /// Returns the name of the feed in log records and metrics (T1).
     #[must_use]
     pub fn telemetry_id(&self) -> &str {
         &self.telemetry_id

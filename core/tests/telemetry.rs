@@ -29,7 +29,6 @@ fn t1_names_follow_the_reference_and_accessors_give_what_there_is() {
     ];
     for (notice, name, connection, reason, duration) in table {
         assert_eq!(notice.name(), name);
-        assert_eq!(notice.telemetry_name("my_feed"), format!("my_feed.connection.{name}"));
         let found = (notice.connection(), notice.reason(), notice.duration());
         assert_eq!(found, (connection, reason, duration), "{name}");
         assert_eq!(notice.failure(), Some(&failure()).filter(|_| reason == idle), "{name}");

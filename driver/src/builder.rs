@@ -18,7 +18,7 @@ use crate::engine::Engine;
 use crate::handle::FeedHandle;
 use crate::handover::{Handover, Task};
 use crate::mailbox::{Inbox, Mailbox, NoCommands};
-use crate::observe::{NoticeFn, Observer};
+use crate::observe::{Labels, NoticeFn, Observer};
 use crate::request::{ConnectRequest, RequestError, is_token};
 use crate::resolve::{Attempt, Target, boxed};
 use crate::runtime::{Runtime, Spawn};
@@ -43,6 +43,7 @@ pub struct FeedBuilder<R, H = PassThrough> {
     handler: H,
     config: ConfigBuilder,
     watch: Option<NoticeFn>,
+    labels: Labels,
     seed: Option<u64>,
 }
 
@@ -61,6 +62,7 @@ impl<R: Runtime> FeedBuilder<R> {
             handler: PassThrough,
             config: Config::builder(),
             watch: None,
+            labels: Labels::new(),
             seed: None,
         }
     }
@@ -161,6 +163,20 @@ impl<R: Runtime, H: FrameHandler> FeedBuilder<R, H> {
         self
     }
 
+    /// Adds labels to all metrics of this feed: names and values. Metrics need the feature `metrics`; see
+    /// [`telemetry`](crate::telemetry).
+    ///
+    /// Values are shown as they are, so keep secrets out of them. A name must be letters, digits and `_`, must not begin
+    /// with a digit or `__`, and must be none that tidegate sets: `feed`, `state`, `outcome`, `cause` and `reason`.
+    pub fn metric_labels<N, V>(mut self, labels: impl IntoIterator<Item = (N, V)>) -> Self
+    where
+        N: Into<String>,
+        V: Into<String>,
+    {
+        self.labels.extend(labels.into_iter().map(|(name, value)| (name.into(), value.into())));
+        self
+    }
+
     /// Sets the seed for the jitter of delays. Default: a random one for each feed.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
@@ -237,8 +253,9 @@ impl<R: Runtime, H: FrameHandler> FeedBuilder<R, H> {
     ) -> Result<Parts<R, H, C>, BuildError> {
         let request = self.request?;
         let config = self.config.build().map_err(BuildError::Config)?;
+        check_labels(&self.labels)?;
         let control = Control::new(config.send_buffer());
-        let observer = Observer::new(config.telemetry_id().to_owned(), self.watch);
+        let observer = Observer::new(config.telemetry_id().to_owned(), self.labels, self.watch);
         let (demand, max_demand) = (config.demand_window(), config.max_demand());
         let seed = self.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish());
         let feed = Machine::new(config, self.handler.with_bootstrap(self.frames), seed);
@@ -275,6 +292,7 @@ impl<R: Runtime, H: FrameHandler> FeedBuilder<R, H> {
             handler,
             config: self.config,
             watch: self.watch,
+            labels: self.labels,
             seed: self.seed,
         }
     }
@@ -321,6 +339,21 @@ impl<R: Runtime, H: FrameHandler, C> Parts<R, H, C> {
     }
 }
 
+/// A recorder would write labels that it cannot read back.
+fn check_labels(labels: &Labels) -> Result<(), BuildError> {
+    const TAKEN: [&str; 5] = ["feed", "state", "outcome", "cause", "reason"];
+    for (at, (name, _)) in labels.iter().enumerate() {
+        let valid = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+            && name.chars().all(|next| next.is_ascii_alphanumeric() || next == '_')
+            && !name.starts_with("__");
+        let taken = TAKEN.contains(&name.as_str()) || labels[..at].iter().any(|(before, _)| before == name);
+        if !valid || taken {
+            return Err(BuildError::MetricLabel { name: name.clone() });
+        }
+    }
+    Ok(())
+}
+
 /// Why a feed cannot be built.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -340,6 +373,11 @@ pub enum BuildError {
     },
     /// An option of the state machine is not valid.
     Config(ConfigError),
+    /// The name of a metric's label is not valid, or is taken. See [`metric_labels`](FeedBuilder::metric_labels).
+    MetricLabel {
+        /// The label's name.
+        name: String,
+    },
     /// An option of the network is not valid: the proxy or TLS.
     Network {
         /// The error's text.
@@ -365,6 +403,9 @@ impl Display for BuildError {
                 )
             }
             Self::Config(error) => error.fmt(f),
+            Self::MetricLabel { name } => {
+                write!(f, "the metric label {name:?} is not valid, or is set already: give another name")
+            }
             Self::Network { detail } => f.write_str(detail),
         }
     }

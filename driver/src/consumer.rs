@@ -335,7 +335,7 @@ impl<R: Runtime, H: FrameHandler, C> Feed<Inline<R, H>, C> {
 impl<H: FrameHandler> Consumer<H> for VecDeque<Delivery<H::Item>> {
     const ROUNDS: usize = 1;
     const FRAMES: usize = INLINE_TURN;
-    const BYTES: usize = 64 * 1024;
+    const BYTES: i64 = 64 * 1024;
 
     fn hand_over(&mut self, machine: &mut tidegate_core::Machine<H>, now: Timestamp) -> bool {
         let before = self.len();

@@ -12,7 +12,7 @@ use tidegate_core::{
 use crate::control::{Control, Requests, SendRequest, Wish};
 use crate::link::Links;
 use crate::mailbox::Inbox;
-use crate::observe::{Observer, guarded};
+use crate::observe::{Figures, Observer, guarded};
 use crate::resolve::Target;
 use crate::runtime::Runtime;
 
@@ -31,6 +31,8 @@ pub(crate) struct Engine<R: Runtime, H: FrameHandler> {
     control: Arc<Control>,
     inbox: Box<dyn Inbox<H>>,
     observer: Observer,
+    /// Payload bytes read so far.
+    bytes: u64,
     /// The phase that was last published to handles.
     published: Phase,
     alarm: R::Alarm,
@@ -62,6 +64,7 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
             control,
             inbox,
             observer,
+            bytes: 0,
             published,
             alarm,
             alarm_at: Deadline::Never,
@@ -94,8 +97,10 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
         }
         loop {
             // Deadlines count once all that has arrived has been read (L2).
-            let mut moved =
-                self.each_link(|engine, id| engine.drive(id, cx, &mut poll)) || self.time(&mut poll);
+            let left = poll.budget.bytes;
+            let mut moved = self.each_link(|engine, id| engine.drive(id, cx, &mut poll));
+            self.bytes += left.abs_diff(poll.budget.bytes);
+            moved = moved || self.time(&mut poll);
             // Each action counts: it may have created a future that has never been polled.
             moved |= self.actions(poll.now);
             // After the actions, so that no notice waits behind a frame.
@@ -145,7 +150,7 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
         self.published = self.machine.phase();
         let stats = self.machine.stats();
         self.control.publish(self.published, stats, self.machine.stopped());
-        let recorded = self.observer.figures(stats);
+        let recorded = self.observer.figures(Figures { phase: self.published, stats, bytes: self.bytes });
         if recorded.is_none() {
             self.panicked(now);
         }

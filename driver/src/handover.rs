@@ -201,7 +201,7 @@ impl<H: FrameHandler> Consumer<H> for Exchange<H::Item> {
     const ROUNDS: usize = 4;
     /// Each hand-over wakes the consumer, and perhaps a thread for it.
     const FRAMES: usize = 1000;
-    const BYTES: usize = 256 * 1024;
+    const BYTES: i64 = 256 * 1024;
 
     fn hand_over(&mut self, machine: &mut Machine<H>, now: Timestamp) -> bool {
         self.handover.exchange(machine, now)

@@ -17,7 +17,7 @@
 //! | the API of handles | `handle.rs` |
 //! | what handles and the loop share | `control.rs`, `mailbox.rs` |
 //! | types that threads share, and loom's in their place | `sync.rs` |
-//! | logs and metrics | `observe.rs` |
+//! | logs and metrics | `observe.rs`, `observe/measure.rs`; their names in `telemetry.rs` |
 //! | options of the builder | `builder.rs` |
 //! | what adapters share: addresses, proxies, TLS, upgrade, framing | `net.rs` (feature `net`) |
 #![forbid(unsafe_code)]
@@ -38,6 +38,7 @@ mod resolve;
 mod runtime;
 mod secrets;
 mod sync;
+pub mod telemetry;
 mod url;
 
 pub use builder::{BuildError, FeedBuilder};

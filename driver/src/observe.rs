@@ -1,26 +1,44 @@
-//! Passes notices to `tracing`, to `metrics` by feature, and to the application's observer (T3). Passes the figures of
-//! [`Stats`](tidegate_core::Stats) to `metrics`.
+//! Passes notices to `tracing`, to `metrics` by feature, and to the application's observer (T3). Passes figures to
+//! `metrics`.
+
+#[cfg(feature = "metrics")]
+mod measure;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use tidegate_core::{ConnectionId, Notice, Stats, Timestamp};
+use tidegate_core::{ConnectionId, Notice, Phase, Stats, StopReason, Timestamp};
 
 pub(crate) type NoticeFn = Box<dyn FnMut(&Notice, Timestamp) + Send>;
+
+/// Labels of metrics: names and values.
+pub(crate) type Labels = Vec<(String, String)>;
+
+/// What is known of a feed after a poll.
+#[derive(Clone, Copy)]
+#[cfg_attr(not(feature = "metrics"), expect(dead_code, reason = "only metrics have them"))]
+pub(crate) struct Figures {
+    pub(crate) phase: Phase,
+    pub(crate) stats: Stats,
+    /// Payload bytes read since the feed was created.
+    pub(crate) bytes: u64,
+}
 
 pub(crate) struct Observer {
     telemetry_id: String,
     watch: Option<NoticeFn>,
     #[cfg(feature = "metrics")]
-    recorder: Recorder,
+    recorder: measure::Recorder,
 }
 
 impl Observer {
-    pub(crate) const fn new(telemetry_id: String, watch: Option<NoticeFn>) -> Self {
+    pub(crate) fn new(telemetry_id: String, labels: Labels, watch: Option<NoticeFn>) -> Self {
+        #[cfg(not(feature = "metrics"))]
+        let _ = labels;
         Self {
+            #[cfg(feature = "metrics")]
+            recorder: measure::Recorder::new(&telemetry_id, labels),
             telemetry_id,
             watch,
-            #[cfg(feature = "metrics")]
-            recorder: Recorder::New,
         }
     }
 
@@ -33,16 +51,15 @@ impl Observer {
             self.watch = None;
         }
         #[cfg(feature = "metrics")]
-        self.recorder.record(&self.telemetry_id, |id, _| measure(id, notice))?;
+        self.recorder.record(|metrics| metrics.notice(notice, now))?;
         traced.and(watched)
     }
 
-    /// Records the figures if metrics are enabled. Returns `None` if the application's recorder panicked, which is not called
-    /// again (H5).
-    pub(crate) fn figures(&mut self, stats: Stats) -> Option<()> {
+    /// Records the figures if metrics are enabled. Returns `None` if the application's recorder panicked.
+    pub(crate) fn figures(&mut self, figures: Figures) -> Option<()> {
         #[cfg(feature = "metrics")]
-        self.recorder.record(&self.telemetry_id, |_, figures| figures.publish(stats))?;
-        let _ = stats;
+        self.recorder.record(|metrics| metrics.figures(figures))?;
+        let _ = figures;
         Some(())
     }
 }
@@ -68,8 +85,9 @@ fn trace(feed: &str, notice: &Notice) {
         Notice::Disconnected { failure: Some(failure), .. } => {
             tracing::warn!(feed, event, connection, reason, "disconnected: {failure}");
         }
+        // The application asked for it.
         Notice::Disconnected { failure: None, .. } => {
-            tracing::warn!(feed, event, connection, reason, "disconnected");
+            tracing::info!(feed, event, connection, reason, "disconnected");
         }
         Notice::Timeout { failure, .. } => {
             tracing::warn!(feed, event, connection, reason, "timed out: {failure}");
@@ -84,113 +102,10 @@ fn trace(feed: &str, notice: &Notice) {
             tracing::debug!(feed, event, connection, ?paused_for, "reading resumed");
         }
         Notice::Retry { attempt, delay } => tracing::info!(feed, event, attempt, ?delay, "will retry"),
-        Notice::Stopped { reason: stop } => tracing::info!(feed, event, reason, "stopped: {stop}"),
+        Notice::Stopped { reason: stop @ StopReason::Shutdown } => {
+            tracing::info!(feed, event, reason, "stopped: {stop}");
+        }
+        Notice::Stopped { reason: stop } => tracing::error!(feed, event, reason, "stopped: {stop}"),
         _ => tracing::debug!(feed, event, connection, reason, "{event}"),
-    }
-}
-
-#[cfg(feature = "metrics")]
-fn measure(feed: &str, notice: &Notice) {
-    let name = notice.telemetry_name(feed);
-    if let Notice::Status { live } = notice {
-        metrics::gauge!(name).set(f64::from(u8::from(*live)));
-    } else if let Notice::Dropped { count } = notice {
-        metrics::counter!(name).increment(*count);
-    } else if let Some(duration) = notice.duration() {
-        metrics::histogram!(name).record(duration.as_secs_f64());
-    } else if let Some(reason) = notice.reason() {
-        metrics::counter!(name, "reason" => reason).increment(1);
-    } else {
-        metrics::counter!(name).increment(1);
-    }
-}
-
-/// The application's recorder of metrics, and what is registered with it.
-#[cfg(feature = "metrics")]
-enum Recorder {
-    /// Nothing, since the application may install its recorder after the feed is built.
-    New,
-    Registered(Box<Figures>),
-    /// It has panicked.
-    Panicked,
-}
-
-#[cfg(feature = "metrics")]
-impl Recorder {
-    fn record(&mut self, telemetry_id: &str, record: impl FnOnce(&str, &mut Figures)) -> Option<()> {
-        let recorded = guarded(|| match self {
-            Self::New => {
-                let mut figures = Box::new(Figures::new(telemetry_id));
-                record(telemetry_id, &mut figures);
-                *self = Self::Registered(figures);
-            }
-            Self::Registered(figures) => record(telemetry_id, figures),
-            Self::Panicked => {}
-        });
-        if recorded.is_none() {
-            *self = Self::Panicked;
-        }
-        recorded
-    }
-}
-
-/// The figures that no notice gives, as metrics `<telemetry_id>.feed.<name>`.
-#[cfg(feature = "metrics")]
-struct Figures {
-    counters: [(metrics::Counter, Figure); 4],
-    gauges: [(metrics::Gauge, Figure); 5],
-    published: Stats,
-}
-
-#[cfg(feature = "metrics")]
-type Figure = fn(&Stats) -> u64;
-
-#[cfg(feature = "metrics")]
-impl Figures {
-    const COUNTERS: [(&str, Figure); 4] = [
-        ("messages", |stats| stats.messages),
-        ("items", |stats| stats.items),
-        ("delivered", |stats| stats.delivered),
-        ("stale_events", |stats| stats.stale_events),
-    ];
-    const GAUGES: [(&str, Figure); 5] = [
-        ("queued", |stats| stats.queued),
-        ("queued_bytes", |stats| stats.queued_bytes),
-        ("demand", |stats| stats.demand),
-        ("sending", |stats| stats.sending),
-        ("retries", |stats| stats.retries.into()),
-    ];
-
-    fn new(feed: &str) -> Self {
-        let name = |figure: &str| format!("{feed}.feed.{figure}");
-        Self {
-            counters: Self::COUNTERS.map(|(figure, of)| (metrics::counter!(name(figure)), of)),
-            gauges: Self::GAUGES.map(|(figure, of)| (metrics::gauge!(name(figure)), of)),
-            published: Stats::default(),
-        }
-    }
-
-    fn publish(&mut self, stats: Stats) {
-        for (counter, of) in &self.counters {
-            let more = of(&stats) - of(&self.published);
-            if more > 0 {
-                counter.increment(more);
-            }
-        }
-        for (gauge, of) in &self.gauges {
-            if of(&stats) != of(&self.published) {
-                gauge.set(of(&stats) as f64);
-            }
-        }
-        self.published = stats;
-    }
-}
-
-/// A gauge must not keep the value of a feed that is gone (T2).
-#[cfg(feature = "metrics")]
-impl Drop for Figures {
-    fn drop(&mut self) {
-        // Guarded: if a panic of the recorder drops them, a second panic would abort the process.
-        let _ = guarded(|| self.gauges.iter().for_each(|(gauge, _)| gauge.set(0.0)));
     }
 }

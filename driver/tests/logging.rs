@@ -24,8 +24,11 @@ fn run(mode: Mode) {
     let _ = rig.drain();
     rig.peer().send(Frame::Ping(b"hush".to_vec().into()));
     rig.peer().send(Frame::Close(Some(CloseFrame { code: 1008, reason: "hush".to_owned() })));
+    rig.peer().end();
     rig.settle();
+    rig.advance(SECOND);
     rig.handle.shutdown();
+    rig.settle();
     rig.advance(SECOND);
 }
 
@@ -44,10 +47,15 @@ fn log_lines_hold_no_secret() {
             "feed=\"prices\" event=\"success\"",
             "event=\"failure\" connection=1 reason=\"rejected\"",
             "event=\"disconnected\" connection=2 reason=\"closed\"",
+            "event=\"disconnected\" connection=3 reason=\"shutdown\"",
             "event=\"status\" live=true",
             "event=\"stopped\" reason=\"shutdown\"",
         ] {
             assert!(lines.contains(expected), "{expected} is not in\n{lines}");
+        }
+        // What the application asked for is no problem.
+        for line in lines.lines().filter(|line| line.contains("reason=\"shutdown\"")) {
+            assert!(line.contains("INFO"), "{line}");
         }
     }
 }

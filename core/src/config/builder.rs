@@ -190,8 +190,8 @@ impl ConfigBuilder {
         self
     }
 
-    /// Sets the first part of telemetry names (T1). Default `websocket_producer`, as in off_broadway_websocket. Give each feed
-    /// of a process its own: feeds that share one overwrite each other's gauges.
+    /// Sets the name of the feed in log records and metrics (T1). Default `websocket_producer`. Give each feed of a
+    /// process its own: feeds that share one overwrite each other's gauges.
     #[must_use]
     pub fn telemetry_id(mut self, id: impl Into<String>) -> Self {
         self.0.telemetry_id = id.into();

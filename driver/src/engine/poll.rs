@@ -10,7 +10,7 @@ pub(crate) trait Consumer<H: FrameHandler> {
     const FRAMES: usize;
     /// Number of bytes after which no further frame is read before the hand-over. Items that wait longer fall out of
     /// the processor's caches, and the allocator must find new memory for the next ones.
-    const BYTES: usize;
+    const BYTES: i64;
 
     /// Passes on demand and deliveries. Returns whether anything moved.
     fn hand_over(&mut self, machine: &mut Machine<H>, now: Timestamp) -> bool;
@@ -43,16 +43,17 @@ pub(crate) enum Running {
 #[derive(Clone, Copy)]
 pub(crate) struct Budget {
     pub(crate) frames: usize,
-    pub(crate) bytes: usize,
+    /// Below zero after the frame that exceeds it.
+    pub(crate) bytes: i64,
 }
 
 impl Budget {
     pub(crate) const fn is_spent(&self) -> bool {
-        self.frames == 0 || self.bytes == 0
+        self.frames == 0 || self.bytes <= 0
     }
 
     pub(crate) const fn spend(&mut self, bytes: usize) {
         self.frames -= 1;
-        self.bytes = self.bytes.saturating_sub(bytes);
+        self.bytes -= bytes as i64;
     }
 }
