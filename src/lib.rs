@@ -65,8 +65,8 @@ pub mod rt {
 /// ```
 pub mod prelude {
     pub use crate::{
-        Config, Context, Delivery, Fault, Feed, FeedHandle, FrameHandler, Message, PassThrough,
-        RetryPolicy, StopReason, Upgrade,
+        Config, Context, Delivery, Fault, Feed, FeedHandle, FrameHandler, Message, MessageFeed, PassThrough,
+        RetryPolicy, SpawnedFeed, StopReason, TimerKey, Upgrade,
     };
 }
 
@@ -88,6 +88,6 @@ pub use tidegate_driver::net::{
     Connector, LimitError, Limits, Over, Proxy, ProxyError, TlsError, TlsOptions, WebSocket, rustls,
 };
 pub use tidegate_driver::{
-    Attempt, BuildError, ConnectRequest, Feed, FeedBuilder, FeedHandle, Inline, Items, RequestError, Scheme,
-    Source, Spawned, UrlError,
+    Attempt, BuildError, ConnectRequest, Feed, FeedBuilder, FeedHandle, Inline, Items, MessageFeed,
+    RequestError, Scheme, Source, Spawned, SpawnedFeed, UrlError,
 };

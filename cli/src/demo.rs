@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tidegate::{
-    Config, ConfigBuilder, Context, Delivery, Fault, Feed, FrameHandler, Jitter, Message, Overflow,
-    RetryPolicy, Spawned, StopReason, Upgrade,
+    Config, ConfigBuilder, Context, Delivery, Fault, FrameHandler, Jitter, Message, Overflow, RetryPolicy,
+    SpawnedFeed, StopReason, Upgrade,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -149,7 +149,7 @@ impl FrameHandler for Trades {
 
 /// The consumer's side of the demo.
 struct Watch {
-    feed: Feed<Spawned<Heard>>,
+    feed: SpawnedFeed<Heard>,
     events: mpsc::UnboundedReceiver<ServerEvent>,
     reporter: Reporter,
     audit: Audit,

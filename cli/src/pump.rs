@@ -2,7 +2,7 @@
 
 use std::future::pending;
 
-use tidegate::{Delivery, Feed, FeedHandle, Spawned};
+use tidegate::{Delivery, FeedHandle, SpawnedFeed};
 use tokio::time::{Instant, sleep_until};
 
 use crate::exit::Exit;
@@ -16,7 +16,7 @@ const BATCH: usize = 1024;
 /// Moves deliveries from a feed to standard output until one of the two ends, or the count is reached.
 pub(crate) struct Pump {
     /// `None` once no more is wanted of it.
-    feed: Option<Feed<Spawned<Entry>>>,
+    feed: Option<SpawnedFeed<Entry>>,
     output: Output,
     format: Format,
     /// How many items to write at most.
@@ -26,12 +26,7 @@ pub(crate) struct Pump {
 }
 
 impl Pump {
-    pub(crate) fn new(
-        feed: Feed<Spawned<Entry>>,
-        output: Output,
-        format: Format,
-        count: Option<u64>,
-    ) -> Self {
+    pub(crate) fn new(feed: SpawnedFeed<Entry>, output: Output, format: Format, count: Option<u64>) -> Self {
         Self { feed: Some(feed), output, format, count: count.unwrap_or(u64::MAX), taken: 0 }
     }
 

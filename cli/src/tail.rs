@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::header::AUTHORIZATION;
 use tidegate::rt::tokio::{Connector, Limits, Proxy, SocketRuntime, TlsOptions};
-use tidegate::{BuildError, Config, ConfigBuilder, Feed, FeedBuilder, FeedHandle, Phase, Spawned};
+use tidegate::{BuildError, Config, ConfigBuilder, FeedBuilder, FeedHandle, Phase, SpawnedFeed};
 use tokio::time::timeout;
 
 use crate::advice::in_options;
@@ -62,7 +62,7 @@ impl Tail {
     }
 }
 
-fn start(args: &TailArgs, reporter: &Reporter) -> Result<Feed<Spawned<Entry>>, String> {
+fn start(args: &TailArgs, reporter: &Reporter) -> Result<SpawnedFeed<Entry>, String> {
     let frames = args.send.iter().map(|text| frame(text)).collect::<Result<_, _>>();
     let handler = Numbered { frames: frames.map_err(|why| format!("--send: {why}"))? };
     let headers = headers(args)?;

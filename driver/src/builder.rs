@@ -12,7 +12,7 @@ use tidegate_core::{
     Machine, Message, Notice, PassThrough, Timestamp, WithBootstrap,
 };
 
-use crate::consumer::{Feed, Inline, Spawned};
+use crate::consumer::{Feed, Inline, Spawned, SpawnedFeed};
 use crate::control::Control;
 use crate::engine::Engine;
 use crate::handle::FeedHandle;
@@ -190,7 +190,7 @@ impl<R: Runtime, H: FrameHandler> FeedBuilder<R, H> {
     ///
     /// # Panics
     /// Panics if the runtime cannot spawn a task, such as tokio's outside of a tokio runtime.
-    pub fn spawn(self) -> Result<Feed<Spawned<H::Item>>, BuildError>
+    pub fn spawn(self) -> Result<SpawnedFeed<H::Item>, BuildError>
     where
         R: Spawn,
         R::Alarm: 'static,

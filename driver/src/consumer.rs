@@ -30,6 +30,21 @@ pub struct Feed<S: Source, C = Infallible> {
     ending: Ending,
 }
 
+/// What [`FeedBuilder::spawn`](crate::FeedBuilder::spawn) returns: a feed of items of type `T`, in a task of the
+/// runtime.
+///
+/// ```
+/// use tidegate_driver::SpawnedFeed;
+///
+/// struct App {
+///     prices: SpawnedFeed<f64>,
+/// }
+/// ```
+pub type SpawnedFeed<T> = Feed<Spawned<T>>;
+
+/// A spawned feed without a handler of the application's own: a feed of messages.
+pub type MessageFeed = SpawnedFeed<Message>;
+
 enum Ending {
     Open,
     Over,
@@ -72,6 +87,23 @@ impl<S: Source, C> Feed<S, C> {
     }
 
     /// Waits for the next delivery. Returns `None` once the feed has ended.
+    ///
+    /// Do not write `while let Some(Ok(Delivery::Item(item))) = feed.recv().await`: it ends at the first marker, before
+    /// any item. [`Delivery::into_item`] skips markers, and so does [`items`](Self::items). Then you do not see where
+    /// items are missing.
+    ///
+    /// ```
+    /// # use tidegate_driver::MessageFeed;
+    /// # use tidegate_driver::core::StopReason;
+    /// # async fn example(mut feed: MessageFeed) -> Result<(), StopReason> {
+    /// while let Some(delivery) = feed.recv().await {
+    ///     if let Some(message) = delivery?.into_item() {
+    ///         println!("{message:?}");
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// Returns the reason of the end, once, unless the feed was shut down.

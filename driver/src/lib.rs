@@ -42,7 +42,7 @@ pub mod telemetry;
 mod url;
 
 pub use builder::{BuildError, FeedBuilder};
-pub use consumer::{Feed, Inline, Items, Source, Spawned};
+pub use consumer::{Feed, Inline, Items, MessageFeed, Source, Spawned, SpawnedFeed};
 pub use handle::FeedHandle;
 pub use request::{ConnectRequest, RequestError};
 pub use resolve::Attempt;

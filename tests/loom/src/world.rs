@@ -7,7 +7,7 @@ use std::task::{Context, Waker};
 
 use loom::thread::{self, JoinHandle};
 use tidegate_driver::core::{Config, ConfigBuilder, RetryPolicy, Timestamp};
-use tidegate_driver::{Feed, FeedBuilder, Spawned};
+use tidegate_driver::{FeedBuilder, MessageFeed};
 
 use crate::explore::block_on;
 
@@ -73,10 +73,7 @@ impl World {
 
     /// A feed of this world that does not retry unless `change` says so, and its task.
     #[must_use]
-    pub fn feed(
-        &self,
-        change: impl FnOnce(ConfigBuilder) -> ConfigBuilder,
-    ) -> (Feed<Spawned<tidegate_driver::core::Message>>, Task) {
+    pub fn feed(&self, change: impl FnOnce(ConfigBuilder) -> ConfigBuilder) -> (MessageFeed, Task) {
         let config = Config::builder().retry(RetryPolicy::default().max_retries(0));
         let feed = FeedBuilder::new(self.clone(), "ws://feed.example").config(change(config)).seed(7);
         let feed = feed.spawn().unwrap();

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use loom::thread;
 use tidegate_driver::core::{Delivery, Message, Phase, RetryPolicy, SendError, StopReason};
-use tidegate_driver::{Feed, FeedHandle, Spawned};
+use tidegate_driver::{FeedHandle, MessageFeed};
 use tidegate_loom::{Clock, Extent, Step, World, block_on, explore};
 
 const QUIET: &[Step] = &[];
@@ -36,7 +36,7 @@ fn send(handle: &FeedHandle, text: &'static str) -> Result<(), SendError> {
 }
 
 /// Waits for the end of the stream.
-fn end(feed: &mut Feed<Spawned<Message>>) -> Option<StopReason> {
+fn end(feed: &mut MessageFeed) -> Option<StopReason> {
     while let Some(delivery) = block_on(feed.recv()) {
         if let Err(reason) = delivery {
             return Some(reason);

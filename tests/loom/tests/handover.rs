@@ -2,8 +2,8 @@
 #![cfg(loom)]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
+use tidegate_driver::MessageFeed;
 use tidegate_driver::core::{Delivery, Message, StopReason};
-use tidegate_driver::{Feed, Spawned};
 use tidegate_loom::{Clock, Extent, Step, World, block_on, explore};
 
 const A: Step = Step::Message("a");
@@ -12,7 +12,7 @@ const C: Step = Step::Message("c");
 const HALF_MIB: Step = Step::Zeros(512 * 1024);
 
 /// Waits for the next item. Skips other deliveries.
-fn item(feed: &mut Feed<Spawned<Message>>) -> Message {
+fn item(feed: &mut MessageFeed) -> Message {
     loop {
         if let Delivery::Item(item) = block_on(feed.recv()).unwrap().unwrap() {
             return item;
@@ -21,7 +21,7 @@ fn item(feed: &mut Feed<Spawned<Message>>) -> Message {
 }
 
 /// Asserts that these items arrive, and then the end of a feed that does not retry.
-fn assert_rest(feed: &mut Feed<Spawned<Message>>, items: &[&str]) {
+fn assert_rest(feed: &mut MessageFeed, items: &[&str]) {
     for expected in items {
         assert_eq!(item(feed), Message::from(*expected));
     }
