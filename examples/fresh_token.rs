@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use http::header::AUTHORIZATION;
-use tidegate::{Attempt, Config, ConnectRequest, Delivery, RetryPolicy};
+use tidegate::{Attempt, Config, ConnectRequest, RetryPolicy};
 
 /// Stands for a request to a token service.
 async fn new_token(number: u64) -> Result<HeaderValue, Box<dyn Error>> {
@@ -39,7 +39,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .config(Config::builder().idle_timeout(Duration::from_secs(5)).retry(retry))
         .spawn()?;
     while let Some(delivery) = feed.recv().await {
-        if let Delivery::Item(message) = delivery? {
+        if let Some(message) = delivery?.into_item() {
             println!("{}", message.as_text().unwrap_or("(binary)"));
         }
     }

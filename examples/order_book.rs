@@ -1,77 +1,109 @@
-//! Keeps a table of last prices, and marks it as stale while trades may be missing. Each new connection starts a new
-//! table.
+//! Keeps a table of prices over several channels, and marks it as stale while prices may be missing.
+//!
+//! Each connection starts a new table, at `Opened` and not at `Live`: the snapshots of the channels that the server
+//! acknowledges first arrive before the connection is Live.
 //!
 //! Start a server with `cargo run -r -p tidegate-cli -- serve --faults-every 2s`, then
-//! `cargo run --example order_book -- ws://127.0.0.1:9001/feed`.
+//! `cargo run --example order_book -- ws://127.0.0.1:9001/feed trades`.
 
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::time::Duration;
 
-use serde_json::Value;
-use tidegate::{Config, Context, Delivery, Fault, FrameHandler, Message, RetryPolicy, Upgrade};
+use serde_json::{Value, json};
+use tidegate::prelude::*;
 
-/// An item: a symbol and its last price.
-struct Trade(String, f64);
+/// An item: a symbol and its price.
+pub struct Price(pub String, pub f64);
 
-/// The handler, which knows the server's protocol.
-struct Trades;
+/// The consumer's table.
+#[derive(Default)]
+pub struct Book {
+    /// The last price of each symbol.
+    pub prices: BTreeMap<String, f64>,
+    /// Whether nothing is missing.
+    pub complete: bool,
+}
 
-impl FrameHandler for Trades {
-    /// The number of the next trade. It is created for each connection, so there is nothing to reset.
-    type Session = Option<u64>;
-    type Item = Trade;
+impl Book {
+    /// Takes in a delivery, and starts over if it opens a connection.
+    pub fn apply(&mut self, delivery: Delivery<Price>) {
+        match delivery {
+            Delivery::Opened { .. } => self.prices.clear(),
+            Delivery::Item(Price(symbol, price)) => {
+                self.prices.insert(symbol, price);
+            }
+            Delivery::Live { .. } => self.complete = true,
+            Delivery::Interrupted { .. } | Delivery::Dropped { .. } => self.complete = false,
+        }
+    }
+}
 
-    fn on_upgrade(&mut self, upgrade: &mut Upgrade<'_>) -> Result<Self::Session, Fault> {
-        upgrade.send(r#"{"op":"subscribe","channel":"trades"}"#);
-        // Live only once the server has accepted the subscription.
+/// The handler, which knows the server's protocol. It subscribes to these channels.
+pub struct Prices(pub Vec<String>);
+
+/// State of one connection. It is created anew for each, so there is nothing to reset.
+pub struct Session {
+    /// Number of channels that are not acknowledged.
+    waiting: usize,
+    /// The number of the next trade.
+    next: Option<u64>,
+}
+
+impl FrameHandler for Prices {
+    type Session = Session;
+    type Item = Price;
+
+    fn on_upgrade(&mut self, upgrade: &mut Upgrade<'_>) -> Result<Session, Fault> {
+        for channel in &self.0 {
+            upgrade.send(json!({ "op": "subscribe", "channel": channel }).to_string());
+        }
+        // Live only once the server has accepted all subscriptions.
         upgrade.wait_for_ready();
-        Ok(None)
+        Ok(Session { waiting: self.0.len(), next: None })
     }
 
     fn on_message(
         &mut self,
-        expected: &mut Option<u64>,
+        session: &mut Session,
         message: Message,
-        cx: &mut Context<'_, Trade>,
+        cx: &mut Context<'_, Price>,
     ) -> Result<(), Fault> {
         let message: Value = serde_json::from_slice(message.payload())
             .map_err(|_| Fault::retryable("a message that is no JSON"))?;
-        match (message["type"].as_str(), message["seq"].as_u64()) {
-            (Some("subscribed"), seq) => {
-                *expected = seq;
-                cx.ready();
+        let seq = message["seq"].as_u64();
+        match message["type"].as_str() {
+            Some("subscribed") => {
+                session.next = session.next.or(seq);
+                session.waiting = session.waiting.saturating_sub(1);
+                if session.waiting == 0 {
+                    cx.ready();
+                }
+                return Ok(());
             }
-            (Some("trade"), seq) if seq.is_some() && seq == *expected => {
-                *expected = seq.map(|seq| seq + 1);
-                let symbol = message["symbol"].as_str().unwrap_or_default();
-                cx.emit(Trade(symbol.to_owned(), message["price"].as_f64().unwrap_or_default()));
-            }
-            (Some("trade"), _) => return Err(Fault::retryable("a trade is missing")),
-            (Some("error"), _) => return Err(Fault::fatal("the subscription was refused")),
-            _ => {}
+            Some("snapshot") => {}
+            Some("trade") if seq == session.next => session.next = seq.map(|seq| seq + 1),
+            Some("trade") => return Err(Fault::retryable("a trade is missing")),
+            Some("error") => return Err(Fault::fatal("the subscription was refused")),
+            _ => return Ok(()),
         }
+        let symbol = message["symbol"].as_str().unwrap_or_default();
+        cx.emit(Price(symbol.to_owned(), message["price"].as_f64().unwrap_or_default()));
         Ok(())
     }
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let url = std::env::args().nth(1).ok_or("usage: order_book URL")?;
+    let mut args = std::env::args().skip(1);
+    let url = args.next().ok_or("usage: order_book URL CHANNEL ...")?;
     let retry = RetryPolicy::exponential(Duration::from_millis(250), Duration::from_secs(10)).unlimited();
     let config = Config::builder().idle_timeout(Duration::from_secs(5)).retry(retry);
-    let mut feed = tidegate::rt::tokio::feed(url.as_str()).handler(Trades).config(config).spawn()?;
-    let mut book = BTreeMap::new();
+    let mut feed = tidegate::rt::tokio::feed(url).handler(Prices(args.collect())).config(config).spawn()?;
+    let mut book = Book::default();
     while let Some(delivery) = feed.recv().await {
-        match delivery? {
-            Delivery::Opened { .. } => book.clear(),
-            Delivery::Item(Trade(symbol, price)) => {
-                book.insert(symbol, price);
-                println!("{book:?}");
-            }
-            Delivery::Live { .. } => println!("complete: {book:?}"),
-            Delivery::Interrupted { .. } | Delivery::Dropped { .. } => println!("stale: {book:?}"),
-        }
+        book.apply(delivery?);
+        println!("{}: {:?}", if book.complete { "complete" } else { "stale" }, book.prices);
     }
     Ok(())
 }

@@ -6,9 +6,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use tidegate::{
-    Class, Config, ConnectFailure, ConnectionFailure, Delivery, Failure, RetryPolicy, RetryState,
-};
+use tidegate::{Class, Config, ConnectFailure, ConnectionFailure, Failure, RetryPolicy, RetryState};
 
 /// Waits half a second longer each time, and not at all after a restart that the server has announced.
 fn wait(state: RetryState, failure: &Failure) -> RetryState {
@@ -38,7 +36,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .config(Config::builder().retry(policy).classify(class))
         .spawn()?;
     while let Some(delivery) = feed.recv().await {
-        if let Delivery::Item(message) = delivery? {
+        if let Some(message) = delivery?.into_item() {
             println!("{}", message.as_text().unwrap_or("(binary)"));
         }
     }

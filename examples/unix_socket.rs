@@ -6,7 +6,6 @@
 
 use std::error::Error;
 
-use tidegate::Delivery;
 use tokio::net::UnixStream;
 
 #[tokio::main]
@@ -21,7 +20,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             .on_notice(|notice, _| eprintln!("{notice:?}"))
             .spawn()?;
     while let Some(delivery) = feed.recv().await {
-        if let Delivery::Item(message) = delivery? {
+        if let Some(message) = delivery?.into_item() {
             println!("{}", message.as_text().unwrap_or("(binary)"));
         }
     }

@@ -8,7 +8,6 @@ use std::error::Error;
 
 use async_tungstenite::client_async;
 use smol::net::unix::UnixStream;
-use tidegate::Delivery;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
@@ -25,7 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .spawn()?;
     smol::block_on(async {
         while let Some(delivery) = feed.recv().await {
-            if let Delivery::Item(message) = delivery? {
+            if let Some(message) = delivery?.into_item() {
                 println!("{}", message.as_text().unwrap_or("(binary)"));
             }
         }

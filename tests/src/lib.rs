@@ -22,12 +22,12 @@
 pub mod adapter;
 pub mod autobahn;
 pub mod case;
+#[cfg(test)]
+mod facade;
 pub mod fault_proxy;
 pub mod harness;
 pub mod lines;
 pub mod mode;
-#[cfg(test)]
-mod names;
 pub mod needs;
 #[cfg(target_os = "linux")]
 pub mod netns;
