@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use http::header::AUTHORIZATION;
-use tidegate::{Attempt, Config, ConnectRequest, RetryPolicy};
+use tidegate::{Config, Delivery, RetryPolicy};
 
 /// Stands for a request to a token service.
 async fn new_token(number: u64) -> Result<HeaderValue, Box<dyn Error>> {
@@ -21,19 +21,17 @@ async fn new_token(number: u64) -> Result<HeaderValue, Box<dyn Error>> {
     Ok(token)
 }
 
-/// An error fails this attempt, and the next one calls this function again. Its text is shown, so keep secrets out of
-/// it.
-async fn resolve(attempt: Attempt) -> Result<ConnectRequest, Box<dyn Error>> {
-    let token = new_token(attempt.id.get()).await?;
-    Ok(attempt.request.with_header(AUTHORIZATION, token))
-}
-
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let url = std::env::args().nth(1).ok_or("usage: fresh_token URL")?;
     let retry = RetryPolicy::exponential(Duration::from_millis(250), Duration::from_secs(10)).unlimited();
     let mut feed = tidegate::rt::tokio::feed(url.as_str())
-        .resolver(|attempt| async { resolve(attempt).await.map_err(|error| error.to_string()) })
+        // An error fails this attempt, and the next one calls this function again. Its text is shown, so keep secrets
+        // out of it.
+        .resolver(|attempt| async move {
+            let token = new_token(attempt.id.get()).await?;
+            Ok(attempt.request.with_header(AUTHORIZATION, token))
+        })
         .on_upgrade(|_| Ok([r#"{"op":"subscribe","channel":"trades"}"#]))
         .on_notice(|notice, _| eprintln!("{notice:?}"))
         .config(Config::builder().idle_timeout(Duration::from_secs(5)).retry(retry))

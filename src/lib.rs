@@ -76,8 +76,8 @@ pub use {bytes, http};
 pub use tidegate_core::{
     Backoff, BootstrapFailure, Class, Classification, CloseFrame, CloseFrameError, CommandError,
     CommandHandler, Config, ConfigBuilder, ConfigError, ConnectFailure, ConnectionFailure, ConnectionId,
-    Context, Continuity, Delivery, Discontinuity, Emitter, Failure, Fault, Frame, FrameHandler, FromFn,
-    InnerTimer, Jitter, LocalFailure, Map, Message, Notice, Overflow, PassThrough, Phase, ProxyProblem,
+    Context, Continuity, Delivery, Discontinuity, Emitter, Exception, Failure, Fault, Frame, FrameHandler,
+    FromFn, InnerTimer, Jitter, LocalFailure, Map, Message, Notice, Overflow, PassThrough, Phase, ProxyProblem,
     Refusal, RetryPolicy, RetryState, SendError, Severity, Stats, Step, StopReason, TimerKey, Timestamp,
     TlsProblem, Upgrade, WithBootstrap, from_fn,
 };
@@ -89,5 +89,5 @@ pub use tidegate_driver::net::{
 };
 pub use tidegate_driver::{
     Attempt, BuildError, ConnectRequest, Feed, FeedBuilder, FeedHandle, Inline, Items, MessageFeed,
-    RequestError, Scheme, Source, Spawned, SpawnedFeed, UrlError,
+    RequestError, ResolveError, Scheme, Source, Spawned, SpawnedFeed, UrlError,
 };

@@ -5,8 +5,6 @@ use tidegate::{
     ProxyProblem, StopReason, TlsProblem,
 };
 
-use crate::classify::close_code;
-
 /// For what cannot happen.
 const DEFECT: &str =
     concat!("This is a defect of tidegate: please report it at ", env!("CARGO_PKG_REPOSITORY"), "/issues.");
@@ -198,7 +196,7 @@ impl Streak {
         let count = self.count;
         let due = count.is_multiple_of(5) && (count / 5).is_power_of_two();
         let failure = self.last.as_ref().filter(|_| due)?;
-        let stop = close_code(failure).map(|code| format!(" To stop on this code: --stop-on-close {code}."));
+        let stop = failure.close_code().map(|code| format!(" To stop on this code: --stop-on-close {code}."));
         Some(format!(
             "{count} failures of this kind in a row. {}{} To limit the retries: --max-retries.",
             advice(failure),

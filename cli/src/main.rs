@@ -8,7 +8,6 @@
 //! | from the feed to standard output, and the end of that | `pump.rs` |
 //! | how lines get out, and when | `output.rs`, `output/` |
 //! | lines on standard error, colors, the status line, the telemetry file | `report.rs`, `status.rs`, `telemetry.rs` |
-//! | which failures stop a feed | `classify.rs` |
 //! | exit codes; what to do about a failure | `exit.rs`, `advice.rs` |
 //! | SIGINT and SIGTERM | `signals.rs` |
 //! | `tidegate demo`, and its account of itself | `demo.rs`, `demo/` |
@@ -19,7 +18,6 @@
 mod advice;
 mod args;
 mod audit;
-mod classify;
 mod demo;
 mod exit;
 mod lines;

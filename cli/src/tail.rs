@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use http::header::AUTHORIZATION;
 use tidegate::rt::tokio::{Connector, Limits, Proxy, SocketRuntime, TlsOptions};
-use tidegate::{BuildError, Config, ConfigBuilder, FeedBuilder, FeedHandle, Phase, SpawnedFeed};
+use tidegate::{
+    BuildError, Classification, Config, ConfigBuilder, FeedBuilder, FeedHandle, Phase, SpawnedFeed,
+};
 use tokio::time::timeout;
 
 use crate::advice::in_options;
 use crate::args::{ConnectTo, HeaderArg, NetworkArgs, TailArgs, TlsArgs, frame};
-use crate::classify::classification;
 use crate::exit::Exit;
 use crate::lines::{Entry, Format, Numbered};
 use crate::output::Output;
@@ -143,9 +144,13 @@ fn tls(args: &TlsArgs) -> TlsOptions {
 }
 
 fn config(args: &TailArgs) -> ConfigBuilder {
+    let retrying = &args.retrying;
+    let classification = Classification::Standard
+        .retry(retrying.retry_on.iter().copied())
+        .fatal_close(retrying.stop_on_close.iter().copied());
     let config = Config::builder()
-        .retry(args.retrying.retry.policy(args.retrying.max_retries))
-        .classify(classification(&args.retrying))
+        .retry(retrying.retry.policy(retrying.max_retries))
+        .classification(classification)
         .buffer(args.buffer)
         .overflow(args.overflow);
     let timing = &args.timing;
@@ -165,3 +170,47 @@ fn config(args: &TailArgs) -> ConfigBuilder {
 }
 
 type SetSpan = fn(ConfigBuilder, Duration) -> ConfigBuilder;
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+    use tidegate::{Class, CloseFrame, ConnectionFailure, Failure};
+
+    use super::*;
+    use crate::args::{Cli, Command};
+
+    fn options(options: &[&str]) -> Config {
+        let arguments = ["tidegate", "tail", "ws://host/"].iter().chain(options);
+        let Command::Tail(args) = Cli::parse_from(arguments).command else { panic!("not tail") };
+        config(&args).build().unwrap()
+    }
+
+    #[test]
+    fn listed_statuses_are_retried_and_listed_codes_are_fatal() {
+        let rejected = |status| Failure::rejected(status, None);
+        let closed = |code| Failure::Connection(ConnectionFailure::Closed(Some(CloseFrame::new(code))));
+        let lists = [
+            "--retry-on",
+            "403,404",
+            "--retry-on",
+            "410",
+            "--stop-on-close",
+            "1008,4001",
+            "--stop-on-close",
+            "1005",
+        ];
+        for (failure, class, listed) in [
+            (rejected(401), Class::Fatal, Class::Fatal),
+            (rejected(403), Class::Fatal, Class::Retry),
+            (rejected(404), Class::Fatal, Class::Retry),
+            (rejected(410), Class::Fatal, Class::Retry),
+            (closed(1001), Class::Retry, Class::Retry),
+            (closed(1008), Class::Retry, Class::Fatal),
+            (closed(4001), Class::Retry, Class::Fatal),
+            (Failure::Connection(ConnectionFailure::Closed(None)), Class::Retry, Class::Fatal),
+        ] {
+            assert_eq!(options(&[]).classification().classify(&failure), class, "{failure}");
+            assert_eq!(options(&lists).classification().classify(&failure), listed, "{failure}");
+        }
+    }
+}

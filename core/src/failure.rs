@@ -71,6 +71,25 @@ impl Failure {
         }
     }
 
+    /// Returns the HTTP status with which the server refused the upgrade, if it did.
+    #[must_use]
+    pub const fn status(&self) -> Option<u16> {
+        if let Self::Connect(ConnectFailure::Rejected { status, .. }) = self { Some(*status) } else { None }
+    }
+
+    /// Returns the code with which the server closed the connection, if it did, before or after it was Live (B4). 1005
+    /// stands for a Close without a code (RFC 6455 §7.1.5).
+    #[must_use]
+    pub fn close_code(&self) -> Option<u16> {
+        match self {
+            Self::Bootstrap(BootstrapFailure::Lost(failure)) => failure.close_code(),
+            Self::Connection(ConnectionFailure::Closed(frame)) => {
+                Some(frame.as_ref().map_or(1005, |frame| frame.code))
+            }
+            Self::Bootstrap(_) | Self::Connection(_) | Self::Connect(_) | Self::Local(_) => None,
+        }
+    }
+
     /// Returns the `Retry-After` of a 429 or 503, which is a lower bound on the next delay (R5).
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {

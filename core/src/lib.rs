@@ -129,7 +129,8 @@
 //! | how attempts, connections and the feed end, and how that is reported | `machine/ending.rs` | R1, R4, S1, T2, H5 |
 //! | failures and stop reasons: names, texts, what is fatal | `failure.rs`; each group in `failure/` | B4, R6 |
 //! | how text of a peer is displayed | `escape.rs` | T3 |
-//! | delays, jitter, `Retry-After`, classification | `retry.rs` | R2-R6 |
+//! | delays, jitter, `Retry-After` | `retry.rs` | R2-R5 |
+//! | which failures are retried | `retry/classification.rs` | R6 |
 //! | idle, ping and stale clocks | `liveness.rs` | L1-L6 |
 //! | when a connection is live | `bootstrap.rs` | B2, B3 |
 //! | what a handler is; what it may ask for, and lend; the ready-made handlers | `handler.rs`; `handler/context.rs`; `handler/ready_made.rs` | H1-H4, B1 |
@@ -178,6 +179,6 @@ pub use handler::{
 };
 pub use machine::{CommandError, Machine, Stats};
 pub use phase::{Phase, TRANSITIONS, Transition};
-pub use retry::{Backoff, Class, Classification, Jitter, NextState, RetryPolicy, RetryState};
+pub use retry::{Backoff, Class, Classification, Exception, Jitter, NextState, RetryPolicy, RetryState};
 pub use time::{Deadline, Timestamp};
 pub use timers::TimerKey;

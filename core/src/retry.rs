@@ -1,13 +1,17 @@
 //! Decides after a failure: another attempt after a delay, or the end of the feed (R1-R6).
 
+mod classification;
+
 use alloc::sync::Arc;
 use core::fmt;
 use core::time::Duration;
 
 use fastrand::Rng;
 
-use crate::failure::{ConnectFailure, Failure};
+use crate::failure::Failure;
 use crate::time::Timestamp;
+
+pub use classification::{Class, Classification, Exception};
 
 /// State of a streak of retries, as in off_broadway_websocket's retry options (R2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,8 +43,11 @@ pub enum Jitter {
 #[derive(Clone)]
 pub struct RetryPolicy {
     pub(crate) backoff: Backoff,
-    pub(crate) max_retries: Option<u32>,
+    max_retries: Option<u32>,
+    adjust: Option<Adjust>,
 }
+
+type Adjust = Arc<dyn Fn(&Failure, Duration) -> Duration + Send + Sync>;
 
 /// Function for [`RetryPolicy::custom`], which returns the state after a failure.
 pub type NextState = Arc<dyn Fn(RetryState, &Failure) -> RetryState + Send + Sync>;
@@ -78,7 +85,7 @@ impl RetryPolicy {
     /// Returns a policy with the same delay before every retry, and 5 retries in a streak. `delay` must not be zero.
     #[must_use]
     pub const fn fixed(delay: Duration) -> Self {
-        Self { backoff: Backoff::Fixed(delay), max_retries: Some(Self::DEFAULT_MAX_RETRIES) }
+        Self::new(Backoff::Fixed(delay))
     }
 
     /// Returns a policy with exponential backoff, [`Jitter::Full`], and 5 retries in a streak.
@@ -87,10 +94,7 @@ impl RetryPolicy {
     /// fleet stays spread out at the cap (R3). `base` must not be zero, nor above `cap`.
     #[must_use]
     pub const fn exponential(base: Duration, cap: Duration) -> Self {
-        Self {
-            backoff: Backoff::Exponential { base, cap, jitter: Jitter::Full },
-            max_retries: Some(Self::DEFAULT_MAX_RETRIES),
-        }
+        Self::new(Backoff::Exponential { base, cap, jitter: Jitter::Full })
     }
 
     /// Returns a policy whose delays `next` decides, as off_broadway_websocket's retry function does, with 5 retries in a
@@ -115,10 +119,42 @@ impl RetryPolicy {
         initial: Duration,
         next: impl Fn(RetryState, &Failure) -> RetryState + Send + Sync + 'static,
     ) -> Self {
-        Self {
-            backoff: Backoff::Custom { initial, next: Arc::new(next) },
-            max_retries: Some(Self::DEFAULT_MAX_RETRIES),
-        }
+        Self::new(Backoff::Custom { initial, next: Arc::new(next) })
+    }
+
+    const fn new(backoff: Backoff) -> Self {
+        Self { backoff, max_retries: Some(Self::DEFAULT_MAX_RETRIES), adjust: None }
+    }
+
+    /// Lets `adjust` change each delay, depending on the failure. A second call replaces the function of the first.
+    ///
+    /// `adjust` gets the policy's delay, which has grown up to the cap, and returns another one, which may also be above
+    /// the cap, or zero. After that, jitter is applied, and then the lower bound of `Retry-After`. The policy's own delay
+    /// grows as if it had not been changed. Clones of the policy share the function.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidegate_core::RetryPolicy;
+    ///
+    /// // At once with another token; spread over a minute after a restart of the server (a Close with 1012).
+    /// let policy = RetryPolicy::exponential(Duration::from_millis(250), Duration::from_secs(30))
+    ///     .with(|failure, delay| match (failure.status(), failure.close_code()) {
+    ///         (Some(401), _) => Duration::ZERO,
+    ///         (_, Some(1012)) => delay.max(Duration::from_secs(60)),
+    ///         _ => delay,
+    ///     });
+    /// ```
+    #[must_use]
+    pub fn with(mut self, adjust: impl Fn(&Failure, Duration) -> Duration + Send + Sync + 'static) -> Self {
+        self.adjust = Some(Arc::new(adjust));
+        self
+    }
+
+    /// Returns `delay` as the function of [`with`](Self::with) changes it, before jitter. Without a function it is
+    /// unchanged.
+    #[must_use]
+    pub fn adjusted(&self, failure: &Failure, delay: Duration) -> Duration {
+        self.adjust.as_ref().map_or(delay, |adjust| adjust(failure, delay))
     }
 
     /// Sets the maximum number of retries in a streak, so that it has 1 + `retries` attempts. Default 5.
@@ -173,54 +209,11 @@ impl fmt::Debug for RetryPolicy {
             Backoff::Exponential { base, cap, jitter } => out.field("exponential", &(base, cap, jitter)),
             Backoff::Custom { initial, .. } => out.field("custom", initial),
         };
-        out.field("max_retries", &self.max_retries).finish()
-    }
-}
-
-/// Whether a failure is retried.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Class {
-    /// Make another attempt.
-    Retry,
-    /// Stop the feed.
-    Fatal,
-}
-
-/// The rule for which failures are fatal (R6).
-#[derive(Clone, Default)]
-#[non_exhaustive]
-pub enum Classification {
-    /// Failures for which [`Failure::is_fatal`] returns `true`. The default.
-    #[default]
-    Standard,
-    /// Any HTTP status of 400 or above, as in off_broadway_websocket, and all other failures that are fatal by default.
-    AnyHttpError,
-    /// Failures for which this function returns [`Class::Fatal`]. Clones share the function.
-    Custom(Arc<dyn Fn(&Failure) -> Class + Send + Sync>),
-}
-
-impl Classification {
-    /// Returns whether `failure` is retried. A custom function can fall back on [`Standard`](Self::Standard) with it.
-    pub fn classify(&self, failure: &Failure) -> Class {
-        let fatal = match self {
-            Self::Standard => failure.is_fatal(),
-            Self::AnyHttpError => {
-                failure.is_fatal()
-                    || matches!(failure, Failure::Connect(ConnectFailure::Rejected { status: 400.., .. }))
-            }
-            Self::Custom(classify) => return classify(failure),
-        };
-        if fatal { Class::Fatal } else { Class::Retry }
-    }
-}
-
-impl fmt::Debug for Classification {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Standard => "Standard",
-            Self::AnyHttpError => "AnyHttpError",
-            Self::Custom(_) => "Custom",
-        })
+        out.field("max_retries", &self.max_retries);
+        match &self.adjust {
+            Some(_) => out.finish_non_exhaustive(),
+            None => out.finish(),
+        }
     }
 }
 
@@ -245,12 +238,14 @@ pub(crate) enum Decision {
 pub(crate) struct Retry {
     state: RetryState,
     attempt: u32,
+    /// Status with which the last attempt was refused, if it was.
+    refused_before: Option<u16>,
 }
 
 impl Retry {
     /// Starts a streak: when the feed starts, and after a connection that was Live for long enough (R4).
     pub(crate) fn new(policy: &RetryPolicy) -> Self {
-        Self { state: policy.start(), attempt: 0 }
+        Self { state: policy.start(), attempt: 0, refused_before: None }
     }
 
     /// Returns the number of retries in this streak.
@@ -265,7 +260,8 @@ impl Retry {
         rng: &mut Rng,
         now: Timestamp,
     ) -> Decision {
-        if config.classification.classify(failure) == Class::Fatal {
+        let before = core::mem::replace(&mut self.refused_before, failure.status());
+        if config.classification.judge(failure, before) == Class::Fatal {
             return Decision::Fatal;
         }
         let retries_left = match self.state.retries_left {
@@ -296,21 +292,21 @@ impl RetryPolicy {
 
     /// Updates `state` from `spent`, and returns the delay.
     fn next(&self, spent: RetryState, failure: &Failure, state: &mut RetryState, rng: &mut Rng) -> Duration {
-        match &self.backoff {
-            Backoff::Fixed(_) => {
-                *state = spent;
-                spent.delay
-            }
+        let (next, delay, jitter) = match &self.backoff {
+            Backoff::Fixed(_) => (spent, spent.delay, None),
             Backoff::Exponential { cap, jitter, .. } => {
-                *state = RetryState { delay: spent.delay.saturating_mul(2).min(*cap), ..spent };
-                // After the cap: a fleet stays spread out at the cap (R3).
-                jitter.spread(spent.delay, rng)
+                let doubled = spent.delay.saturating_mul(2).min(*cap);
+                (RetryState { delay: doubled, ..spent }, spent.delay, Some(jitter))
             }
             Backoff::Custom { next, .. } => {
-                *state = next(spent, failure);
-                state.delay
+                let next = next(spent, failure);
+                (next, next.delay, None)
             }
-        }
+        };
+        let delay = self.adjusted(failure, delay);
+        *state = next;
+        // Last: a fleet stays spread out at the cap (R3).
+        jitter.map_or(delay, |jitter| jitter.spread(delay, rng))
     }
 }
 

@@ -49,12 +49,10 @@ fn says(failure: impl Into<Failure>, kind: &str, fatal: bool, words: &str) {
 #[test]
 fn r6_failures_to_connect_say_what_happened() {
     let (x, line) = (|| "x".to_owned(), || "x\n".to_owned());
-    says(
-        ConnectFailure::Resolve { detail: line() },
-        "resolve",
-        RETRIED,
-        "the resolver of URL and headers failed: x\\n",
-    );
+    for (severity, fatal) in [(Severity::Retryable, RETRIED), (Severity::Fatal, FATAL)] {
+        let resolve = ConnectFailure::Resolve { detail: line(), severity };
+        says(resolve, "resolve", fatal, "the resolver of URL and headers failed: x\\n");
+    }
     says(ConnectFailure::Request { detail: x() }, "request", FATAL, "the request cannot be sent: x");
     let custom = ConnectFailure::Custom { detail: line() };
     says(custom, "custom", RETRIED, "the application could not connect: x\\n");

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use common::{Asked, Bench, Puppet, at, broken, delay, id, ms, names, notices, patient, refused};
 use tidegate_core::{
-    Action, BootstrapFailure, Class, Classification, Config, ConfigBuilder, ConnectFailure, Connected, Event,
-    Failure, Fault, Frame, Jitter, LocalFailure, Notice, Overflow, PassThrough, Phase, RetryPolicy,
-    RetryState, StopReason,
+    Action, BootstrapFailure, Class, Classification, CloseFrame, Config, ConfigBuilder, ConnectFailure,
+    Connected, ConnectionFailure, Event, Failure, Fault, Frame, Jitter, LocalFailure, Notice, Overflow,
+    PassThrough, Phase, RetryPolicy, RetryState, StopReason,
 };
 
 /// Fails every attempt at once until the feed stops or has waited `retries` times; the delays.
@@ -223,6 +223,39 @@ fn r3_the_seed_decides_the_jitter() {
 }
 
 #[test]
+fn r3_a_function_adjusts_a_delay_after_its_cap_and_before_its_jitter() {
+    let adjust = |failure: &Failure, delay| match failure.status() {
+        Some(401) => Duration::ZERO,
+        Some(503) => ms(8000),
+        _ => delay,
+    };
+    let waits = |policy: RetryPolicy, seed, statuses: &[Option<u16>]| {
+        let mut bench =
+            Bench::seeded(Config::builder().retry(policy.with(adjust).unlimited()), PassThrough, seed);
+        bench.start();
+        let wait = |status: &Option<u16>| {
+            let failure = status.map_or_else(refused, |status| Failure::rejected(status, Some(ms(500))));
+            let wait = delay(&bench.connect_failed(failure));
+            bench.expire();
+            wait
+        };
+        statuses.iter().map(wait).collect::<Vec<_>>()
+    };
+    let exponential = || RetryPolicy::exponential(ms(1000), ms(4000));
+    let run = [None, Some(502), Some(503), None, None];
+    assert_eq!(waits(exponential().jitter(Jitter::None), 0, &run), [1000, 2000, 8000, 4000, 4000].map(ms));
+    assert_eq!(waits(RetryPolicy::fixed(ms(300)), 0, &[None, Some(503), None]), [300, 8000, 300].map(ms));
+    assert_eq!(
+        waits(RetryPolicy::custom(ms(70), |state, _| state), 0, &[Some(503), None]),
+        [8000, 70].map(ms)
+    );
+    // Jitter stays: the same constant for a fleet is spread out. The server's bound comes last.
+    let fleet: Vec<_> = (0..50).map(|seed| waits(exponential(), seed, &[Some(503)])[0]).collect();
+    assert!(fleet.iter().all(|wait| (ms(500)..=ms(8000)).contains(wait)), "{fleet:?}");
+    assert!(fleet.iter().any(|wait| *wait > ms(5000)) && fleet.iter().any(|wait| *wait < ms(3000)));
+}
+
+#[test]
 fn r3_the_longest_delays_do_not_overflow() {
     let policy = RetryPolicy::exponential(Duration::MAX, Duration::MAX).unlimited();
     let mut bench = Bench::plain(Config::builder().retry(policy));
@@ -241,13 +274,19 @@ fn policies_and_classifications_show_what_they_are_but_no_function() {
             "RetryPolicy { exponential: (1ms, 2ms, Full), max_retries: None }",
         ),
         (RetryPolicy::custom(ms(1), nothing), "RetryPolicy { custom: 1ms, max_retries: Some(5) }"),
+        (
+            RetryPolicy::fixed(ms(1)).with(|_, delay| delay),
+            "RetryPolicy { fixed: 1ms, max_retries: Some(5), .. }",
+        ),
     ];
     for (policy, shown) in table {
         assert_eq!(format!("{policy:?}"), shown);
     }
     let custom = Classification::Custom(Arc::new(|_| Class::Retry));
-    let classifications = [Classification::Standard, Classification::AnyHttpError, custom];
-    assert_eq!(format!("{classifications:?}"), "[Standard, AnyHttpError, Custom]");
+    let excepted = Classification::Standard.retry([403]).retry_once(401);
+    let classifications = [Classification::Standard, Classification::AnyHttpError, custom, excepted];
+    let shown = "[Standard, AnyHttpError, Custom, Standard except Retry([403]) except RetryOnce(401)]";
+    assert_eq!(format!("{classifications:?}"), shown);
 }
 
 /// Retries 10 s apart, Live for `live`, then lost; the number of the retry that follows.
@@ -394,6 +433,60 @@ fn r6_a_function_decides_alone() {
     assert!(is_fatal(only_tcp(), refused()));
     assert!(!is_fatal(only_tcp(), Failure::rejected(404, None)));
     assert!(!is_fatal(only_tcp(), Failure::Local(LocalFailure::Fault(Fault::fatal("even this")))));
+}
+
+#[test]
+fn r6_exceptions_come_before_their_rule_and_the_last_one_first() {
+    let closed = |code| Failure::Connection(ConnectionFailure::Closed(Some(CloseFrame::new(code))));
+    let early = |failure| Failure::Bootstrap(BootstrapFailure::Lost(Box::new(failure)));
+    let listed = || Classification::Standard.retry([403, 410]).fatal_close([4001, 1005]);
+    let table = [
+        (Failure::rejected(403, None), false),
+        (Failure::rejected(410, None), false),
+        (Failure::rejected(404, None), true),
+        (closed(4001), true),
+        (early(closed(4001)), true),
+        (Failure::Connection(ConnectionFailure::Closed(None)), true),
+        (closed(4002), false),
+        (refused(), false),
+    ];
+    for (failure, fatal) in table {
+        let class = if fatal { Class::Fatal } else { Class::Retry };
+        assert_eq!(listed().classify(&failure), class, "{failure}");
+    }
+    assert!(!is_fatal(listed(), Failure::rejected(403, None)));
+    assert!(is_fatal(Classification::AnyHttpError.retry([403]), Failure::rejected(503, None)));
+    let all = Classification::Custom(Arc::new(|_| Class::Fatal));
+    assert!(!is_fatal(all.clone().retry([503]), Failure::rejected(503, None)));
+    assert!(is_fatal(all.retry([503]), refused()));
+}
+
+#[test]
+fn r6_a_status_that_is_retried_once_is_fatal_if_the_next_attempt_is_refused_with_it() {
+    let bench = || {
+        let rule = Classification::Standard.retry_once(401).retry_once(403);
+        let mut bench = Bench::plain(patient().classification(rule));
+        bench.start();
+        bench
+    };
+    let refuse = |bench: &mut Bench<PassThrough>, status| {
+        bench.connect_failed(Failure::rejected(status, None));
+        bench.feed.stopped().is_none().then(|| bench.expire()).is_some()
+    };
+    let mut twice = bench();
+    assert!(refuse(&mut twice, 401), "the first");
+    assert!(!refuse(&mut twice, 401), "the second in a row");
+    let mut another = bench();
+    assert!([401, 403, 401, 503, 401].iter().all(|status| refuse(&mut another, *status)));
+    another.connect_failed(refused());
+    another.expire();
+    assert!(refuse(&mut another, 401), "the attempt before was not refused");
+    another.connected();
+    another.lost();
+    another.expire();
+    assert!(refuse(&mut another, 401), "the attempt before was accepted");
+    assert!(!refuse(&mut another, 401));
+    assert!(!refuse(&mut bench(), 404), "no other status");
 }
 
 #[test]

@@ -20,7 +20,7 @@ use crate::handover::{Handover, Task};
 use crate::mailbox::{Inbox, Mailbox, NoCommands};
 use crate::observe::{Labels, NoticeFn, Observer};
 use crate::request::{ConnectRequest, RequestError, is_token};
-use crate::resolve::{Attempt, Target, boxed};
+use crate::resolve::{Attempt, ResolveError, Resolver, Target, boxed};
 use crate::runtime::{Runtime, Spawn};
 use crate::url::UrlError;
 
@@ -37,7 +37,7 @@ type Frames = Box<dyn FnMut(ConnectionId) -> Result<Vec<Message>, Fault> + Send>
 pub struct FeedBuilder<R, H = PassThrough> {
     runtime: R,
     request: Result<ConnectRequest, BuildError>,
-    resolver: Option<Box<dyn FnMut(Attempt) -> crate::resolve::Resolving + Send>>,
+    resolver: Option<Resolver>,
     /// Apart from the handler, which may be set later.
     frames: Frames,
     handler: H,
@@ -113,15 +113,38 @@ impl<R: Runtime, H: FrameHandler> FeedBuilder<R, H> {
     /// another host. `connect_timeout` bounds it (C4).
     ///
     /// # Failures
-    /// An error of the resolver is [`ConnectFailure::Resolve`](tidegate_core::ConnectFailure::Resolve), which is
-    /// retried by default. Its text is shown, so keep secrets out of it. A request that cannot be sent, because it has
-    /// a header of the handshake itself, is [`ConnectFailure::Request`](tidegate_core::ConnectFailure::Request), which
-    /// is fatal by default.
-    pub fn resolver<F, Fut, E>(mut self, resolver: F) -> Self
+    /// An error of the resolver is [`ConnectFailure::Resolve`](tidegate_core::ConnectFailure::Resolve): see
+    /// [`ResolveError`]. A request that cannot be sent, because it has a header of the handshake itself, is
+    /// [`ConnectFailure::Request`](tidegate_core::ConnectFailure::Request), which is fatal by default.
+    ///
+    /// # Examples
+    /// A token is kept until the server refuses it. Without `retry_once`, the first 401 would stop the feed (R6).
+    ///
+    /// ```
+    /// use std::io;
+    ///
+    /// use http::header::AUTHORIZATION;
+    /// use tidegate_driver::core::{Classification, Config};
+    /// use tidegate_driver::{FeedBuilder, Runtime};
+    ///
+    /// async fn token(refused: bool) -> io::Result<http::HeaderValue> {
+    ///     // From a cache, or from the token service if the last one was refused.
+    /// #   Ok(http::HeaderValue::from_static("token"))
+    /// }
+    ///
+    /// # fn example(runtime: impl Runtime) {
+    /// let builder = FeedBuilder::new(runtime, "wss://exchange.example/ws")
+    ///     .config(Config::builder().classification(Classification::Standard.retry_once(401)))
+    ///     .resolver(|attempt| async move {
+    ///         let refused = attempt.last_failure.is_some_and(|failure| failure.status() == Some(401));
+    ///         Ok(attempt.request.with_header(AUTHORIZATION, token(refused).await?))
+    ///     });
+    /// # }
+    /// ```
+    pub fn resolver<F, Fut>(mut self, resolver: F) -> Self
     where
         F: FnMut(Attempt) -> Fut + Send + 'static,
-        Fut: Future<Output = Result<ConnectRequest, E>> + Send + 'static,
-        E: Display,
+        Fut: Future<Output = Result<ConnectRequest, ResolveError>> + Send + 'static,
     {
         self.resolver = Some(boxed(resolver));
         self

@@ -317,14 +317,19 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
         while let Some(action) = self.machine.poll_action() {
             moved = true;
             match action {
-                Action::Connect { id } => match guarded(|| self.target.resolve(id)) {
-                    Some(request) => self.links.begin(id, request),
-                    None => self.panicked(now),
-                },
+                Action::Connect { id } => {
+                    match guarded(|| self.target.resolve(id, self.machine.stats().retries)) {
+                        Some(request) => self.links.begin(id, request),
+                        None => self.panicked(now),
+                    }
+                }
                 Action::Abort { id } => self.links.remove(id),
                 Action::Notify(notice) => {
                     if self.observer.notice(&notice, now).is_none() {
                         self.panicked(now);
+                    }
+                    if let Some(failure) = notice.failure() {
+                        self.target.failed(failure);
                     }
                 }
             }

@@ -45,7 +45,7 @@ pub use builder::{BuildError, FeedBuilder};
 pub use consumer::{Feed, Inline, Items, MessageFeed, Source, Spawned, SpawnedFeed};
 pub use handle::FeedHandle;
 pub use request::{ConnectRequest, RequestError};
-pub use resolve::Attempt;
+pub use resolve::{Attempt, ResolveError};
 pub use runtime::{Alarm, Runtime, Spawn, Transport};
 pub use tidegate_core as core;
 pub use url::{Scheme, UrlError};

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::pin::Pin;
 
-use tidegate_core::{ConnectFailure, ConnectionId, Failure};
+use tidegate_core::{ConnectFailure, ConnectionId, Failure, Severity};
 
 use crate::request::{ConnectRequest, RequestError};
 use crate::secrets::Secrets;
@@ -16,6 +16,31 @@ pub struct Attempt {
     pub id: ConnectionId,
     /// The builder's request. Return it with another header, or return another one.
     pub request: ConnectRequest,
+    /// Number of this retry in its streak, as in [`Notice::Retry`](tidegate_core::Notice::Retry). 0 for the feed's first
+    /// attempt; the first after a connection that was Live for `stable_after` is 1 (R4).
+    pub retries: u32,
+    /// Why the attempt or connection before this one ended. `None` for the feed's first attempt.
+    pub last_failure: Option<Failure>,
+}
+
+/// An error of a resolver. The operator `?` makes a [`Retry`](Self::Retry) of everything that can be displayed: errors of
+/// the standard library and of `anyhow`, boxed errors, text.
+///
+/// The text is shown, escaped and up to 200 characters, without the values of the builder's own headers and query (T3).
+/// Keep other secrets out of it.
+// Without `Display` and `Error`: only so may every error be converted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ResolveError {
+    /// The attempt fails, and another one follows after the delay.
+    Retry(String),
+    /// The feed stops, because no attempt can help.
+    Fatal(String),
+}
+
+impl<E: Display> From<E> for ResolveError {
+    fn from(error: E) -> Self {
+        Self::Retry(error.to_string())
+    }
 }
 
 pub(crate) type Resolving = Pin<Box<dyn Future<Output = Result<ConnectRequest, Failure>> + Send>>;
@@ -23,30 +48,39 @@ pub(crate) type Resolving = Pin<Box<dyn Future<Output = Result<ConnectRequest, F
 pub(crate) struct Target {
     request: ConnectRequest,
     resolver: Option<Resolver>,
+    last_failure: Option<Failure>,
 }
 
-type Resolver = Box<dyn FnMut(Attempt) -> Resolving + Send>;
+pub(crate) type Resolver = Box<dyn FnMut(Attempt) -> Resolving + Send>;
 
 impl Target {
-    pub(crate) fn new(request: ConnectRequest, resolver: Option<Resolver>) -> Self {
-        Self { request, resolver }
+    pub(crate) const fn new(request: ConnectRequest, resolver: Option<Resolver>) -> Self {
+        Self { request, resolver, last_failure: None }
     }
 
-    pub(crate) fn resolve(&mut self, id: ConnectionId) -> Resolving {
+    /// Notes why an attempt or a connection ended, for the next attempt.
+    pub(crate) fn failed(&mut self, failure: &Failure) {
+        if self.resolver.is_some() {
+            self.last_failure = Some(failure.clone());
+        }
+    }
+
+    pub(crate) fn resolve(&mut self, id: ConnectionId, retries: u32) -> Resolving {
         let request = self.request.clone();
         match &mut self.resolver {
-            Some(resolver) => resolver(Attempt { id, request }),
+            Some(resolver) => {
+                resolver(Attempt { id, request, retries, last_failure: self.last_failure.take() })
+            }
             None => Box::pin(std::future::ready(Ok(request))),
         }
     }
 }
 
 /// Boxes the application's resolver. Its errors become failures of the attempt.
-pub(crate) fn boxed<F, Fut, E>(mut resolver: F) -> Resolver
+pub(crate) fn boxed<F, Fut>(mut resolver: F) -> Resolver
 where
     F: FnMut(Attempt) -> Fut + Send + 'static,
-    Fut: Future<Output = Result<ConnectRequest, E>> + Send + 'static,
-    E: Display,
+    Fut: Future<Output = Result<ConnectRequest, ResolveError>> + Send + 'static,
 {
     Box::new(move |attempt| {
         // The resolver's error may contain secrets of the request (T3).
@@ -54,7 +88,11 @@ where
         let resolving = resolver(attempt);
         Box::pin(async move {
             let request = resolving.await.map_err(|error| {
-                Failure::Connect(ConnectFailure::Resolve { detail: secrets.hidden_in(&error.to_string()) })
+                let (detail, severity) = match error {
+                    ResolveError::Retry(detail) => (detail, Severity::Retryable),
+                    ResolveError::Fatal(detail) => (detail, Severity::Fatal),
+                };
+                Failure::Connect(ConnectFailure::Resolve { detail: secrets.hidden_in(&detail), severity })
             })?;
             request.check().map(|()| request).map_err(RequestError::into_failure)
         })

@@ -4,13 +4,14 @@
 mod common;
 
 use std::future::ready;
+use std::io;
 use std::sync::{Arc, Mutex};
 
 use common::{Gate, Mode, Rig, SECOND, World, builder, in_both_modes, items};
 use http::HeaderValue;
 use http::header::{AUTHORIZATION, HOST, SEC_WEBSOCKET_PROTOCOL};
-use tidegate_driver::Attempt;
-use tidegate_driver::core::{CloseFrame, ConnectionId, Fault, Frame, Notice, Phase};
+use tidegate_driver::core::{CloseFrame, ConnectionId, Failure, Fault, Frame, Notice, Phase};
+use tidegate_driver::{Attempt, ResolveError};
 
 in_both_modes!(
     live_once_the_bootstrap_is_flushed,
@@ -18,6 +19,8 @@ in_both_modes!(
     an_end_after_the_bootstrap_keeps_its_name,
     resolver_whose_request_cannot_be_sent_stops_the_feed,
     resolver_that_fails_is_a_failed_attempt,
+    resolver_that_fails_for_good_stops_the_feed,
+    resolver_is_told_the_last_failure_and_the_retries,
     blocked_write_does_not_stop_reading,
     ping_is_answered_without_another_read,
     what_arrived_before_a_failed_write_is_delivered,
@@ -72,7 +75,7 @@ fn resolver_whose_request_cannot_be_sent_stops_the_feed(mode: Mode) {
         let world = World::default();
         let builder = builder(&world).resolver(move |attempt: Attempt| {
             let request = attempt.request.with_header(name.clone(), HeaderValue::from_static(value));
-            ready(Ok::<_, String>(request))
+            ready(Ok(request))
         });
         let mut rig = Rig::new(mode, &world, builder);
         assert_eq!(rig.drain(), ["error fatal", "end"]);
@@ -86,11 +89,47 @@ fn resolver_that_fails_is_a_failed_attempt(mode: Mode) {
     let failures = Arc::<Mutex<Vec<String>>>::default();
     let seen = Arc::clone(&failures);
     let builder = builder(&world)
-        .resolver(|_| ready(Err("no token but hush")))
+        .resolver(|_| ready(Err("no token but hush".into())))
         .on_notice(move |notice, _| seen.lock().unwrap().extend(notice.failure().map(ToString::to_string)));
     let rig = Rig::new(mode, &world, builder);
     assert_eq!(rig.phase(), Phase::Waiting);
     assert_eq!(*failures.lock().unwrap(), ["the resolver of URL and headers failed: no token but ***"]);
+}
+
+/// C4, R6: no other attempt can help.
+fn resolver_that_fails_for_good_stops_the_feed(mode: Mode) {
+    let world = World::default();
+    let fatal = || ResolveError::Fatal("the key is revoked".to_owned());
+    let mut rig = Rig::new(mode, &world, builder(&world).resolver(move |_| ready(Err(fatal()))));
+    assert_eq!(rig.drain(), ["error fatal", "end"]);
+    assert_eq!(rig.handle.stats().attempts, 1);
+}
+
+/// C4: of the streak, which a connection that was live for `stable_after` ends.
+fn resolver_is_told_the_last_failure_and_the_retries(mode: Mode) {
+    let told = Arc::<Mutex<Vec<(u32, Option<&'static str>)>>>::default();
+    let seen = Arc::clone(&told);
+    let mut rig = Rig::with(mode, |builder| {
+        builder.resolver(move |attempt| {
+            let last = attempt.last_failure.as_ref().map(Failure::kind);
+            seen.lock().unwrap().push((attempt.retries, last));
+            let fails = attempt.id.get() == 2;
+            async move {
+                if fails {
+                    io::Result::Err(io::ErrorKind::TimedOut.into())?;
+                }
+                Ok(attempt.request)
+            }
+        })
+    });
+    rig.world.advance(60 * SECOND);
+    rig.peer().end();
+    for _ in 0..2 {
+        rig.settle();
+        rig.world.advance(SECOND);
+    }
+    rig.settle();
+    assert_eq!(*told.lock().unwrap(), [(0, None), (1, Some("io")), (2, Some("resolve"))]);
 }
 
 fn blocked_write_does_not_stop_reading(mode: Mode) {
@@ -198,7 +237,7 @@ fn the_reason_of_a_close_shows_no_secret(mode: Mode) {
             .header("x-api-key", "hush-key")
             .resolver(|attempt: Attempt| {
                 let token = HeaderValue::from_static("Bearer hush-token");
-                ready(Ok::<_, String>(attempt.request.with_header(AUTHORIZATION, token)))
+                ready(Ok(attempt.request.with_header(AUTHORIZATION, token)))
             })
             .on_notice(move |notice, _| {
                 if let Notice::Disconnected { failure: Some(failure), .. } = notice {

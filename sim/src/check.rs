@@ -36,6 +36,8 @@ pub(crate) use hold;
 pub(crate) struct Rules {
     pub(crate) config: Config,
     pub(crate) delays: Delays,
+    /// The longest delay, if a function of the application decides.
+    pub(crate) longest_delay: Option<Duration>,
     /// Whether the feed is polled whenever it is woken. An inline feed with a slow consumer is not, and may be late.
     pub(crate) prompt: bool,
     pub(crate) max_attempts: Option<u64>,
@@ -64,7 +66,7 @@ impl Rules {
         };
         let dead =
             silence.max(config.stale_after().unwrap_or_default()).max(config.max_pause().unwrap_or_default());
-        let delay = self.delays.longest().max(config.max_retry_after());
+        let delay = self.longest_delay.unwrap_or_else(|| self.delays.longest()).max(config.max_retry_after());
         dead + config.connect_timeout() + config.bootstrap_timeout() + config.close_timeout() + 3 * delay
     }
 }
@@ -91,13 +93,13 @@ impl Delays {
         }
     }
 
-    /// The shortest delay before the `attempt`th retry of a streak, and the longest.
-    fn range(self, attempt: u32) -> (Duration, Duration) {
+    /// The shortest delay before the `attempt`th retry of a streak, and the longest, if a function adjusts it.
+    fn range(self, attempt: u32, adjusted: impl Fn(Duration) -> Duration) -> (Duration, Duration) {
         match self {
-            Self::Fixed(delay) => (delay, delay),
+            Self::Fixed(delay) => (adjusted(delay), adjusted(delay)),
             Self::Exponential { base, cap, jitter } => {
                 let doublings = 1_u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(u32::MAX);
-                let most = base.saturating_mul(doublings).min(cap);
+                let most = adjusted(base.saturating_mul(doublings).min(cap));
                 (jitter.shortest(most), most)
             }
             Self::UpTo(longest) => (Duration::ZERO, longest),
@@ -105,7 +107,7 @@ impl Delays {
     }
 
     fn longest(self) -> Duration {
-        self.range(u32::MAX).1
+        self.range(u32::MAX, |delay| delay).1
     }
 }
 

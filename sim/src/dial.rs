@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fastrand::Rng;
-use tidegate_driver::core::{ConnectFailure, ConnectionId, Failure, TlsProblem};
+use tidegate_driver::core::{ConnectFailure, ConnectionId, Failure, Severity, TlsProblem};
 
 use crate::connection::ConnectionKey;
 use crate::entry::Entry;
@@ -38,7 +38,10 @@ impl State {
             Some(PlannedFault { kind: FaultKind::Resolver, number, .. }) => {
                 let number = *number;
                 self.record(feed, &Entry::Fault { id, kind: FaultKind::Resolver, number });
-                let failure = Failure::Connect(ConnectFailure::Resolve { detail: "no token".to_owned() });
+                let failure = Failure::Connect(ConnectFailure::Resolve {
+                    detail: "no token".to_owned(),
+                    severity: Severity::Retryable,
+                });
                 self.record(feed, &Entry::DialFailed { id, failure });
                 Resolution::Fails
             }

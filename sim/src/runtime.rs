@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use tidegate_driver::core::{ConnectFailure, Failure, Timestamp};
-use tidegate_driver::{Alarm, Attempt, ConnectRequest, Runtime, Spawn};
+use tidegate_driver::{Alarm, Attempt, ConnectRequest, ResolveError, Runtime, Spawn};
 
 use crate::dial::Resolution;
 use crate::entry::Entry;
@@ -64,7 +64,7 @@ impl SimRuntime {
     pub(crate) fn resolve(
         &self,
         Attempt { id, request, .. }: Attempt,
-    ) -> impl Future<Output = Result<ConnectRequest, &'static str>> + Send + use<> {
+    ) -> impl Future<Output = Result<ConnectRequest, ResolveError>> + Send + use<> {
         let runtime = self.clone();
         let resolution = self.world.state().announce(self.feed, id);
         if matches!(resolution, Resolution::Panics) {
@@ -80,7 +80,7 @@ impl SimRuntime {
                     attempt.end();
                     Ok(request)
                 }
-                Resolution::Fails | Resolution::Panics => Err("no token"),
+                Resolution::Fails | Resolution::Panics => Err("no token".into()),
             }
         }
     }

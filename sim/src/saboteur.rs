@@ -1,7 +1,8 @@
 //! Wraps the functions of the application: records their panics, and makes them misbehave.
 
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::mem;
+use std::sync::{Arc, Mutex};
 
 use tidegate_driver::core::{
     Class, Classification, Context, Failure, Fault, FrameHandler, InnerTimer, Message, TimerKey, Upgrade,
@@ -29,12 +30,15 @@ impl<H> Sabotaged<H> {
 
 /// Wraps the classification under test.
 pub(crate) fn sabotaged(classification: Classification, runtime: SimRuntime) -> Classification {
+    let refused_before = Mutex::new(None);
     Classification::Custom(Arc::new(move |failure| -> Class {
         let _watch = Watch(&runtime);
         let panics = |sabotage| sabotage == Sabotage::Panic(Place::Classification);
         let panics = runtime.world.state().take_sabotage(runtime.feed, panics).is_some();
         assert!(!panics, "the classification, by the simulation");
-        classification.classify(failure)
+        let before = &mut *refused_before.lock().expect("nothing panics while it is locked");
+        let before = mem::replace(before, failure.status());
+        classification.judge(failure, before)
     }))
 }
 

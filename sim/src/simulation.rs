@@ -133,8 +133,8 @@ impl<H: FrameHandler> SimulationBuilder<H> {
         self
     }
 
-    /// The longest delay of a custom retry policy, which needs this: the run fails if the policy gives a longer one, and the
-    /// bound of [`heal_after`](Self::heal_after) follows from it.
+    /// The longest delay of a retry policy with a function of your own: the bound of [`heal_after`](Self::heal_after) follows
+    /// from it. A custom policy needs this, and the run fails if it gives a longer one.
     pub fn longest_delay(mut self, longest: Duration) -> Self {
         self.options.longest_delay = Some(longest);
         self
@@ -305,6 +305,7 @@ where
         let options = &self.options;
         Rules {
             delays: Delays::new(&options.config, options.longest_delay),
+            longest_delay: options.longest_delay,
             config: options.config.clone(),
             prompt: !options.inline || options.pace == Pace::Prompt,
             max_attempts: options.max_attempts,

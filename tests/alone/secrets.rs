@@ -48,7 +48,7 @@ async fn a_server_is_quoted_and_nothing_shows_a_secret<M: Mode>() {
     output.show(&request);
     let resolver = |attempt: Attempt| async move {
         if attempt.id.get() == 2 {
-            return Err("no token");
+            return Err("no token".into());
         }
         Ok(attempt.request.with_header(COOKIE, HeaderValue::from_static("hunter2-cookie")))
     };

@@ -5,16 +5,18 @@ use alloc::string::String;
 use core::fmt;
 use core::time::Duration;
 
-use super::{ProxyProblem, Refusal, SHOWN, TlsProblem, separated, shown};
+use super::{ProxyProblem, Refusal, SHOWN, Severity, TlsProblem, separated, shown};
 
 /// Why no connection was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConnectFailure {
-    /// The application's resolver failed (C4).
+    /// The application's resolver failed (C4). Fatal by default if the resolver says so.
     Resolve {
         /// The resolver's error.
         detail: String,
+        /// Whether another attempt may help.
+        severity: Severity,
     },
     /// The request that the resolver returned cannot be sent, because of one of its headers (C4). Fatal by default.
     Request {
@@ -91,8 +93,8 @@ impl ConnectFailure {
             Self::Proxy { problem, .. } => problem.is_fatal(),
             // The next attempt would send the same request, or be redirected to the same place.
             Self::Request { .. } | Self::Redirected { .. } => true,
-            Self::Resolve { .. }
-            | Self::Custom { .. }
+            Self::Resolve { severity, .. } => severity.is_fatal(),
+            Self::Custom { .. }
             | Self::Lookup { .. }
             | Self::Tcp { .. }
             | Self::Upgrade { .. }
@@ -124,7 +126,7 @@ impl ConnectFailure {
 
     pub(super) const fn detail_mut(&mut self) -> Option<&mut String> {
         match self {
-            Self::Resolve { detail }
+            Self::Resolve { detail, .. }
             | Self::Request { detail }
             | Self::Custom { detail }
             | Self::Lookup { detail }
@@ -140,7 +142,7 @@ impl ConnectFailure {
 impl fmt::Display for ConnectFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Resolve { detail } => {
+            Self::Resolve { detail, .. } => {
                 write!(f, "the resolver of URL and headers failed: {}", shown(detail))
             }
             Self::Request { detail } => write!(f, "the request cannot be sent: {detail}"),

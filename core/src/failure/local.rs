@@ -105,13 +105,19 @@ pub struct Fault {
     severity: Severity,
 }
 
-/// Whether a new connection may help after a [`Fault`].
+/// Whether a new attempt may help, after a [`Fault`] or an error of the resolver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
     /// Reconnect.
     Retryable,
     /// Stop the feed.
     Fatal,
+}
+
+impl Severity {
+    pub(super) const fn is_fatal(self) -> bool {
+        matches!(self, Self::Fatal)
+    }
 }
 
 impl Fault {
@@ -138,7 +144,7 @@ impl Fault {
     }
 
     pub(crate) const fn is_fatal(&self) -> bool {
-        matches!(self.severity, Severity::Fatal)
+        self.severity.is_fatal()
     }
 }
 

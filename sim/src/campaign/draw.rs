@@ -174,6 +174,8 @@ impl<'a> Draw<'a> {
                 simulation.change(|config| config.classification(Classification::AnyHttpError))
             }
             1 => simulation.change(|config| config.classify(|_| Class::Retry)),
+            // Of what is refused for good.
+            2 => simulation.change(|config| config.classification(Classification::Standard.retry_once(401))),
             _ => simulation,
         }
     }

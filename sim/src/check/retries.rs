@@ -16,6 +16,8 @@ pub(super) struct Retries {
     streak: u32,
     live_since: Timestamp,
     last: Option<Failure>,
+    /// The status with which the attempt before was refused.
+    refused_before: Option<u16>,
     /// When the next attempt may come, if there is to be one.
     not_before: Option<Timestamp>,
 }
@@ -28,6 +30,7 @@ impl Retries {
             streak: 0,
             live_since: Timestamp::ZERO,
             last: None,
+            refused_before: None,
             not_before: Some(Timestamp::ZERO),
         }
     }
@@ -52,7 +55,7 @@ impl Retries {
     fn notice(&mut self, now: Timestamp, notice: &Notice) -> Verdict {
         match notice {
             Notice::Success { .. } => self.live_since = now,
-            Notice::Failure { failure, .. } => self.last = Some(failure.clone()),
+            Notice::Failure { failure, .. } => self.failed(Some(failure)),
             Notice::Timeout { failure, .. } => self.ended(now, Some(failure)),
             Notice::Disconnected { failure, .. } => self.ended(now, failure.as_ref()),
             Notice::Retry { attempt, delay } => self.retry(now, *attempt, *delay)?,
@@ -63,10 +66,15 @@ impl Retries {
     }
 
     fn ended(&mut self, now: Timestamp, failure: Option<&Failure>) {
-        self.last = failure.cloned();
+        self.failed(failure);
         if now.saturating_since(self.live_since) >= self.config.stable_after() {
             self.streak = 0;
         }
+    }
+
+    fn failed(&mut self, failure: Option<&Failure>) {
+        self.refused_before = self.last.as_ref().and_then(Failure::status);
+        self.last = failure.cloned();
     }
 
     fn retry(&mut self, now: Timestamp, attempt: u32, delay: Duration) -> Verdict {
@@ -76,7 +84,10 @@ impl Retries {
         if let Some(last) = self.last.clone() {
             hold!(!self.is_fatal(&last), "R6: a retry after {last:?}");
         }
-        let (least, most) = self.delays.range(attempt);
+        let (least, most) = self.delays.range(attempt, |delay| match &self.last {
+            Some(failure) => self.config.retry().adjusted(failure, delay),
+            None => delay,
+        });
         let asked = match &self.last {
             Some(Failure::Connect(ConnectFailure::Rejected {
                 status: 429 | 503,
@@ -124,7 +135,7 @@ impl Retries {
     fn is_fatal(&self, failure: &Failure) -> bool {
         match self.config.classification() {
             Classification::Standard => is_fatal(failure),
-            own => own.classify(failure) == Class::Fatal,
+            own => own.judge(failure, self.refused_before) == Class::Fatal,
         }
     }
 }

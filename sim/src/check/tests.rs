@@ -36,6 +36,7 @@ fn rules_with(config: ConfigBuilder, longest: Option<Duration>) -> Rules {
     let config = config.build().unwrap();
     Rules {
         delays: Delays::new(&config, longest),
+        longest_delay: longest,
         config,
         prompt: true,
         max_attempts: Some(9),

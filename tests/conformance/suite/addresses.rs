@@ -179,7 +179,7 @@ async fn each_attempt_looks_its_host_up<M: Mode>() {
     let connector = Connector::default().resolve("one.test", [FIRST]).resolve("two.test", [SECOND]);
     let resolver = move |attempt: Attempt| {
         let host = if attempt.id.get() == 1 { "one" } else { "two" };
-        let request = ConnectRequest::new(format!("ws://{host}.test:{port}/feed"));
+        let request = ConnectRequest::new(format!("ws://{host}.test:{port}/feed")).map_err(Into::into);
         let token = HeaderValue::from_static(host);
         std::future::ready(request.map(|request| request.with_header(AUTHORIZATION, token)))
     };

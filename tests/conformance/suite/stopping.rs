@@ -179,7 +179,7 @@ fn panicking<M: Mode>(server: &Server, panics: Panics) -> FeedBuilder<Rt<M>, Pan
             assert_ne!(panics, Panics::Resolver, "{EXPECTED_PANIC}");
             async move {
                 assert_ne!(panics, Panics::Resolving, "{EXPECTED_PANIC}");
-                Ok::<_, Fault>(attempt.request)
+                Ok(attempt.request)
             }
         })
 }

@@ -11,7 +11,7 @@ use crate::numbers::Numbers;
 pub struct Setup {
     /// Of the jitter.
     pub seed: u64,
-    /// Its policy is no function of the application's own.
+    /// No function of the application's own decides about delays and retries.
     pub config: Config,
     /// The handler, as it is at first.
     pub handler: Numbers,
