@@ -1,5 +1,6 @@
 //! A world that a test steps by hand: it is the clock, the executor and the server.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -9,7 +10,7 @@ use crate::connection::{ConnectionKey, Gate, SimConnection, Unit};
 use crate::fault::Faults;
 use crate::injector::Injector;
 use crate::runtime::SimRuntime;
-use crate::server::Dial;
+use crate::server::{Dial, Servers};
 use crate::simulation::Simulation;
 use crate::world::{Network, World};
 
@@ -53,12 +54,15 @@ impl SimRuntime {
         let rules = Simulation::builder().feeds(0);
         let journal = rules.journal(&rules.rules());
         let injector = Injector::new(Faults::none(), None, Rng::with_seed(0));
-        Self::new(World::new(1, Rng::with_seed(0), injector, network, None, journal))
+        let servers = Servers::Test { dials: VecDeque::new(), attempts: 0 };
+        Self::new(World::new(1, Rng::with_seed(0), injector, network, servers, journal))
     }
 
     /// Adds the outcome of an attempt, after those added before. Attempts without one have [`Dial::Accept`].
     pub fn next_dial(&self, dial: Dial) {
-        self.world.state().dials.push_back(dial);
+        if let Servers::Test { dials, .. } = &mut self.world.state().servers {
+            dials.push_back(dial);
+        }
     }
 
     /// Polls woken tasks until none is left. Returns the number of polls.

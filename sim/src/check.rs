@@ -49,7 +49,7 @@ pub(crate) struct Rules {
 
 impl Rules {
     /// Whether a connection that has fallen silent is ever found dead.
-    fn detects_silence(&self) -> bool {
+    pub(crate) fn detects_silence(&self) -> bool {
         self.config.idle_timeout().is_some() || self.config.ping_interval().is_some()
     }
 

@@ -53,10 +53,9 @@ impl State {
 
     /// Dials for the announced attempt. Returns the outcome, and after what time it is known.
     pub(crate) fn dial(&mut self, feed: usize) -> (ConnectionKey, Dial, Duration) {
-        let (id, fate) = &mut self.feeds[feed].announced;
-        // A test that is the server has no resolver.
-        *id += u64::from(self.server.is_none());
-        let (id, fate) = (*id, fate.take());
+        let (announced, fate) = &mut self.feeds[feed].announced;
+        let id = self.servers.count_attempt().unwrap_or(*announced);
+        let fate = fate.take();
         let key = ConnectionKey { feed, id };
         let round_trip = self.latency() + self.latency();
         if let Some(mut fault) = fate
@@ -70,10 +69,7 @@ impl State {
                 Failure::Connect(ConnectFailure::Tcp { detail: "refused during an outage".to_owned() });
             return (key, Dial::Fail(failure), round_trip);
         }
-        let dial = match &mut self.server {
-            Some(server) => server.on_dial(id),
-            None => self.dials.pop_front().unwrap_or(Dial::Accept),
-        };
+        let dial = self.servers.dial(key);
         // TCP, TLS, upgrade.
         (key, dial, round_trip * 3)
     }

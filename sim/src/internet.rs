@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fastrand::Rng;
-use tidegate_driver::core::{CloseFrame, Frame};
+use tidegate_driver::core::{CloseFrame, Frame, Message};
 
 use crate::connection::{ConnectionKey, NEVER, SimConnection, Unit};
 use crate::entry::Entry;
@@ -84,6 +84,7 @@ impl State {
             }
             ScheduledEvent::ToServer(key) => self.server_reads(key),
             ScheduledEvent::Tick(key, rhythm) => self.tick(key, rhythm),
+            ScheduledEvent::Late(key, reply, message) => self.send_late(key, reply, message),
             ScheduledEvent::Fault(key, fault) => {
                 if self.connection(key).is_some() && !self.healed {
                     if !fault.left_out {
@@ -118,7 +119,7 @@ impl State {
 
     /// The server reads what has arrived, unless it is a test.
     fn server_reads(&mut self, key: ConnectionKey) {
-        if self.server.is_none() {
+        if self.servers.is_test() {
             return;
         }
         let now = self.now;
@@ -162,16 +163,33 @@ impl State {
         }
     }
 
+    fn send_late(&mut self, key: ConnectionKey, reply: bool, message: Message) {
+        let now = self.now;
+        let mute = self.connection(key).map(|connection| connection.mute_until).filter(|until| *until > now);
+        match mute.filter(|_| !reply) {
+            Some(until) => self.schedule(until, ScheduledEvent::Late(key, reply, message)),
+            None => self.carry_out(key, reply, ServerAction::Send(message)),
+        }
+    }
+
+    /// Tells the server that a connection is over, while there is a run.
+    pub(crate) fn closed(&mut self, key: ConnectionKey) {
+        if self.journal.violation.is_none()
+            && let Some(server) = self.servers.of(key)
+        {
+            server.on_close(&Peer::new(key, self.now));
+        }
+    }
+
     fn call_server(
         &mut self,
         key: ConnectionKey,
         replies: bool,
         call: impl FnOnce(&mut dyn Server, &mut Peer),
     ) {
-        let Some(mut server) = self.server.take() else { return };
+        let Some(server) = self.servers.of(key) else { return };
         let mut peer = Peer::new(key, self.now);
-        call(&mut *server, &mut peer);
-        self.server = Some(server);
+        call(server, &mut peer);
         for action in peer.actions {
             self.carry_out(key, replies, action);
         }
@@ -192,6 +210,9 @@ impl State {
                 for _ in 0..copies {
                     self.push(key, Unit::Frame(message.clone().into()));
                 }
+            }
+            ServerAction::SendAfter(span, message) => {
+                self.schedule_in(span, ScheduledEvent::Late(key, reply, message));
             }
             ServerAction::Ping => self.push(key, Unit::Frame(Frame::Ping(Default::default()))),
             ServerAction::Close(code) => {

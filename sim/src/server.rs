@@ -1,5 +1,6 @@
 //! The server of a simulation, which you write.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use tidegate_driver::core::{Failure, Message, Timestamp};
@@ -28,6 +29,73 @@ pub trait Server: Send {
     fn on_tick(&mut self, peer: &mut Peer) {
         let _ = peer;
     }
+
+    /// The feed has dropped its end of the connection. Called once after each [`on_open`](Self::on_open), and at once, even
+    /// where a real server would not know yet.
+    fn on_close(&mut self, peer: &Peer) {
+        let _ = peer;
+    }
+}
+
+/// Who answers the feeds.
+pub(crate) enum Servers {
+    /// A test, through [`Remote`](crate::Remote).
+    Test {
+        /// Outcomes of the next attempts.
+        dials: VecDeque<Dial>,
+        /// How many attempts there were.
+        attempts: u64,
+    },
+    /// One for all connections.
+    Shared(Box<dyn Server>),
+    /// One for each attempt.
+    PerConnection {
+        make: Box<dyn FnMut() -> Box<dyn Server> + Send>,
+        /// By feed: the last attempt's, with its number.
+        last: BTreeMap<usize, (u64, Box<dyn Server>)>,
+    },
+}
+
+impl Servers {
+    pub(crate) const fn is_test(&self) -> bool {
+        matches!(self, Self::Test { .. })
+    }
+
+    /// The number of the attempt that is dialed, if none was announced: a test has no resolver.
+    pub(crate) fn count_attempt(&mut self) -> Option<u64> {
+        match self {
+            Self::Test { attempts, .. } => {
+                *attempts += 1;
+                Some(*attempts)
+            }
+            Self::Shared(_) | Self::PerConnection { .. } => None,
+        }
+    }
+
+    pub(crate) fn dial(&mut self, key: ConnectionKey) -> Dial {
+        match self {
+            Self::Test { dials, .. } => dials.pop_front().unwrap_or(Dial::Accept),
+            Self::Shared(server) => server.on_dial(key.id),
+            Self::PerConnection { make, last } => {
+                let mut server = make();
+                let dial = server.on_dial(key.id);
+                last.insert(key.feed, (key.id, server));
+                dial
+            }
+        }
+    }
+
+    /// The server of a connection, unless a test is the server.
+    pub(crate) fn of(&mut self, key: ConnectionKey) -> Option<&mut dyn Server> {
+        match self {
+            Self::Test { .. } => None,
+            Self::Shared(server) => Some(&mut **server),
+            Self::PerConnection { last, .. } => {
+                let (_, server) = last.get_mut(&key.feed).filter(|(id, _)| *id == key.id)?;
+                Some(&mut **server)
+            }
+        }
+    }
 }
 
 /// What becomes of an attempt.
@@ -54,6 +122,7 @@ pub struct Peer {
 #[derive(Debug)]
 pub(crate) enum ServerAction {
     Send(Message),
+    SendAfter(Duration, Message),
     Ping,
     Close(Option<u16>),
     Reset,
@@ -87,6 +156,14 @@ impl Peer {
     /// Sends a message.
     pub fn send(&mut self, message: impl Into<Message>) {
         self.actions.push(ServerAction::Send(message.into()));
+    }
+
+    /// Sends a message this much later, unless the connection is over by then. What is sent from
+    /// [`Server::on_message`] counts as a reply, late or not: faults such as [`FaultKind::RepliesMissing`] strike it.
+    ///
+    /// [`FaultKind::RepliesMissing`]: crate::FaultKind::RepliesMissing
+    pub fn send_after(&mut self, span: Duration, message: impl Into<Message>) {
+        self.actions.push(ServerAction::SendAfter(span, message.into()));
     }
 
     /// Sends a ping.

@@ -1,6 +1,6 @@
 //! Putting a run together: feeds, their consumers, a server, and what goes wrong between them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::report::Report;
 use crate::run::Run;
 use crate::runtime::SimRuntime;
 use crate::saboteur::{Sabotaged, sabotaged};
-use crate::server::{Server, Silent};
+use crate::server::{Server, Servers, Silent};
 use crate::world::{Network, ScheduledEvent, World};
 
 /// Makes a value for each feed, by its number.
@@ -39,7 +39,7 @@ impl Simulation {
                 seed: 0,
                 feeds: 1,
                 config: Config::default(),
-                server: Box::new(Silent),
+                servers: Servers::Shared(Box::new(Silent)),
                 faults: Faults::none(),
                 network: Network::default(),
                 pace: Pace::Prompt,
@@ -74,7 +74,7 @@ pub(crate) struct RunOptions {
     seed: u64,
     feeds: usize,
     pub(crate) config: Config,
-    server: Box<dyn Server>,
+    servers: Servers,
     faults: Faults,
     network: Network,
     pace: Pace,
@@ -140,9 +140,19 @@ impl<H: FrameHandler> SimulationBuilder<H> {
         self
     }
 
-    /// What the server does.
+    /// What the server does: one server for all connections.
     pub fn server(mut self, server: impl Server + 'static) -> Self {
-        self.options.server = Box::new(server);
+        self.options.servers = Servers::Shared(Box::new(server));
+        self
+    }
+
+    /// Makes a server for each attempt, so that its fields are the state of one connection.
+    pub fn server_per_connection<S: Server + 'static>(
+        mut self,
+        mut make: impl FnMut() -> S + Send + 'static,
+    ) -> Self {
+        let make = Box::new(move || -> Box<dyn Server> { Box::new(make()) });
+        self.options.servers = Servers::PerConnection { make, last: BTreeMap::new() };
         self
     }
 
@@ -191,7 +201,8 @@ impl<H: FrameHandler> SimulationBuilder<H> {
     }
 
     /// Ends all faults at this time. The feed must then be Live within a bound that follows from its options, and stay Live; a
-    /// longer outage delays that. Needs unlimited retries, and an idle timeout or pings to find dead connections.
+    /// longer outage delays that. [`run`](Self::run) panics unless retries are unlimited, and an idle timeout or pings find
+    /// dead connections.
     pub fn heal_after(mut self, span: Duration) -> Self {
         self.options.heal = Some(span);
         self
@@ -262,9 +273,18 @@ where
     /// Runs to the end, or to the first broken rule.
     ///
     /// # Panics
-    /// Panics if the retry policy is custom and [`longest_delay`](Self::longest_delay) is not set.
+    /// Panics if the retry policy is custom and [`longest_delay`](Self::longest_delay) is not set, and if
+    /// [`heal_after`](Self::heal_after) is called for a feed that need not recover.
+    #[track_caller]
     pub fn run(self) -> Report {
         let rules = self.rules();
+        if self.options.heal.is_some() {
+            assert!(
+                rules.config.retry().retries().is_none(),
+                "heal_after needs unlimited retries: RetryPolicy::unlimited"
+            );
+            assert!(rules.detects_silence(), "heal_after needs idle_timeout or ping_interval");
+        }
         let journal = self.journal(&rules);
         self.run_by(&rules, journal)
     }
@@ -274,10 +294,10 @@ where
         let mut rng = Rng::with_seed(self.options.seed);
         let options = &mut self.options;
         let injector = Injector::new(options.faults.clone(), options.only_faults.take(), rng.fork());
-        let server = std::mem::replace(&mut options.server, Box::new(Silent));
+        let servers = std::mem::replace(&mut options.servers, Servers::Shared(Box::new(Silent)));
         let outages = std::mem::take(&mut options.outages);
         let (seed, feeds, heal, mut end) = (options.seed, options.feeds, options.heal, options.run);
-        let world = World::new(feeds, rng.fork(), injector, options.network, Some(server), journal);
+        let world = World::new(feeds, rng.fork(), injector, options.network, servers, journal);
         let runtime = SimRuntime::new(world);
         let rest = options.pace.longest_rest();
         let recovery = rules.recovery_bound() + rest + options.network.longest() * 20;

@@ -38,6 +38,9 @@ impl Drop for SimTransport {
         let ConnectionKey { feed, id } = self.key;
         let connection = state.feeds[feed].connection.take_if(|connection| connection.id == id);
         state.record(feed, &Entry::Gone { id });
+        if connection.is_some() {
+            state.closed(self.key);
+        }
         drop(state);
         // Its wakers may own the last reference to a task.
         drop(connection);
@@ -49,7 +52,7 @@ impl Stream for SimTransport {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.with(|state, key| {
-            let by_hand = state.server.is_none();
+            let by_hand = state.servers.is_test();
             let Some(connection) = state.connection(key) else { return Poll::Ready(None) };
             let unit = loop {
                 match connection.to_client.pop(connection.seen) {

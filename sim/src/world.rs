@@ -1,18 +1,18 @@
 //! Everything outside of the feeds: the clock, the events to come, and the lock around them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
 use fastrand::Rng;
-use tidegate_driver::core::Timestamp;
+use tidegate_driver::core::{Message, Timestamp};
 
 use crate::connection::{ConnectionKey, NEVER, SimConnection};
 use crate::entry::Entry;
 use crate::injector::{Injector, PlannedFault};
 use crate::journal::Journal;
-use crate::server::{Dial, Server};
+use crate::server::Servers;
 
 /// Shares the state of a run. Clones are the same world.
 #[derive(Clone)]
@@ -29,10 +29,7 @@ pub(crate) struct State {
     pub(crate) rng: Rng,
     pub(crate) injector: Injector,
     pub(crate) network: Network,
-    /// `None` if a test is the server, and while the server is called.
-    pub(crate) server: Option<Box<dyn Server>>,
-    /// Outcomes of the next attempts, if a test is the server.
-    pub(crate) dials: VecDeque<Dial>,
+    pub(crate) servers: Servers,
     /// The server is down until then.
     pub(crate) down_until: Timestamp,
     pub(crate) feeds: Vec<FeedState>,
@@ -84,20 +81,49 @@ pub(crate) enum Place {
 }
 
 /// How long frames take from one side to the other. By default no time at all.
+///
+/// ```
+/// use std::time::Duration;
+/// use tidegate_sim::Network;
+///
+/// let mobile = Network::default().latency(Duration::from_millis(80)).jitter(Duration::from_millis(40)).bandwidth(20_000);
+/// # let _ = mobile;
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[must_use]
 pub struct Network {
-    /// Minimum delay of a frame. An attempt takes six of them: three round trips for TCP, TLS and the upgrade.
-    pub latency: Duration,
-    /// Maximum additional delay. Frames stay in order.
-    pub jitter: Duration,
-    /// Bytes a second that a connection carries in each direction; no limit by default.
-    pub bandwidth: Option<u64>,
-    /// How long the feed's runtime takes to notice that something has arrived, below a millisecond. Until then it answers from
-    /// what it saw last, as tokio does, and a deadline may pass meanwhile (L2).
-    pub readiness_delay: Duration,
+    pub(crate) latency: Duration,
+    pub(crate) jitter: Duration,
+    pub(crate) bandwidth: Option<u64>,
+    pub(crate) readiness_delay: Duration,
 }
 
 impl Network {
+    /// Minimum delay of a frame. An attempt takes six of them: three round trips for TCP, TLS and the upgrade.
+    pub const fn latency(mut self, latency: Duration) -> Self {
+        self.latency = latency;
+        self
+    }
+
+    /// Maximum additional delay. Frames stay in order.
+    pub const fn jitter(mut self, jitter: Duration) -> Self {
+        self.jitter = jitter;
+        self
+    }
+
+    /// Bytes a second that a connection carries in each direction. No limit by default.
+    pub const fn bandwidth(mut self, bytes: u64) -> Self {
+        self.bandwidth = Some(bytes);
+        self
+    }
+
+    /// How long the feed's runtime takes to notice that something has arrived, below a millisecond. Until then it answers
+    /// from what it saw last, as tokio does, and a deadline may pass meanwhile (L2).
+    pub const fn readiness_delay(mut self, delay: Duration) -> Self {
+        self.readiness_delay = delay;
+        self
+    }
+
     /// The longest delay in one direction.
     pub(crate) fn longest(self) -> Duration {
         self.latency + self.jitter + self.readiness_delay
@@ -117,6 +143,8 @@ pub(crate) enum ScheduledEvent {
     Writable(ConnectionKey),
     ToServer(ConnectionKey),
     Tick(ConnectionKey, u64),
+    /// A message that the server sends late; whether it is a reply.
+    Late(ConnectionKey, bool, Message),
     Fault(ConnectionKey, Box<PlannedFault>),
     Outage(Duration),
     Heal(Duration),
@@ -128,7 +156,7 @@ impl World {
         rng: Rng,
         injector: Injector,
         network: Network,
-        server: Option<Box<dyn Server>>,
+        servers: Servers,
         journal: Journal,
     ) -> Self {
         Self {
@@ -139,8 +167,7 @@ impl World {
                 rng,
                 injector,
                 network,
-                server,
-                dials: VecDeque::new(),
+                servers,
                 down_until: Timestamp::ZERO,
                 feeds: (0..feeds).map(|_| FeedState::default()).collect(),
                 healed: false,

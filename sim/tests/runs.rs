@@ -87,7 +87,7 @@ fn coverage_is_exact() {
 /// TCP, TLS and upgrade are three round trips, and what is sent takes half of one.
 #[test]
 fn frames_take_their_time() {
-    let network = Network { latency: Duration::from_millis(10), ..Network::default() };
+    let network = Network::default().latency(Duration::from_millis(10));
     let report = once(Peer::reset).network(network).run();
     happened(
         &report,

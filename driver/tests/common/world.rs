@@ -43,7 +43,7 @@ impl World {
 
     /// A world in which the runtime looks at a socket a while after something has arrived.
     pub(crate) fn slow_to_look() -> Self {
-        Self::over(Network { readiness_delay: Duration::from_micros(500), ..Network::default() })
+        Self::over(Network::default().readiness_delay(Duration::from_micros(500)))
     }
 
     /// A world whose connections hold up what is written from their start.
