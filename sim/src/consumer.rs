@@ -6,9 +6,10 @@ use fastrand::Rng;
 use tidegate_driver::core::{Delivery, Phase, Timestamp};
 use tidegate_driver::{Feed, FeedHandle, Source, Spawn};
 
-use crate::entry::{Entry, without_item};
+use crate::entry::{Entry, shown};
 use crate::pace::Pace;
 use crate::runtime::SimRuntime;
+use crate::trace::Show;
 
 /// A check of the user.
 pub(crate) type Judge<T> = Box<dyn FnMut(&Delivery<T>, Timestamp) -> Result<(), String> + Send>;
@@ -58,12 +59,20 @@ pub(crate) struct Consumer<T> {
     pace: Pace,
     rng: Rng,
     judge: Option<Judge<T>>,
+    /// For the trace, if there is one.
+    show: Option<Show<T>>,
     items: u64,
 }
 
 impl<T: Send + 'static> Consumer<T> {
-    pub(crate) const fn new(runtime: SimRuntime, pace: Pace, rng: Rng, judge: Option<Judge<T>>) -> Self {
-        Self { runtime, pace, rng, judge, items: 0 }
+    pub(crate) const fn new(
+        runtime: SimRuntime,
+        pace: Pace,
+        rng: Rng,
+        judge: Option<Judge<T>>,
+        show: Option<Show<T>>,
+    ) -> Self {
+        Self { runtime, pace, rng, judge, show, items: 0 }
     }
 
     pub(crate) fn spawn<S>(mut self, mut feed: Feed<S>, abandon: Option<Duration>) -> FeedHandle
@@ -114,8 +123,9 @@ impl<T: Send + 'static> Consumer<T> {
 
     /// Checks a delivery. Returns how long to rest after it.
     fn take(&mut self, delivery: &Delivery<T>) -> Option<Duration> {
+        let delivered = shown(delivery, |item| self.show.as_ref().map(|show| show(item)).unwrap_or_default());
         let mut state = self.runtime.world.state();
-        state.record(self.runtime.feed, &Entry::Consumed(without_item(delivery)));
+        state.record(self.runtime.feed, &Entry::Consumed(delivered));
         let (now, healed) = (state.now, state.healed);
         drop(state);
         if let Some(judge) = &mut self.judge

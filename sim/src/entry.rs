@@ -55,8 +55,8 @@ pub(crate) enum Entry {
     Ordered {
         number: u64,
     },
-    /// The consumer was given something.
-    Consumed(Delivery<()>),
+    /// The consumer was given something: items as the trace shows them, if there is one.
+    Consumed(Delivery<String>),
     /// The consumer's stream ended.
     Ended {
         reason: Option<StopReason>,
@@ -89,6 +89,7 @@ pub(crate) enum Entry {
         phase: Phase,
         stats: Stats,
         alarm: Option<Timestamp>,
+        waits_for: Awaited,
         /// The consumer waits for a delivery.
         waits: bool,
     },
@@ -96,57 +97,45 @@ pub(crate) enum Entry {
     Over,
 }
 
-/// What is recorded of a delivery.
-pub(crate) fn without_item<T>(delivery: &Delivery<T>) -> Delivery<()> {
+/// What a feed waits for while all tasks wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Awaited {
+    Start,
+    Resolver,
+    Upgrade,
+    Writing,
+    Ready,
+    Messages,
+    Consumer,
+    Close,
+    Retry,
+    Nothing,
+}
+
+impl fmt::Display for Awaited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Start => "its first poll",
+            Self::Resolver => "the resolver",
+            Self::Upgrade => "the server's answer to the upgrade",
+            Self::Writing => "its frames to be written",
+            Self::Ready => "ready()",
+            Self::Messages => "messages",
+            Self::Consumer => "its consumer, which is behind",
+            Self::Close => "the end of the connection",
+            Self::Retry => "the next attempt",
+            Self::Nothing => "nothing more",
+        })
+    }
+}
+
+/// What is recorded of a delivery: the item as `show` has it, or no text at all.
+pub(crate) fn shown<T>(delivery: &Delivery<T>, show: impl FnOnce(&T) -> String) -> Delivery<String> {
     match delivery {
         Delivery::Opened { id } => Delivery::Opened { id: *id },
         Delivery::Live { id } => Delivery::Live { id: *id },
-        Delivery::Item(_) => Delivery::Item(()),
+        Delivery::Item(item) => Delivery::Item(show(item)),
         Delivery::Interrupted { id, failure } => Delivery::Interrupted { id: *id, failure: failure.clone() },
         Delivery::Dropped { count } => Delivery::Dropped { count: *count },
-    }
-}
-
-impl fmt::Display for Entry {
-    /// One line; payloads are shown by their length, as everywhere.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Connect { id } => write!(f, "{id} connect"),
-            Self::Opened { id } => write!(f, "{id} opened"),
-            Self::DialFailed { id, failure } => write!(f, "{id} attempt failed: {failure}"),
-            Self::Gone { id } => write!(f, "{id} dropped by the feed"),
-            Self::Sent { id, frame } => write!(f, "{id} sent {frame:?}"),
-            Self::Flushed { id } => write!(f, "{id} flushed"),
-            Self::Arrived { id } => write!(f, "{id} something arrived"),
-            Self::Read { id, frame } => write!(f, "{id} read {frame:?}"),
-            Self::Broke { id, failure } => write!(f, "{id} broke: {failure}"),
-            Self::Notice(notice) => write!(f, "notice {notice:?}"),
-            Self::Ordered { number } => write!(f, "application sends {number}"),
-            Self::Consumed(consumed) => write!(f, "consumer got {consumed:?}"),
-            Self::Ended { reason: None } => f.write_str("consumer's stream ended"),
-            Self::Ended { reason: Some(reason) } => write!(f, "consumer's stream ended: {reason}"),
-            Self::Shutdown => f.write_str("application shuts down"),
-            Self::Abandoned => f.write_str("application drops the feed"),
-            Self::Panicked => f.write_str("PANIC in a function of the application"),
-            Self::Fault { id, kind, number } => write!(f, "{id} FAULT {number}: {kind}"),
-            Self::Outage { until } => write!(f, "OUTAGE until {}", Moment(*until)),
-            Self::Over => f.write_str("the run is over"),
-            Self::Jumped { to } => write!(f, "CLOCK jumps to {}", Moment(*to)),
-            Self::Healed { bound } => write!(f, "FAULTS end; live within {bound:?}"),
-            Self::Quiet { phase, stats, alarm, waits: _ } => {
-                write!(f, "quiet in {phase}, {} queued", stats.queued)?;
-                alarm.map_or(Ok(()), |at| write!(f, ", alarm at {}", Moment(at)))
-            }
-        }
-    }
-}
-
-/// Virtual seconds.
-pub(crate) struct Moment(pub(crate) Timestamp);
-
-impl fmt::Display for Moment {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let nanos = self.0.as_nanos();
-        write!(f, "{}.{:09}", nanos / 1_000_000_000, nanos % 1_000_000_000)
     }
 }

@@ -6,16 +6,16 @@ use tidegate_driver::core::Timestamp;
 
 use crate::check::{Checker, Fleet};
 use crate::coverage::{Coverage, Mirror};
-use crate::entry::{Entry, Moment};
+use crate::entry::Entry;
 use crate::injector::InjectedFault;
 use crate::report::Violation;
+use crate::trace::Trace;
 
 /// The record of a run.
 pub(crate) struct Journal {
     feeds: Vec<Witness>,
     fleet: Fleet,
-    traces: bool,
-    pub(crate) trace: Vec<String>,
+    pub(crate) trace: Option<Trace>,
     pub(crate) violation: Option<Violation>,
     pub(crate) injected: Vec<InjectedFault>,
     pub(crate) coverage: Coverage,
@@ -30,13 +30,12 @@ struct Witness {
 }
 
 impl Journal {
-    pub(crate) fn new(checkers: impl Iterator<Item = Checker>, fleet: Fleet, traces: bool) -> Self {
+    pub(crate) fn new(checkers: impl Iterator<Item = Checker>, fleet: Fleet, trace: Option<Trace>) -> Self {
         let witness = |checker| Witness { checker, mirror: Mirror::new(), dialed: Vec::new() };
         Self {
             feeds: checkers.map(witness).collect(),
             fleet,
-            traces,
-            trace: Vec::new(),
+            trace,
             violation: None,
             injected: Vec::new(),
             coverage: Coverage::default(),
@@ -50,8 +49,8 @@ impl Journal {
             return;
         }
         self.entries += 1;
-        if self.traces {
-            self.write(now, feed, entry);
+        if let Some(trace) = &mut self.trace {
+            trace.write(now, feed, entry);
         }
         let witness = &mut self.feeds[feed];
         witness.mirror.see(entry, &mut self.coverage);
@@ -77,8 +76,8 @@ impl Journal {
     /// Keeps the first violation; later ones may follow from it.
     pub(crate) fn violate(&mut self, at: Timestamp, rule: String) {
         if self.violation.is_none() {
-            if self.traces {
-                self.trace.push(format!("{:>16} VIOLATION {rule}", Moment(at).to_string()));
+            if let Some(trace) = &mut self.trace {
+                trace.line(at, format!("VIOLATION {rule}"));
             }
             self.violation = Some(Violation { at, rule });
         }
@@ -87,14 +86,6 @@ impl Journal {
     /// When each attempt of a feed began.
     pub(crate) fn take_dialed(&mut self, feed: usize) -> Vec<Timestamp> {
         std::mem::take(&mut self.feeds[feed].dialed)
-    }
-
-    fn write(&mut self, now: Timestamp, feed: usize, entry: &Entry) {
-        let now = Moment(now).to_string();
-        self.trace.push(match self.feeds.len() {
-            1 => format!("{now:>16} {entry}"),
-            _ => format!("{now:>16} feed {feed}: {entry}"),
-        });
     }
 
     fn naming(&self, feed: usize, rule: String) -> String {

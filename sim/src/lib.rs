@@ -10,7 +10,7 @@
 //! | the kinds of faults, how often they strike; which one strikes | `fault.rs`; `injector.rs` |
 //! | what faults do to attempts, connections, handlers | `dial.rs`, `internet.rs`, `saboteur.rs` |
 //! | which rules are checked | `check/` |
-//! | what is recorded of a run; which events of the core those were | `entry.rs`; `coverage.rs` |
+//! | what is recorded of a run; its lines; which events of the core those were | `entry.rs`; `trace.rs`; `coverage.rs` |
 //! | the clock and scheduled events; tasks and timers | `world.rs`; `runtime.rs` |
 //! | connections; the feed's end of one | `connection.rs`; `transport.rs` |
 //! | a world that a test steps by hand | `by_hand.rs` |
@@ -40,6 +40,7 @@ mod saboteur;
 mod server;
 mod shrink;
 mod simulation;
+mod trace;
 mod transport;
 mod world;
 

@@ -7,9 +7,9 @@ use std::time::Duration;
 use tidegate_driver::core::{Phase, Stats, Timestamp};
 
 use crate::coverage::Coverage;
-use crate::entry::Moment;
 use crate::fault::FaultKind;
 use crate::injector::InjectedFault;
+use crate::trace::Moment;
 
 /// A broken rule.
 #[derive(Clone, Debug, PartialEq, Eq)]

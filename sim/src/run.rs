@@ -10,6 +10,7 @@ use tidegate_driver::core::{Phase, Timestamp};
 use crate::entry::Entry;
 use crate::report::{FeedReport, Report};
 use crate::runtime::SimRuntime;
+use crate::trace::Trace;
 use crate::world::ScheduledEvent;
 
 /// A run under way.
@@ -69,7 +70,8 @@ impl Run {
             }
             let (phase, stats) = (handle.phase(), handle.stats());
             let (alarm, waits) = (feed_state.alarm.at, feed_state.consumer_waits);
-            state.record(feed, &Entry::Quiet { phase, stats, alarm, waits });
+            let waits_for = feed_state.awaited(phase);
+            state.record(feed, &Entry::Quiet { phase, stats, alarm, waits_for, waits });
         }
         state.journal.violation.is_none()
     }
@@ -103,7 +105,7 @@ impl Run {
         let report = Report {
             seed: self.seed,
             violation: journal.violation.take(),
-            trace: std::mem::take(&mut journal.trace),
+            trace: journal.trace.take().map(Trace::into_lines).unwrap_or_default(),
             elapsed: now.saturating_since(Timestamp::ZERO),
             injected: std::mem::take(&mut journal.injected),
             faults,

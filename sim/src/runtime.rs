@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use tidegate_driver::core::{ConnectFailure, Failure, Timestamp};
+use tidegate_driver::core::{ConnectFailure, Failure, Notice, Timestamp};
 use tidegate_driver::{Alarm, Attempt, ConnectRequest, ResolveError, Runtime, Spawn};
 
 use crate::dial::Resolution;
@@ -58,6 +58,14 @@ impl SimRuntime {
 
     pub(crate) fn record(&self, entry: &Entry) {
         self.world.record(self.feed, entry);
+    }
+
+    pub(crate) fn notice(&self, notice: &Notice) {
+        let mut state = self.world.state();
+        let paused = &mut state.feeds[self.feed].paused;
+        *paused |= matches!(notice, Notice::Paused { .. });
+        *paused &= !matches!(notice, Notice::Connecting { .. } | Notice::Resumed { .. });
+        state.record(self.feed, &Entry::Notice(notice.clone()));
     }
 
     /// The resolver of URL and headers, with its faults.

@@ -64,7 +64,11 @@ impl<H: FrameHandler> FrameHandler for Sabotaged<H> {
         match order {
             Some(Sabotage::Panic(_)) => panic!("the handler, by the simulation"),
             Some(_) => Err(Fault::retryable("by the simulation")),
-            None => self.handler.on_upgrade(upgrade),
+            None => {
+                let session = self.handler.on_upgrade(upgrade);
+                self.runtime.world.state().feeds[self.runtime.feed].waits_for_ready = upgrade.waits_for_ready();
+                session
+            }
         }
     }
 

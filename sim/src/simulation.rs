@@ -1,16 +1,17 @@
 //! Putting a run together: feeds, their consumers, a server, and what goes wrong between them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
-use tidegate_driver::core::{Config, ConfigBuilder, Delivery, FrameHandler, PassThrough, Timestamp};
+use tidegate_driver::core::{Config, ConfigBuilder, Delivery, FrameHandler, Message, PassThrough, Timestamp};
 use tidegate_driver::{FeedBuilder, FeedHandle};
 
 use crate::check::{BootstrapRule, Checker, Delays, Emission, Fleet, Rules};
 use crate::consumer::{Consumer, Judge, spawn_application};
-use crate::entry::Entry;
 use crate::fault::Faults;
 use crate::injector::Injector;
 use crate::journal::Journal;
@@ -20,6 +21,7 @@ use crate::run::Run;
 use crate::runtime::SimRuntime;
 use crate::saboteur::{Sabotaged, sabotaged};
 use crate::server::{Server, Servers, Silent};
+use crate::trace::{Show, Trace, show_message};
 use crate::world::{Network, ScheduledEvent, World};
 
 /// Makes a value for each feed, by its number.
@@ -35,6 +37,7 @@ impl Simulation {
         SimulationBuilder {
             handler: Box::new(|_| PassThrough),
             judge: None,
+            show_item: Arc::new(show_message),
             options: RunOptions {
                 seed: 0,
                 feeds: 1,
@@ -51,6 +54,7 @@ impl Simulation {
                 outages: Vec::new(),
                 inline: false,
                 trace: false,
+                show: Arc::new(show_message),
                 longest_delay: None,
                 only_faults: None,
                 max_attempts: None,
@@ -66,6 +70,7 @@ impl Simulation {
 pub struct SimulationBuilder<H: FrameHandler> {
     pub(crate) handler: Maker<H>,
     judge: Option<Maker<Judge<H::Item>>>,
+    show_item: Show<H::Item>,
     pub(crate) options: RunOptions,
 }
 
@@ -88,6 +93,7 @@ pub(crate) struct RunOptions {
     outages: Vec<(Duration, Duration)>,
     inline: bool,
     trace: bool,
+    show: Show<Message>,
     longest_delay: Option<Duration>,
     only_faults: Option<BTreeSet<u64>>,
     max_attempts: Option<u64>,
@@ -110,16 +116,20 @@ impl<H: FrameHandler> SimulationBuilder<H> {
     }
 
     /// Makes the handler under test; called once for each feed.
-    pub fn handler<G: FrameHandler>(self, mut make: impl FnMut() -> G + 'static) -> SimulationBuilder<G> {
+    pub fn handler<G: FrameHandler<Item: Debug>>(
+        self,
+        mut make: impl FnMut() -> G + 'static,
+    ) -> SimulationBuilder<G> {
         self.handlers(move |_| make())
     }
 
     /// The handler of each feed, by its number.
-    pub(crate) fn handlers<G: FrameHandler>(
+    pub(crate) fn handlers<G: FrameHandler<Item: Debug>>(
         self,
         make: impl FnMut(usize) -> G + 'static,
     ) -> SimulationBuilder<G> {
-        SimulationBuilder { handler: Box::new(make), judge: None, options: self.options }
+        let show_item = Arc::new(|item: &G::Item| format!("{item:?}"));
+        SimulationBuilder { handler: Box::new(make), judge: None, show_item, options: self.options }
     }
 
     /// Options of each feed. The checker uses them too: retries are counted and waited for as the policy says, and a feed
@@ -245,9 +255,22 @@ impl<H: FrameHandler> SimulationBuilder<H> {
         self
     }
 
-    /// Records what happens, in [`Report::trace`].
+    /// Records what happens, in [`Report::trace`], with payloads and items. A line that comes again is counted instead.
     pub fn trace(mut self, trace: bool) -> Self {
         self.options.trace = trace;
+        self
+    }
+
+    /// How a trace shows the payloads of messages; 200 characters of them at most. Default: as text, and bytes that are not
+    /// UTF-8 escaped.
+    pub fn show(mut self, show: impl Fn(&Message) -> String + Send + Sync + 'static) -> Self {
+        self.options.show = Arc::new(show);
+        self
+    }
+
+    /// How a trace shows the handler's items; 200 characters of them at most. Default: by `Debug`.
+    pub fn show_items(mut self, show: impl Fn(&H::Item) -> String + Send + Sync + 'static) -> Self {
+        self.show_item = Arc::new(show);
         self
     }
 
@@ -337,7 +360,9 @@ where
     pub(crate) fn journal(&self, rules: &Rules) -> Journal {
         let options = &self.options;
         let checkers = (0..options.feeds).map(|_| Checker::new(rules));
-        Journal::new(checkers, Fleet::new(rules, options.network.longest(), options.feeds), options.trace)
+        let fleet = Fleet::new(rules, options.network.longest(), options.feeds);
+        let trace = options.trace.then(|| Trace::new(options.show.clone(), options.feeds));
+        Journal::new(checkers, fleet, trace)
     }
 
     fn start(&mut self, runtime: &SimRuntime, mut rng: Rng) -> FeedHandle {
@@ -349,10 +374,11 @@ where
             .config(config)
             .seed(rng.u64(..))
             .handler(Sabotaged::new((self.handler)(feed), runtime.clone()))
-            .on_notice(move |notice, _| notices.record(&Entry::Notice(notice.clone())))
+            .on_notice(move |notice, _| notices.notice(notice))
             .resolver(move |attempt| resolver.resolve(attempt));
         let judge = self.judge.as_mut().map(|make| make(feed));
-        let consumer = Consumer::new(runtime.clone(), self.options.pace, rng, judge);
+        let show = self.options.trace.then(|| self.show_item.clone());
+        let consumer = Consumer::new(runtime.clone(), self.options.pace, rng, judge, show);
         let handle = if self.options.inline {
             let feed = builder.inline().expect("the options are checked");
             consumer.spawn(feed, self.options.abandon)

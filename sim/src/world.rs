@@ -6,10 +6,10 @@ use std::task::Waker;
 use std::time::Duration;
 
 use fastrand::Rng;
-use tidegate_driver::core::{Message, Timestamp};
+use tidegate_driver::core::{Message, Phase, Timestamp};
 
 use crate::connection::{ConnectionKey, NEVER, SimConnection};
-use crate::entry::Entry;
+use crate::entry::{Awaited, Entry};
 use crate::injector::{Injector, PlannedFault};
 use crate::journal::Journal;
 use crate::server::Servers;
@@ -46,10 +46,37 @@ pub(crate) struct FeedState {
     pub(crate) announced: (u64, Option<PlannedFault>),
     pub(crate) alarm: AlarmState,
     pub(crate) consumer_waits: bool,
+    /// Reading is paused.
+    pub(crate) paused: bool,
+    /// What the handler said last.
+    pub(crate) waits_for_ready: bool,
     /// A task of the feed has run since the last check.
     pub(crate) touched: bool,
     /// What the next call of the application's code does wrong.
     pub(crate) sabotage: Option<Sabotage>,
+}
+
+impl FeedState {
+    /// What the feed waits for in this phase.
+    pub(crate) fn awaited(&self, phase: Phase) -> Awaited {
+        match phase {
+            Phase::Idle => Awaited::Start,
+            Phase::Connecting if self.announced.1.is_some() => Awaited::Resolver,
+            Phase::Connecting => Awaited::Upgrade,
+            Phase::Bootstrapping | Phase::Live if self.paused => Awaited::Consumer,
+            Phase::Bootstrapping if self.is_writing() => Awaited::Writing,
+            Phase::Bootstrapping if self.waits_for_ready => Awaited::Ready,
+            Phase::Bootstrapping => Awaited::Writing,
+            Phase::Live => Awaited::Messages,
+            Phase::Closing => Awaited::Close,
+            Phase::Waiting => Awaited::Retry,
+            Phase::Stopped => Awaited::Nothing,
+        }
+    }
+
+    fn is_writing(&self) -> bool {
+        self.connection.as_ref().is_some_and(|it| it.writer.is_some() || !it.unflushed.is_empty())
+    }
 }
 
 /// The alarm of a feed.

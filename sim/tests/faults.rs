@@ -114,7 +114,7 @@ fn bandwidth_is_shared_by_what_is_sent() {
     let network = Network::default().bandwidth(10);
     let report = Simulation::builder().server(Greeter).network(network).trace(true).run();
     report.assert_ok();
-    for line in ["1.100000000 1 read Text(5 bytes)", "2.200000000 1 read Text(5 bytes)"] {
+    for line in ["1.100000000 1 read \"hello\"", "2.200000000 1 read \"hello\""] {
         assert!(report.trace.iter().any(|found| found.trim() == line), "{}", report.trace.join("\n"));
     }
 }

@@ -93,7 +93,7 @@ fn frames_take_their_time() {
         &report,
         &[
             "0.060000000 1 opened",
-            "0.070000000 1 read Text(5 bytes)",
+            "0.070000000 1 read \"hello\"",
             "5.070000000 1 broke: the connection broke: reset by peer",
             "5.370000000 2 connect",
             "5.430000000 2 opened",
@@ -115,7 +115,7 @@ fn socket_is_gone_within_the_close_timeout() {
 fn silence_is_found_to_the_nanosecond() {
     let report = once(|peer| peer.send("more")).config(config().idle_timeout(7 * SECOND)).run();
     let idle = "12.001000000 notice Timeout { id: ConnectionId(1), failure: Connection(IdleTimeout) }";
-    happened(&report, &["5.000000000 1 read Text(4 bytes)", idle, "12.301000000 2 connect"]);
+    happened(&report, &["5.000000000 1 read \"more\"", idle, "12.301000000 2 connect"]);
 }
 
 struct Refusing;

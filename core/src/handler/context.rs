@@ -280,6 +280,12 @@ impl Upgrade<'_> {
         self.awaited.insert(self.depth);
     }
 
+    /// Returns whether a handler has called [`wait_for_ready`](Self::wait_for_ready).
+    #[must_use]
+    pub fn waits_for_ready(&self) -> bool {
+        !self.awaited.is_empty()
+    }
+
     /// Sets a timer. See [`Context::set_timer`].
     pub fn set_timer(&mut self, key: TimerKey, at: Timestamp) {
         self.timers.set(Timer { depth: self.depth, key }, at.max(self.now.next()));

@@ -8,7 +8,7 @@ use tidegate_driver::core::{
 };
 
 use super::{Rules, Verdict, hold};
-use crate::entry::Entry;
+use crate::entry::{Awaited, Entry};
 
 /// A verdict comes so much later than its deadline, because the driver looks at the socket once more (L2).
 const SECOND_LOOK: Duration = Duration::from_millis(1);
@@ -84,7 +84,10 @@ impl Clocks {
             }
             Entry::Jumped { to } => self.jump = (now, *to),
             Entry::Healed { bound } => self.live_by = Some(now.saturating_add(*bound)),
-            Entry::Quiet { phase, stats, alarm, waits: _ } => return self.quiet(now, *phase, stats, *alarm),
+            Entry::Quiet { phase, stats, alarm, waits_for, waits: _ } => {
+                self.quiet(now, *phase, stats, *alarm)?;
+                return self.recovered(now, *phase, *waits_for);
+            }
             _ => {}
         }
         Ok(())
@@ -243,8 +246,15 @@ impl Clocks {
         if let Some(since) = self.shutdown.filter(|_| phase != Phase::Stopped) {
             over("S1", since, Some(config.close_timeout()))?;
         }
-        let late = self.live_by.is_some_and(|by| now > by) && self.shutdown.is_none();
-        hold!(!late || phase == Phase::Live, "recovery: {phase}, though the faults are long over");
+        Ok(())
+    }
+
+    fn recovered(&self, now: Timestamp, phase: Phase, waits_for: Awaited) -> Verdict {
+        let late = self.live_by.is_some_and(|by| now > by) && self.shutdown.is_none() && self.rules.prompt;
+        hold!(
+            !late || phase == Phase::Live,
+            "recovery: {phase}, though the faults are long over; the feed waits for {waits_for}"
+        );
         Ok(())
     }
 }

@@ -72,14 +72,14 @@ impl Stream {
         }
     }
 
-    fn consumed(&mut self, delivery: &Delivery<()>) -> Verdict {
-        match self.continuity.check(delivery, |()| None) {
+    fn consumed(&mut self, delivery: &Delivery<String>) -> Verdict {
+        match self.continuity.check(delivery, |_| None) {
             Ok(_) => {}
             Err(broken @ Discontinuity::Dropped { .. }) => return Err(format!("D4: {broken}: {delivery:?}")),
             Err(broken) => return Err(format!("D2: {broken}: {delivery:?}")),
         }
         match delivery {
-            Delivery::Item(()) => self.items += 1,
+            Delivery::Item(_) => self.items += 1,
             Delivery::Dropped { count } => self.dropped += count,
             _ => {}
         }

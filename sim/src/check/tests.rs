@@ -9,7 +9,7 @@ use tidegate_driver::core::{
 };
 
 use super::{BootstrapRule, Checker, Delays, Emission, Fleet, Rules};
-use crate::entry::Entry;
+use crate::entry::{Awaited, Entry};
 
 const ID: ConnectionId = ConnectionId::new(1);
 
@@ -72,7 +72,7 @@ fn stats(items: u64, queued: u64, delivered: u64) -> Stats {
 }
 
 fn quiet_with(phase: Phase, stats: Stats) -> Entry {
-    Entry::Quiet { phase, stats, alarm: Some(Timestamp::ZERO), waits: false }
+    Entry::Quiet { phase, stats, alarm: Some(Timestamp::ZERO), waits_for: Awaited::Messages, waits: false }
 }
 
 fn dialing() -> Vec<(u64, Entry)> {
@@ -315,7 +315,13 @@ fn clocks() {
         "P1",
         live(),
         1,
-        Entry::Quiet { phase: Phase::Live, stats: Stats::default(), alarm: None, waits: false },
+        Entry::Quiet {
+            phase: Phase::Live,
+            stats: Stats::default(),
+            alarm: None,
+            waits_for: Awaited::Messages,
+            waits: false,
+        },
     );
     let paused = [live(), vec![(1, Entry::Notice(Notice::Paused { id: ID }))]].concat();
     breaks("L5", paused.clone(), 10, quiet(Phase::Live));
@@ -344,11 +350,17 @@ fn stream() {
     breaks("D4", live(), 0, Entry::Notice(overflow));
     let mut waiting = stats(1, 1, 0);
     waiting.demand = 1;
-    let forgotten =
-        Entry::Quiet { phase: Phase::Live, stats: waiting, alarm: Some(Timestamp::ZERO), waits: true };
+    let forgotten = Entry::Quiet {
+        phase: Phase::Live,
+        stats: waiting,
+        alarm: Some(Timestamp::ZERO),
+        waits_for: Awaited::Messages,
+        waits: true,
+    };
     breaks("D1", live(), 0, forgotten);
     breaks("D1", live(), 0, quiet_with(Phase::Live, stats(3, 0, 3)));
-    let one = [live(), vec![consumed(Delivery::Opened { id: ID }), consumed(Delivery::Item(()))]].concat();
+    let one = [live(), vec![consumed(Delivery::Opened { id: ID }), consumed(Delivery::Item(String::new()))]]
+        .concat();
     breaks("D2", one, 0, quiet(Phase::Live));
     let drops = rules_with(config().overflow(Overflow::DropOldest), None);
     let told = [live(), vec![consumed(Delivery::Dropped { count: 1 })]].concat();
@@ -384,7 +396,7 @@ fn stopping() {
     breaks("S3", over.clone(), 9, Entry::Ended { reason: Some(StopReason::Shutdown) });
     breaks("S3", lost(), 1, Entry::Ended { reason: None });
     let ended = [over, vec![(1, Entry::Ended { reason: None })]].concat();
-    breaks("S3", ended.clone(), 1, Entry::Consumed(Delivery::Item(())));
+    breaks("S3", ended.clone(), 1, Entry::Consumed(Delivery::Item(String::new())));
     breaks("S3", ended.clone(), 1, Entry::Ended { reason: None });
     breaks("S2", ended, 1, quiet_with(Phase::Stopped, stats(1, 1, 0)));
 }
