@@ -14,6 +14,7 @@ use tidegate_driver::core::{Config, Continuity, Delivery};
 use crate::check::{BootstrapRule, Emission};
 use crate::fault::FaultKind;
 use crate::report::Report;
+use crate::rule::Observed;
 use crate::server::{Peer, Server};
 use crate::shrink::{Shrunk, shrink};
 use crate::simulation::{Simulation, SimulationBuilder};
@@ -121,7 +122,10 @@ impl Case {
             .handlers(move |_| Subscriber::new(subscriptions, acks, weight))
             .judges(move |_| {
                 let mut continuity = Continuity::numbered_by_handler(overflow, 0);
-                Box::new(move |delivery, _| judge(&mut continuity, delivery))
+                Box::new(move |observed, _| match observed {
+                    Observed::Delivery(delivery) => judge(&mut continuity, delivery),
+                    Observed::Opened { .. } | Observed::Message { .. } | Observed::Live { .. } => Ok(()),
+                })
             })
             .server(Market::new(every, draw.rng.fork()))
             .network(draw.network())

@@ -8,11 +8,9 @@ use tidegate_driver::{Feed, FeedHandle, Source, Spawn};
 
 use crate::entry::{Entry, shown};
 use crate::pace::Pace;
+use crate::rule::{Judges, Observed};
 use crate::runtime::SimRuntime;
 use crate::trace::Show;
-
-/// A check of the user.
-pub(crate) type Judge<T> = Box<dyn FnMut(&Delivery<T>, Timestamp) -> Result<(), String> + Send>;
 
 /// Sends this often, and shuts the feed down at that time.
 pub(crate) fn spawn_application(
@@ -58,7 +56,7 @@ pub(crate) struct Consumer<T> {
     runtime: SimRuntime,
     pace: Pace,
     rng: Rng,
-    judge: Option<Judge<T>>,
+    judges: Judges<T>,
     /// For the trace, if there is one.
     show: Option<Show<T>>,
     items: u64,
@@ -69,10 +67,10 @@ impl<T: Send + 'static> Consumer<T> {
         runtime: SimRuntime,
         pace: Pace,
         rng: Rng,
-        judge: Option<Judge<T>>,
+        judges: Judges<T>,
         show: Option<Show<T>>,
     ) -> Self {
-        Self { runtime, pace, rng, judge, show, items: 0 }
+        Self { runtime, pace, rng, judges, show, items: 0 }
     }
 
     pub(crate) fn spawn<S>(mut self, mut feed: Feed<S>, abandon: Option<Duration>) -> FeedHandle
@@ -126,13 +124,9 @@ impl<T: Send + 'static> Consumer<T> {
         let delivered = shown(delivery, |item| self.show.as_ref().map(|show| show(item)).unwrap_or_default());
         let mut state = self.runtime.world.state();
         state.record(self.runtime.feed, &Entry::Consumed(delivered));
-        let (now, healed) = (state.now, state.healed);
+        let healed = state.healed;
         drop(state);
-        if let Some(judge) = &mut self.judge
-            && let Err(rule) = judge(delivery, now)
-        {
-            self.violate(rule);
-        }
+        self.judges.see(&Observed::Delivery(delivery));
         if delivery.is_marker() || healed {
             return None;
         }

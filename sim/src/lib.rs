@@ -3,7 +3,7 @@
 //!
 //! No threads, no sockets, no real time: hours pass in a second, and the same seed gives the same run, byte for byte. After
 //! every step the rules of tidegate's design are checked from outside; add your own with
-//! [`on_delivery`](SimulationBuilder::on_delivery). `docs/guide/test-your-handler.md` shows how.
+//! [`rule`](SimulationBuilder::rule). `docs/guide/test-your-handler.md` shows how.
 //!
 //! | to change | open |
 //! |---|---|
@@ -14,8 +14,8 @@
 //! | the clock and scheduled events; tasks and timers | `world.rs`; `runtime.rs` |
 //! | connections; the feed's end of one | `connection.rs`; `transport.rs` |
 //! | a world that a test steps by hand | `by_hand.rs` |
-//! | what a run consists of; its loop; its consumer | `simulation.rs`; `run.rs`; `consumer.rs` |
-//! | how a failure is made smaller | `shrink.rs` |
+//! | what a run consists of; its start and its loop; its consumer; rules of the user's | `simulation.rs`; `start.rs`, `run.rs`; `consumer.rs`; `rule.rs` |
+//! | many seeds; how a failure is made smaller | `seeds.rs`; `shrink.rs` |
 //! | what the command draws from a seed | `campaign.rs`, `campaign/draw.rs` |
 //! | which bugs it must find | `campaign/bugs.rs` |
 #![forbid(unsafe_code)]
@@ -34,12 +34,15 @@ mod internet;
 mod journal;
 mod pace;
 mod report;
+mod rule;
 mod run;
 mod runtime;
 mod saboteur;
+mod seeds;
 mod server;
 mod shrink;
 mod simulation;
+mod start;
 mod trace;
 mod transport;
 mod world;
@@ -51,6 +54,7 @@ pub use fault::{FaultKind, Faults};
 pub use injector::InjectedFault;
 pub use pace::Pace;
 pub use report::{FeedReport, Report, Violation};
+pub use rule::Observed;
 pub use runtime::{SimAlarm, SimRuntime};
 pub use server::{Dial, Peer, Server, Silent};
 pub use shrink::{Shrunk, shrink};

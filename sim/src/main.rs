@@ -160,14 +160,7 @@ fn print_failure(case: &Case, report: Report) {
     let injected = report.injected.len();
     let Some(shrunk) = case.shrink(report) else { return };
     println!("faults it takes: {} of {injected}, after {} runs", shrunk.faults().len(), shrunk.runs);
-    for fault in shrunk.faults() {
-        let (seconds, nanos) = (fault.at.as_nanos() / 1_000_000_000, fault.at.as_nanos() % 1_000_000_000);
-        let of = if case.mode == Mode::Fleet { format!(" of feed {}", fault.feed) } else { String::new() };
-        println!(
-            "{:>6}  {seconds:>6}.{nanos:09} s  {:<20} connection {}{of}",
-            fault.number, fault.kind, fault.connection
-        );
-    }
+    print!("{shrunk}");
     let small = Case { only_faults: Some(shrunk.numbers), trace: true, ..case.clone() };
     let trace = small.run().trace;
     let from = trace.len().saturating_sub(LINES);

@@ -9,6 +9,7 @@ use tidegate_driver::core::{Phase, Timestamp};
 
 use crate::entry::Entry;
 use crate::report::{FeedReport, Report};
+use crate::rule::panic_text;
 use crate::runtime::SimRuntime;
 use crate::trace::Trace;
 use crate::world::ScheduledEvent;
@@ -57,8 +58,7 @@ impl Run {
             Ok(Some(_)) => {}
             Ok(None) => self.violate("hang: the tasks never come to rest".to_owned()),
             Err(panic) => {
-                let text = panic.downcast_ref::<String>().map_or("a panic", String::as_str);
-                self.violate(format!("panic: {text}"));
+                self.violate(format!("panic: {}", panic_text(&*panic)));
             }
         }
         let mut state = self.runtime.world.state();

@@ -9,18 +9,20 @@ use tidegate_driver::core::{
 };
 
 use crate::entry::Entry;
+use crate::rule::{Judges, Observed};
 use crate::runtime::SimRuntime;
 use crate::world::{Place, Sabotage};
 
 /// The handler under test, which sometimes misbehaves.
-pub(crate) struct Sabotaged<H> {
+pub(crate) struct Sabotaged<H: FrameHandler> {
     handler: H,
+    judges: Judges<H::Item>,
     runtime: SimRuntime,
 }
 
-impl<H> Sabotaged<H> {
-    pub(crate) const fn new(handler: H, runtime: SimRuntime) -> Self {
-        Self { handler, runtime }
+impl<H: FrameHandler> Sabotaged<H> {
+    pub(crate) const fn new(handler: H, judges: Judges<H::Item>, runtime: SimRuntime) -> Self {
+        Self { handler, judges, runtime }
     }
 
     fn order(&self, fits: impl FnOnce(Sabotage) -> bool) -> Option<Sabotage> {
@@ -58,6 +60,7 @@ impl<H: FrameHandler> FrameHandler for Sabotaged<H> {
     type Item = H::Item;
 
     fn on_upgrade(&mut self, upgrade: &mut Upgrade<'_>) -> Result<H::Session, Fault> {
+        self.judges.see(&Observed::Opened { id: upgrade.connection() });
         let order =
             self.order(|sabotage| matches!(sabotage, Sabotage::Refusal | Sabotage::Panic(Place::Upgrade)));
         let _watch = Watch(&self.runtime);
@@ -78,6 +81,7 @@ impl<H: FrameHandler> FrameHandler for Sabotaged<H> {
         message: Message,
         cx: &mut Context<'_, H::Item>,
     ) -> Result<(), Fault> {
+        self.judges.see(&Observed::Message { id: cx.connection(), message: &message });
         let order = self.order(|sabotage| match sabotage {
             Sabotage::Fault | Sabotage::Fatal | Sabotage::Reconnect | Sabotage::Panic(Place::Message) => true,
             Sabotage::Refusal | Sabotage::Panic(_) => false,

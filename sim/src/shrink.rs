@@ -1,7 +1,10 @@
 //! Which faults a failure takes: the others are left out, half of them at a time, then one by one.
 
+use std::fmt;
+
 use crate::injector::InjectedFault;
 use crate::report::Report;
+use crate::trace::Moment;
 
 /// A failure, with as few faults as were found to bring it about.
 #[derive(Clone, Debug)]
@@ -20,6 +23,20 @@ impl Shrunk {
     #[must_use]
     pub fn faults(&self) -> &[InjectedFault] {
         &self.report.injected
+    }
+}
+
+/// One fault a line: its number, when, what, and where.
+impl fmt::Display for Shrunk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for InjectedFault { number, kind, at, feed, connection } in self.faults() {
+            write!(f, "{number:>6}  {:>16} s  {kind:<20} connection {connection}", Moment(*at).to_string())?;
+            if self.report.feeds.len() > 1 {
+                write!(f, " of feed {feed}")?;
+            }
+            writeln!(f)?;
+        }
+        Ok(())
     }
 }
 

@@ -2,27 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use fastrand::Rng;
 use tidegate_driver::core::{Config, ConfigBuilder, Delivery, FrameHandler, Message, PassThrough, Timestamp};
-use tidegate_driver::{FeedBuilder, FeedHandle};
 
-use crate::check::{BootstrapRule, Checker, Delays, Emission, Fleet, Rules};
-use crate::consumer::{Consumer, Judge, spawn_application};
+use crate::check::{BootstrapRule, Emission};
 use crate::fault::Faults;
-use crate::injector::Injector;
-use crate::journal::Journal;
 use crate::pace::Pace;
-use crate::report::Report;
-use crate::run::Run;
-use crate::runtime::SimRuntime;
-use crate::saboteur::{Sabotaged, sabotaged};
+use crate::rule::{Judge, Observed};
 use crate::server::{Server, Servers, Silent};
-use crate::trace::{Show, Trace, show_message};
-use crate::world::{Network, ScheduledEvent, World};
+use crate::trace::{Show, show_item, show_message};
+use crate::world::Network;
 
 /// Makes a value for each feed, by its number.
 type Maker<T> = Box<dyn FnMut(usize) -> T>;
@@ -36,7 +27,7 @@ impl Simulation {
     pub fn builder() -> SimulationBuilder<PassThrough> {
         SimulationBuilder {
             handler: Box::new(|_| PassThrough),
-            judge: None,
+            judges: Vec::new(),
             show_item: Arc::new(show_message),
             options: RunOptions {
                 seed: 0,
@@ -44,6 +35,7 @@ impl Simulation {
                 config: Config::default(),
                 servers: Servers::Shared(Box::new(Silent)),
                 faults: Faults::none(),
+                steady_clock: false,
                 network: Network::default(),
                 pace: Pace::Prompt,
                 run: Duration::from_secs(600),
@@ -69,36 +61,37 @@ impl Simulation {
 #[must_use]
 pub struct SimulationBuilder<H: FrameHandler> {
     pub(crate) handler: Maker<H>,
-    judge: Option<Maker<Judge<H::Item>>>,
-    show_item: Show<H::Item>,
+    pub(crate) judges: Vec<Maker<Judge<H::Item>>>,
+    pub(crate) show_item: Show<H::Item>,
     pub(crate) options: RunOptions,
 }
 
 /// Options that do not depend on the handler. Times count from the start.
 pub(crate) struct RunOptions {
-    seed: u64,
-    feeds: usize,
+    pub(crate) seed: u64,
+    pub(crate) feeds: usize,
     pub(crate) config: Config,
-    servers: Servers,
-    faults: Faults,
-    network: Network,
-    pace: Pace,
-    run: Duration,
-    heal: Option<Duration>,
-    shutdown: Option<Duration>,
-    abandon: Option<Duration>,
+    pub(crate) servers: Servers,
+    pub(crate) faults: Faults,
+    pub(crate) steady_clock: bool,
+    pub(crate) network: Network,
+    pub(crate) pace: Pace,
+    pub(crate) run: Duration,
+    pub(crate) heal: Option<Duration>,
+    pub(crate) shutdown: Option<Duration>,
+    pub(crate) abandon: Option<Duration>,
     /// Between messages of the application.
-    send: Option<Duration>,
+    pub(crate) send: Option<Duration>,
     /// Start and length of each.
-    outages: Vec<(Duration, Duration)>,
-    inline: bool,
-    trace: bool,
-    show: Show<Message>,
-    longest_delay: Option<Duration>,
-    only_faults: Option<BTreeSet<u64>>,
-    max_attempts: Option<u64>,
-    bootstrap: Option<BootstrapRule>,
-    emission: Option<Emission>,
+    pub(crate) outages: Vec<(Duration, Duration)>,
+    pub(crate) inline: bool,
+    pub(crate) trace: bool,
+    pub(crate) show: Show<Message>,
+    pub(crate) longest_delay: Option<Duration>,
+    pub(crate) only_faults: Option<BTreeSet<u64>>,
+    pub(crate) max_attempts: Option<u64>,
+    pub(crate) bootstrap: Option<BootstrapRule>,
+    pub(crate) emission: Option<Emission>,
 }
 
 impl<H: FrameHandler> SimulationBuilder<H> {
@@ -116,7 +109,10 @@ impl<H: FrameHandler> SimulationBuilder<H> {
     }
 
     /// Makes the handler under test; called once for each feed.
-    pub fn handler<G: FrameHandler<Item: Debug>>(
+    ///
+    /// # Panics
+    /// Panics if rules were set before, which were those of another handler.
+    pub fn handler<G: FrameHandler<Item: Debug + 'static>>(
         self,
         mut make: impl FnMut() -> G + 'static,
     ) -> SimulationBuilder<G> {
@@ -124,12 +120,13 @@ impl<H: FrameHandler> SimulationBuilder<H> {
     }
 
     /// The handler of each feed, by its number.
-    pub(crate) fn handlers<G: FrameHandler<Item: Debug>>(
+    pub(crate) fn handlers<G: FrameHandler<Item: Debug + 'static>>(
         self,
         make: impl FnMut(usize) -> G + 'static,
     ) -> SimulationBuilder<G> {
-        let show_item = Arc::new(|item: &G::Item| format!("{item:?}"));
-        SimulationBuilder { handler: Box::new(make), judge: None, show_item, options: self.options }
+        assert!(self.judges.is_empty(), "set the handler before its rules");
+        let show_item = Arc::new(show_item::<G::Item>);
+        SimulationBuilder { handler: Box::new(make), judges: Vec::new(), show_item, options: self.options }
     }
 
     /// Options of each feed. The checker uses them too: retries are counted and waited for as the policy says, and a feed
@@ -169,6 +166,12 @@ impl<H: FrameHandler> SimulationBuilder<H> {
     /// What goes wrong, and how often. Default: nothing.
     pub fn faults(mut self, faults: Faults) -> Self {
         self.options.faults = faults;
+        self
+    }
+
+    /// Leaves [`FaultKind::ClockJump`](crate::FaultKind::ClockJump) out, for rules that measure time. Default: no.
+    pub fn steady_clock(mut self, steady: bool) -> Self {
+        self.options.steady_clock = steady;
         self
     }
 
@@ -255,7 +258,8 @@ impl<H: FrameHandler> SimulationBuilder<H> {
         self
     }
 
-    /// Records what happens, in [`Report::trace`], with payloads and items. A line that comes again is counted instead.
+    /// Records what happens, in [`Report::trace`](crate::Report::trace), with payloads and items. Lines that
+    /// come again are counted instead.
     pub fn trace(mut self, trace: bool) -> Self {
         self.options.trace = trace;
         self
@@ -268,125 +272,67 @@ impl<H: FrameHandler> SimulationBuilder<H> {
         self
     }
 
-    /// How a trace shows the handler's items; 200 characters of them at most. Default: by `Debug`.
+    /// How a trace shows the handler's items; 200 characters of them at most. Default: by `Debug`, and
+    /// messages like payloads.
     pub fn show_items(mut self, show: impl Fn(&H::Item) -> String + Send + Sync + 'static) -> Self {
         self.show_item = Arc::new(show);
         self
     }
 
-    /// Checks each delivery; an error fails the run. In a fleet each feed has its own clone.
+    /// Adds a rule: it sees what reaches the handler, when connections become Live, and what the consumer takes. An error, or a
+    /// panic, fails the run. In a fleet each feed has its own clone.
+    ///
+    /// A server that acknowledges late, and a rule that finds a handler which does not wait for it:
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tidegate_sim::{Observed, Peer, Server, Simulation};
+    ///
+    /// struct Late;
+    ///
+    /// impl Server for Late {
+    ///     fn on_open(&mut self, peer: &mut Peer) {
+    ///         peer.send_after(Duration::from_secs(1), "subscribed");
+    ///     }
+    /// }
+    ///
+    /// let mut subscribed = false;
+    /// let report = Simulation::builder()
+    ///     .server(Late)
+    ///     .rule(move |observed, _| match observed {
+    ///         Observed::Opened { .. } => Ok(subscribed = false),
+    ///         Observed::Message { message, .. } => Ok(subscribed |= message.as_text() == Some("subscribed")),
+    ///         Observed::Live { id } if !subscribed => Err(format!("ready: {id} is Live too early")),
+    ///         _ => Ok(()),
+    ///     })
+    ///     .run();
+    /// // `PassThrough` waits for nothing.
+    /// assert_eq!(report.violation.unwrap().name(), "ready");
+    /// ```
+    pub fn rule(
+        self,
+        rule: impl FnMut(&Observed<'_, H::Item>, Timestamp) -> Result<(), String> + Clone + Send + 'static,
+    ) -> Self {
+        self.judges(move |_| Box::new(rule.clone()))
+    }
+
+    /// Adds a [rule](Self::rule) that sees the deliveries alone.
     pub fn on_delivery(
         self,
-        judge: impl FnMut(&Delivery<H::Item>, Timestamp) -> Result<(), String> + Clone + Send + 'static,
+        rule: impl FnMut(&Delivery<H::Item>, Timestamp) -> Result<(), String> + Clone + Send + 'static,
     ) -> Self {
-        self.judges(move |_| Box::new(judge.clone()))
+        self.judges(move |_| {
+            let mut rule = rule.clone();
+            Box::new(move |observed, now| match observed {
+                Observed::Delivery(delivery) => rule(delivery, now),
+                Observed::Opened { .. } | Observed::Message { .. } | Observed::Live { .. } => Ok(()),
+            })
+        })
     }
 
-    /// Checks the deliveries of each feed, by its number.
+    /// Adds a rule for each feed, by its number.
     pub(crate) fn judges(mut self, make: impl FnMut(usize) -> Judge<H::Item> + 'static) -> Self {
-        self.judge = Some(Box::new(make));
+        self.judges.push(Box::new(make));
         self
-    }
-}
-
-impl<H> SimulationBuilder<H>
-where
-    H: FrameHandler<Item: Send, Session: Send> + Send + 'static,
-{
-    /// Runs to the end, or to the first broken rule.
-    ///
-    /// # Panics
-    /// Panics if the retry policy is custom and [`longest_delay`](Self::longest_delay) is not set, and if
-    /// [`heal_after`](Self::heal_after) is called for a feed that need not recover.
-    #[track_caller]
-    pub fn run(self) -> Report {
-        let rules = self.rules();
-        if self.options.heal.is_some() {
-            assert!(
-                rules.config.retry().retries().is_none(),
-                "heal_after needs unlimited retries: RetryPolicy::unlimited"
-            );
-            assert!(rules.detects_silence(), "heal_after needs idle_timeout or ping_interval");
-        }
-        let journal = self.journal(&rules);
-        self.run_by(&rules, journal)
-    }
-
-    /// Runs, checked against these rules.
-    pub(crate) fn run_by(mut self, rules: &Rules, journal: Journal) -> Report {
-        let mut rng = Rng::with_seed(self.options.seed);
-        let options = &mut self.options;
-        let injector = Injector::new(options.faults.clone(), options.only_faults.take(), rng.fork());
-        let servers = std::mem::replace(&mut options.servers, Servers::Shared(Box::new(Silent)));
-        let outages = std::mem::take(&mut options.outages);
-        let (seed, feeds, heal, mut end) = (options.seed, options.feeds, options.heal, options.run);
-        let world = World::new(feeds, rng.fork(), injector, options.network, servers, journal);
-        let runtime = SimRuntime::new(world);
-        let rest = options.pace.longest_rest();
-        let recovery = rules.recovery_bound() + rest + options.network.longest() * 20;
-        let close_timeout = rules.config.close_timeout();
-        // A panic in code under test fails the run like a broken rule.
-        let handles = catch_unwind(AssertUnwindSafe(|| {
-            (0..feeds).map(|feed| self.start(&runtime.of_feed(feed), rng.fork())).collect()
-        }));
-        let mut run = Run::new(runtime, seed, handles.ok());
-        outages.iter().for_each(|(after, span)| run.schedule(*after, ScheduledEvent::Outage(*span)));
-        if let Some(heal) = heal {
-            let calm = outages.iter().map(|(after, span)| *after + *span).fold(heal, Duration::max);
-            let bound = recovery + (calm - heal);
-            run.schedule(heal, ScheduledEvent::Heal(bound));
-            end = end.max(heal + bound * 2);
-        }
-        run.go(end);
-        run.shut_down();
-        // Consumers that sleep wake up, and take what is queued.
-        run.go(end + close_timeout + rest + Duration::from_secs(120));
-        run.report()
-    }
-
-    pub(crate) fn rules(&self) -> Rules {
-        let options = &self.options;
-        Rules {
-            delays: Delays::new(&options.config, options.longest_delay),
-            longest_delay: options.longest_delay,
-            config: options.config.clone(),
-            prompt: !options.inline || options.pace == Pace::Prompt,
-            max_attempts: options.max_attempts,
-            bootstrap: options.bootstrap,
-            emission: options.emission,
-        }
-    }
-
-    pub(crate) fn journal(&self, rules: &Rules) -> Journal {
-        let options = &self.options;
-        let checkers = (0..options.feeds).map(|_| Checker::new(rules));
-        let fleet = Fleet::new(rules, options.network.longest(), options.feeds);
-        let trace = options.trace.then(|| Trace::new(options.show.clone(), options.feeds));
-        Journal::new(checkers, fleet, trace)
-    }
-
-    fn start(&mut self, runtime: &SimRuntime, mut rng: Rng) -> FeedHandle {
-        let feed = runtime.feed;
-        let classification = sabotaged(self.options.config.classification().clone(), runtime.clone());
-        let config = ConfigBuilder::from(self.options.config.clone()).classification(classification);
-        let (notices, resolver) = (runtime.clone(), runtime.clone());
-        let builder = FeedBuilder::new(runtime.clone(), "ws://server.sim/")
-            .config(config)
-            .seed(rng.u64(..))
-            .handler(Sabotaged::new((self.handler)(feed), runtime.clone()))
-            .on_notice(move |notice, _| notices.notice(notice))
-            .resolver(move |attempt| resolver.resolve(attempt));
-        let judge = self.judge.as_mut().map(|make| make(feed));
-        let show = self.options.trace.then(|| self.show_item.clone());
-        let consumer = Consumer::new(runtime.clone(), self.options.pace, rng, judge, show);
-        let handle = if self.options.inline {
-            let feed = builder.inline().expect("the options are checked");
-            consumer.spawn(feed, self.options.abandon)
-        } else {
-            let feed = builder.spawn().expect("the options are checked");
-            consumer.spawn(feed, self.options.abandon)
-        };
-        spawn_application(runtime, &handle, self.options.send, self.options.shutdown);
-        handle
     }
 }

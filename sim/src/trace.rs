@@ -1,5 +1,6 @@
 //! What happened, one line each, for people.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
@@ -13,30 +14,31 @@ pub(crate) type Show<T> = Arc<dyn Fn(&T) -> String + Send + Sync>;
 /// Characters of a payload or an item that a line shows.
 const LONGEST: usize = 200;
 
+/// Lines that repeat together are counted if they are at most so many.
+const LONGEST_CYCLE: usize = 8;
+
 /// The lines so far.
 pub(crate) struct Trace {
     show: Show<Message>,
-    lines: Vec<String>,
-    last: Last,
+    lines: Vec<Repeated>,
     /// The last state of rest of each feed.
     quiet: Vec<String>,
 }
 
-/// The last line, which may come again.
-#[derive(Default)]
-struct Last {
+/// A line, and how often it came.
+struct Repeated {
     text: String,
     first: Moment,
+    last: Moment,
     times: u32,
 }
 
 impl Trace {
     pub(crate) fn new(show: Show<Message>, feeds: usize) -> Self {
-        Self { show, lines: Vec::new(), last: Last::default(), quiet: vec![String::new(); feeds] }
+        Self { show, lines: Vec::new(), quiet: vec![String::new(); feeds] }
     }
 
-    /// Adds what happened to a feed. A line that comes again is counted, and a feed that still waits for the same is not
-    /// mentioned again.
+    /// Adds what happened to a feed. A feed that still waits for the same is not mentioned again.
     pub(crate) fn write(&mut self, now: Timestamp, feed: usize, entry: &Entry) {
         let text = Line { entry, show: &self.show }.to_string();
         if let Entry::Quiet { .. } = entry {
@@ -48,26 +50,41 @@ impl Trace {
         self.line(now, if self.quiet.len() > 1 { format!("feed {feed}: {text}") } else { text });
     }
 
-    /// Adds a line of all feeds.
+    /// Adds a line of all feeds. Lines that come again are counted.
     pub(crate) fn line(&mut self, now: Timestamp, text: String) {
         let now = Moment(now);
-        if self.last.text == text {
-            self.last.times += 1;
-            self.lines.pop();
-        } else {
-            self.last = Last { text, first: now, times: 1 };
+        self.lines.push(Repeated { text, first: now, last: now, times: 1 });
+        if let Some(cycle) = (1..=LONGEST_CYCLE).find(|cycle| self.repeats(*cycle)) {
+            let again = self.lines.split_off(self.lines.len() - cycle);
+            let from = self.lines.len() - cycle;
+            for (line, again) in self.lines[from..].iter_mut().zip(again) {
+                line.last = again.last;
+                line.times += again.times;
+            }
         }
-        let Last { text, first, times } = &self.last;
-        let start = first.to_string();
-        self.lines.push(match times {
-            _ if *times > 1 && *first == now => format!("{start:>16} {text} ({times} times)"),
-            1 => format!("{start:>16} {text}"),
-            _ => format!("{start:>16} {text} ({times} times until {now})"),
-        });
+    }
+
+    /// Whether the last `cycle` lines say what those before them said.
+    fn repeats(&self, cycle: usize) -> bool {
+        let Some(from) = self.lines.len().checked_sub(2 * cycle) else { return false };
+        let (before, again) = self.lines[from..].split_at(cycle);
+        before.iter().map(|line| &line.text).eq(again.iter().map(|line| &line.text))
     }
 
     pub(crate) fn into_lines(self) -> Vec<String> {
-        self.lines
+        self.lines.iter().map(Repeated::to_string).collect()
+    }
+}
+
+impl fmt::Display for Repeated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { text, first, last, times } = self;
+        write!(f, "{:>16} {text}", first.to_string())?;
+        match times {
+            1 => Ok(()),
+            _ if first == last => write!(f, " ({times} times)"),
+            _ => write!(f, " ({times} times until {last})"),
+        }
     }
 }
 
@@ -78,6 +95,12 @@ pub(crate) fn show_message(message: &Message) -> String {
         (Message::Binary(_), Ok(text)) => format!("binary {text:?}"),
         (_, Err(_)) => format!("binary b\"{}\"", message.payload().escape_ascii()),
     }
+}
+
+/// By `Debug`, which for messages says no more than their length.
+pub(crate) fn show_item<T: fmt::Debug + 'static>(item: &T) -> String {
+    let message = (item as &dyn Any).downcast_ref();
+    message.map_or_else(|| format!("{item:?}"), show_message)
 }
 
 fn cut(mut text: String) -> String {

@@ -108,13 +108,13 @@ fn bandwidth_is_shared_by_what_is_sent() {
     impl Server for Greeter {
         fn on_open(&mut self, peer: &mut Peer) {
             peer.send("hello");
-            peer.send("hello");
+            peer.send("again");
         }
     }
     let network = Network::default().bandwidth(10);
     let report = Simulation::builder().server(Greeter).network(network).trace(true).run();
     report.assert_ok();
-    for line in ["1.100000000 1 read \"hello\"", "2.200000000 1 read \"hello\""] {
+    for line in ["1.100000000 1 read \"hello\"", "2.200000000 1 read \"again\""] {
         assert!(report.trace.iter().any(|found| found.trim() == line), "{}", report.trace.join("\n"));
     }
 }

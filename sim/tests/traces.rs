@@ -21,6 +21,7 @@ impl FrameHandler for Prices {
 
     fn on_upgrade(&mut self, upgrade: &mut Upgrade<'_>) -> Result<(), Fault> {
         upgrade.send("subscribe");
+        upgrade.wait_for_ready();
         Ok(())
     }
 
@@ -75,6 +76,25 @@ fn trace_has_payloads_and_items() {
     has(&report.trace, &format!("1.350000000 1 read \"{}…", "x".repeat(199)));
     has(&report.trace, r#"1.350000000 1 read "17" (3 times)"#);
     has(&report.trace, "1.350000000 consumer got Price(17) (3 times)");
+}
+
+/// What a heartbeat does again and again takes no more lines than once.
+#[test]
+fn cycles_are_counted() {
+    struct Heartbeat;
+    impl Server for Heartbeat {
+        fn on_open(&mut self, peer: &mut Peer) {
+            peer.tick_every(SECOND);
+        }
+        fn on_tick(&mut self, peer: &mut Peer) {
+            peer.send("beat");
+        }
+    }
+    let report = Simulation::builder().server(Heartbeat).run_for(10 * SECOND).trace(true).run();
+    report.assert_ok();
+    has(&report.trace, r#"1.000000000 1 read "beat" (10 times until 10.000000000)"#);
+    has(&report.trace, r#"1.000000000 consumer got "beat" (10 times until 10.000000000)"#);
+    assert!(report.trace.len() < 30, "{}", report.trace.join("\n"));
 }
 
 #[test]
