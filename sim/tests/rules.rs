@@ -26,6 +26,8 @@ enum Bug {
     ReadyTooEarly,
     /// Acknowledgements are counted in the handler, over all connections.
     CountKept,
+    /// They are, and once there were enough, any is.
+    EnoughOnce,
 }
 
 /// Subscribes to three channels, and is ready once all are acknowledged.
@@ -40,7 +42,7 @@ impl FrameHandler for Subscriber {
 
     fn on_upgrade(&mut self, upgrade: &mut Upgrade<'_>) -> Result<(), Fault> {
         CHANNELS.into_iter().for_each(|channel| upgrade.send(channel));
-        if self.bug != Bug::CountKept {
+        if !matches!(self.bug, Bug::CountKept | Bug::EnoughOnce) {
             self.acks = 0;
         }
         Ok(())
@@ -57,7 +59,12 @@ impl FrameHandler for Subscriber {
             return Ok(());
         }
         self.acks += 1;
-        if self.acks == CHANNELS.len() || self.bug == Bug::ReadyTooEarly {
+        let enough = match self.bug {
+            Bug::ReadyTooEarly => true,
+            Bug::EnoughOnce => self.acks >= CHANNELS.len(),
+            Bug::None | Bug::CountKept => self.acks == CHANNELS.len(),
+        };
+        if enough {
             cx.ready();
         }
         Ok(())
@@ -125,6 +132,7 @@ fn names(bug: Bug) -> Option<String> {
 fn planted_bugs_of_a_handler_are_found() {
     assert_eq!(names(Bug::None), None);
     assert_eq!(names(Bug::ReadyTooEarly).as_deref(), Some("acks"));
+    assert_eq!(names(Bug::EnoughOnce).as_deref(), Some("acks"));
     assert_eq!(names(Bug::CountKept).as_deref(), Some("recovery"));
 }
 
