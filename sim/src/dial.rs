@@ -25,7 +25,7 @@ impl State {
     /// Begins an attempt. Returns what its resolver does.
     pub(crate) fn announce(&mut self, feed: usize, id: ConnectionId) -> Resolution {
         let id = id.get();
-        let mut fate = self.injector.strike(Stage::Attempt);
+        let mut fate = self.injector.strike(Stage::Attempt, self.now);
         self.record(feed, &Entry::Connect { id });
         let panics = |sabotage| sabotage == Sabotage::Panic(Place::Resolver);
         let resolution = match &mut fate {

@@ -9,6 +9,7 @@ use crate::connection::{ConnectionKey, NEVER, SimConnection, Unit};
 use crate::entry::Entry;
 use crate::fault::{FaultKind, Stage};
 use crate::injector::PlannedFault;
+use crate::scenario::Answer;
 use crate::server::{Peer, Server, ServerAction};
 use crate::world::{Place, Sabotage, ScheduledEvent, State, span};
 
@@ -30,7 +31,7 @@ impl State {
     /// Opens a connection: the upgrade is complete.
     pub(crate) fn open(&mut self, key: ConnectionKey) {
         let ConnectionKey { feed, id } = key;
-        let quirk = self.injector.strike(Stage::Opening);
+        let quirk = self.injector.strike(Stage::Opening, self.now);
         let kind = quirk.as_ref().map(|fault| fault.kind);
         self.feeds[feed].connection = Some(SimConnection { id, quirk: kind, ..SimConnection::default() });
         self.record(feed, &Entry::Opened { id });
@@ -47,6 +48,31 @@ impl State {
             }
         }
         self.plan_fault(key);
+        if self.injector.is_due(self.now) {
+            self.schedule(self.now, ScheduledEvent::PlannedFault);
+        }
+    }
+
+    /// Strikes with the planned faults that are due, as long as a connection is open.
+    fn strike_planned(&mut self) {
+        let open = |state: &Self| {
+            state
+                .feeds
+                .iter()
+                .enumerate()
+                .find_map(|(feed, it)| Some(ConnectionKey { feed, id: it.connection.as_ref()?.id }))
+        };
+        while let Some(key) = open(self)
+            && let Some(fault) = self.injector.take_due(Stage::Open, self.now)
+        {
+            self.strike(key, fault);
+        }
+    }
+
+    fn strike(&mut self, key: ConnectionKey, fault: PlannedFault) {
+        let (id, kind, number) = (key.id, fault.kind, fault.number);
+        self.record(key.feed, &Entry::Fault { id, kind, number });
+        self.inject(key, fault);
     }
 
     fn plan_fault(&mut self, key: ConnectionKey) {
@@ -88,13 +114,12 @@ impl State {
             ScheduledEvent::Fault(key, fault) => {
                 if self.connection(key).is_some() && !self.healed {
                     if !fault.left_out {
-                        let (id, kind, number) = (key.id, fault.kind, fault.number);
-                        self.record(key.feed, &Entry::Fault { id, kind, number });
-                        self.inject(key, *fault);
+                        self.strike(key, *fault);
                     }
                     self.plan_fault(key);
                 }
             }
+            ScheduledEvent::PlannedFault => self.strike_planned(),
             ScheduledEvent::Outage(span) => self.outage(span),
             ScheduledEvent::Heal(bound) => self.heal(bound),
         }
@@ -200,17 +225,7 @@ impl State {
             return;
         };
         match action {
-            ServerAction::Send(message) => {
-                let copies = match connection.quirk.filter(|_| reply) {
-                    Some(FaultKind::RepliesMissing) => 0,
-                    Some(FaultKind::RepliesPartial) => self.rng.usize(0..=1),
-                    Some(FaultKind::RepliesTwice) => 2,
-                    Some(_) | None => 1,
-                };
-                for _ in 0..copies {
-                    self.push(key, Unit::Frame(message.clone().into()));
-                }
-            }
+            ServerAction::Send(message) => self.send(key, reply, message),
             ServerAction::SendAfter(span, message) => {
                 self.schedule_in(span, ScheduledEvent::Late(key, reply, message));
             }
@@ -235,6 +250,24 @@ impl State {
                     self.schedule_in(span, ScheduledEvent::Tick(key, rhythm));
                 }
             }
+        }
+    }
+
+    /// Sends a message of the server's, unless it is a reply to which something happens.
+    fn send(&mut self, key: ConnectionKey, reply: bool, message: Message) {
+        let answer = if reply { self.answers.pop_front() } else { None };
+        let quirk = self.connection(key).and_then(|connection| connection.quirk).filter(|_| reply);
+        let copies = match (answer.unwrap_or_default(), quirk) {
+            (Answer::Late(span), _) => {
+                return self.schedule_in(span, ScheduledEvent::Late(key, false, message));
+            }
+            (Answer::Lost, _) | (_, Some(FaultKind::RepliesMissing)) => 0,
+            (_, Some(FaultKind::RepliesPartial)) => self.rng.usize(0..=1),
+            (Answer::Twice, _) | (_, Some(FaultKind::RepliesTwice)) => 2,
+            (Answer::Sent, Some(_) | None) => 1,
+        };
+        for _ in 0..copies {
+            self.push(key, Unit::Frame(message.clone().into()));
         }
     }
 

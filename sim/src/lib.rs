@@ -15,6 +15,7 @@
 //! | connections; the feed's end of one | `connection.rs`; `transport.rs` |
 //! | a world that a test steps by hand | `by_hand.rs` |
 //! | what a run consists of; its start and its loop; its consumer; rules of the user's | `simulation.rs`; `start.rs`, `run.rs`; `consumer.rs`; `rule.rs` |
+//! | faults and answers that are written down; strategies for them | `scenario.rs`; `strategies.rs` |
 //! | many seeds; how a failure is made smaller | `seeds.rs`; `shrink.rs` |
 //! | what the command draws from a seed | `campaign.rs`, `campaign/draw.rs` |
 //! | which bugs it must find | `campaign/bugs.rs` |
@@ -38,11 +39,14 @@ mod rule;
 mod run;
 mod runtime;
 mod saboteur;
+mod scenario;
 mod seeds;
 mod server;
 mod shrink;
 mod simulation;
 mod start;
+#[cfg(feature = "proptest")]
+pub mod strategies;
 mod trace;
 mod transport;
 mod world;
@@ -56,6 +60,7 @@ pub use pace::Pace;
 pub use report::{FeedReport, Report, Violation};
 pub use rule::Observed;
 pub use runtime::{SimAlarm, SimRuntime};
+pub use scenario::{Answer, Scenario};
 pub use server::{Dial, Peer, Server, Silent};
 pub use shrink::{Shrunk, shrink};
 pub use simulation::{Simulation, SimulationBuilder};

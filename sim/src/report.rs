@@ -76,7 +76,17 @@ pub struct FeedReport {
     pub attempts: Vec<Timestamp>,
 }
 
+impl std::error::Error for Violation {}
+
 impl Report {
+    /// The broken rule as an error, for tests that use `?`, such as those of proptest.
+    ///
+    /// # Errors
+    /// Returns the first broken rule.
+    pub fn result(&self) -> Result<(), Violation> {
+        self.violation.clone().map_or(Ok(()), Err)
+    }
+
     /// Asserts that no rule was broken.
     ///
     /// # Panics

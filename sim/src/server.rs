@@ -159,9 +159,8 @@ impl Peer {
     }
 
     /// Sends a message this much later, unless the connection is over by then. What is sent from
-    /// [`Server::on_message`] counts as a reply, late or not: faults such as [`FaultKind::RepliesMissing`] strike it.
-    ///
-    /// [`FaultKind::RepliesMissing`]: crate::FaultKind::RepliesMissing
+    /// [`Server::on_message`] counts as a reply, late or not: faults such as
+    /// [`FaultKind::RepliesMissing`](crate::FaultKind::RepliesMissing) strike it.
     pub fn send_after(&mut self, span: Duration, message: impl Into<Message>) {
         self.actions.push(ServerAction::SendAfter(span, message.into()));
     }

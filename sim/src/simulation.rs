@@ -8,9 +8,10 @@ use std::time::Duration;
 use tidegate_driver::core::{Config, ConfigBuilder, Delivery, FrameHandler, Message, PassThrough, Timestamp};
 
 use crate::check::{BootstrapRule, Emission};
-use crate::fault::Faults;
+use crate::fault::{FaultKind, Faults};
 use crate::pace::Pace;
 use crate::rule::{Judge, Observed};
+use crate::scenario::Answer;
 use crate::server::{Server, Servers, Silent};
 use crate::trace::{Show, show_item, show_message};
 use crate::world::Network;
@@ -35,6 +36,8 @@ impl Simulation {
                 config: Config::default(),
                 servers: Servers::Shared(Box::new(Silent)),
                 faults: Faults::none(),
+                faults_at: Vec::new(),
+                answers: Vec::new(),
                 steady_clock: false,
                 network: Network::default(),
                 pace: Pace::Prompt,
@@ -73,6 +76,8 @@ pub(crate) struct RunOptions {
     pub(crate) config: Config,
     pub(crate) servers: Servers,
     pub(crate) faults: Faults,
+    pub(crate) faults_at: Vec<(Duration, FaultKind)>,
+    pub(crate) answers: Vec<Answer>,
     pub(crate) steady_clock: bool,
     pub(crate) network: Network,
     pub(crate) pace: Pace,
@@ -169,7 +174,21 @@ impl<H: FrameHandler> SimulationBuilder<H> {
         self
     }
 
-    /// Leaves [`FaultKind::ClockJump`](crate::FaultKind::ClockJump) out, for rules that measure time. Default: no.
+    /// Adds one fault at a time of your choice, beside those of [`faults`](Self::faults). A fault of an open connection strikes
+    /// the one that is open then, or else the next to be opened; a fault of an attempt or of a new connection strikes the next
+    /// of them. May be called several times.
+    pub fn fault_at(mut self, after: Duration, kind: FaultKind) -> Self {
+        self.options.faults_at.push((after, kind));
+        self
+    }
+
+    /// What becomes of the server's replies, from the first on. Default: all are sent as the server says.
+    pub fn answers(mut self, answers: impl IntoIterator<Item = Answer>) -> Self {
+        self.options.answers = answers.into_iter().collect();
+        self
+    }
+
+    /// Leaves [`FaultKind::ClockJump`] out of [`faults`](Self::faults), for rules that measure time. Default: no.
     pub fn steady_clock(mut self, steady: bool) -> Self {
         self.options.steady_clock = steady;
         self

@@ -53,11 +53,15 @@ where
         if options.steady_clock {
             options.faults = options.faults.clone().weight(FaultKind::ClockJump, 0);
         }
-        let injector = Injector::new(options.faults.clone(), options.only_faults.take(), rng.fork());
+        let mut injector = Injector::new(options.faults.clone(), options.only_faults.take(), rng.fork());
+        injector.plan(options.seed, &options.faults_at);
+        let (planned, answers) = (injector.times(), std::mem::take(&mut options.answers));
         let servers = std::mem::replace(&mut options.servers, Servers::Shared(Box::new(Silent)));
         let outages = std::mem::take(&mut options.outages);
         let (seed, feeds, heal, mut end) = (options.seed, options.feeds, options.heal, options.run);
         let world = World::new(feeds, rng.fork(), injector, options.network, servers, journal);
+        world.state().answers = answers.into();
+        planned.into_iter().for_each(|at| world.state().schedule(at, ScheduledEvent::PlannedFault));
         let runtime = SimRuntime::new(world);
         let rest = options.pace.longest_rest();
         let recovery = rules.recovery_bound() + rest + options.network.longest() * 20;

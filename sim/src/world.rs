@@ -1,6 +1,6 @@
 //! Everything outside of the feeds: the clock, the events to come, and the lock around them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use crate::connection::{ConnectionKey, NEVER, SimConnection};
 use crate::entry::{Awaited, Entry};
 use crate::injector::{Injector, PlannedFault};
 use crate::journal::Journal;
+use crate::scenario::Answer;
 use crate::server::Servers;
 
 /// Shares the state of a run. Clones are the same world.
@@ -30,6 +31,8 @@ pub(crate) struct State {
     pub(crate) injector: Injector,
     pub(crate) network: Network,
     pub(crate) servers: Servers,
+    /// What becomes of the next replies.
+    pub(crate) answers: VecDeque<Answer>,
     /// The server is down until then.
     pub(crate) down_until: Timestamp,
     pub(crate) feeds: Vec<FeedState>,
@@ -173,6 +176,8 @@ pub(crate) enum ScheduledEvent {
     /// A message that the server sends late; whether it is a reply.
     Late(ConnectionKey, bool, Message),
     Fault(ConnectionKey, Box<PlannedFault>),
+    /// Faults of a given time are due.
+    PlannedFault,
     Outage(Duration),
     Heal(Duration),
 }
@@ -195,6 +200,7 @@ impl World {
                 injector,
                 network,
                 servers,
+                answers: VecDeque::new(),
                 down_until: Timestamp::ZERO,
                 feeds: (0..feeds).map(|_| FeedState::default()).collect(),
                 healed: false,
