@@ -89,6 +89,7 @@ where
         let options = &self.options;
         Rules {
             delays: Delays::new(&options.config, options.longest_delay),
+            longest_delay: options.longest_delay,
             config: options.config.clone(),
             prompt: !options.inline || options.pace == Pace::Prompt,
             max_attempts: options.max_attempts,

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use tidegate_sim::core::{
-    Config, ConfigBuilder, Context, Delivery, Fault, FrameHandler, Message, PassThrough, Readiness,
+    Config, ConfigBuilder, Context, Delivery, Fault, FrameHandler, Message, PassThrough,
     RetryPolicy, Timestamp, Upgrade,
 };
 use tidegate_sim::{FaultKind, Faults, Observed, Peer, Report, Server, Simulation, SimulationBuilder};
@@ -42,6 +42,7 @@ impl FrameHandler for Subscriber {
 
     fn on_upgrade(&mut self, upgrade: &mut Upgrade<'_>) -> Result<(), Fault> {
         CHANNELS.into_iter().for_each(|channel| upgrade.send(channel));
+        upgrade.wait_for_ready();
         if !matches!(self.bug, Bug::CountKept | Bug::EnoughOnce) {
             self.acks = 0;
         }
@@ -68,10 +69,6 @@ impl FrameHandler for Subscriber {
             cx.ready();
         }
         Ok(())
-    }
-
-    fn readiness(&self) -> Readiness {
-        Readiness::WhenDeclared
     }
 }
 
