@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use http::header::AUTHORIZATION;
-use tidegate::{Config, Delivery, RetryPolicy};
+use tidegate::{Config, RetryPolicy};
 
 /// Stands for a request to a token service.
 async fn new_token(number: u64) -> Result<HeaderValue, Box<dyn Error>> {

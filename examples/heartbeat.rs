@@ -47,7 +47,7 @@ impl FrameHandler for Heartbeat {
             return Err(Fault::retryable("two heartbeats without an answer"));
         }
         *unanswered += 1;
-        cx.send(self.0.as_str()).map_err(|error| Fault::retryable(error.to_string()))?;
+        cx.send(self.0.as_str())?;
         cx.set_timer_in(BEAT, INTERVAL);
         Ok(())
     }

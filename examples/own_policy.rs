@@ -6,7 +6,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use tidegate::{Classification, Config, Delivery, Failure, RetryPolicy};
+use tidegate::{Classification, Config, Failure, RetryPolicy};
 
 /// Does not wait after a restart that the server has announced.
 fn adjust(failure: &Failure, delay: Duration) -> Duration {

@@ -155,6 +155,7 @@ mod event;
 mod failure;
 mod frame;
 mod handler;
+mod harness;
 mod liveness;
 mod machine;
 mod outbox;
@@ -177,6 +178,7 @@ pub use handler::{
     CommandHandler, Context, Emitter, FrameHandler, FromFn, InnerTimer, Map, PassThrough, SendError, Step,
     Upgrade, WithBootstrap, from_fn,
 };
+pub use harness::Harness;
 pub use machine::{CommandError, Machine, Stats};
 pub use phase::{Phase, TRANSITIONS, Transition};
 pub use retry::{Backoff, Class, Classification, Exception, Jitter, NextState, RetryPolicy, RetryState};

@@ -51,6 +51,11 @@ impl Timers {
         Some(timer)
     }
 
+    /// Returns the outermost handler's timers, the earliest first.
+    pub(crate) fn outermost(&self) -> impl Iterator<Item = (TimerKey, Timestamp)> {
+        self.order.iter().filter(|(_, timer)| timer.depth == 0).map(|(at, timer)| (timer.key, *at))
+    }
+
     /// Moves all timers by a pause that has just ended (L5).
     pub(crate) fn resume(&mut self, paused_for: Duration) {
         self.order = core::mem::take(&mut self.order)

@@ -69,7 +69,8 @@ impl<H: FrameHandler> FrameHandler for Sabotaged<H> {
             Some(_) => Err(Fault::retryable("by the simulation")),
             None => {
                 let session = self.handler.on_upgrade(upgrade);
-                self.runtime.world.state().feeds[self.runtime.feed].waits_for_ready = upgrade.waits_for_ready();
+                self.runtime.world.state().feeds[self.runtime.feed].waits_for_ready =
+                    upgrade.waits_for_ready();
                 session
             }
         }

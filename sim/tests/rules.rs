@@ -5,8 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use tidegate_sim::core::{
-    Config, ConfigBuilder, Context, Delivery, Fault, FrameHandler, Message, PassThrough,
-    RetryPolicy, Timestamp, Upgrade,
+    Config, ConfigBuilder, Context, Delivery, Fault, FrameHandler, Message, PassThrough, RetryPolicy,
+    Timestamp, Upgrade,
 };
 use tidegate_sim::{FaultKind, Faults, Observed, Peer, Report, Server, Simulation, SimulationBuilder};
 

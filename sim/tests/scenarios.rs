@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use proptest::test_runner::{Config as ProptestConfig, RngAlgorithm, TestError, TestRng, TestRunner};
 use tidegate_sim::core::{
-    Config, ConfigBuilder, Context, Fault, FrameHandler, Message, PassThrough, Readiness, RetryPolicy,
-    Upgrade,
+    Config, ConfigBuilder, Context, Fault, FrameHandler, Message, PassThrough, RetryPolicy, Upgrade,
 };
 use tidegate_sim::strategies::scenarios;
 use tidegate_sim::{Answer, FaultKind, Pace, Peer, Scenario, Server, Simulation, SimulationBuilder};
@@ -110,6 +109,7 @@ impl FrameHandler for Counting {
     fn on_upgrade(&mut self, upgrade: &mut Upgrade<'_>) -> Result<(), Fault> {
         upgrade.send("subscribe 1");
         upgrade.send("subscribe 2");
+        upgrade.wait_for_ready();
         Ok(())
     }
 
@@ -126,10 +126,6 @@ impl FrameHandler for Counting {
             cx.ready();
         }
         Ok(())
-    }
-
-    fn readiness(&self) -> Readiness {
-        Readiness::WhenDeclared
     }
 }
 

@@ -58,6 +58,8 @@ pub(crate) enum Scenario {
     Payload,
     /// The machine alone: a frame in, an item out.
     Core,
+    /// The machine with a layer around the handler, which maps items.
+    Mapped,
     /// The machine while items wait: a frame in, an item out.
     Queue,
     /// The machine while its queue is full: a frame in, the oldest item dropped.
@@ -76,7 +78,7 @@ impl Scenario {
     /// The sizes at which it is measured: bytes of a message, items that wait in the queue, or reconnects before.
     pub(super) fn sizes(self, extent: Extent) -> &'static [usize] {
         match (self, extent) {
-            (Self::Payload | Self::Core, Extent::All | Extent::Small) => &[SMALL],
+            (Self::Payload | Self::Core | Self::Mapped, Extent::All | Extent::Small) => &[SMALL],
             (Self::Raw | Self::Inline | Self::Spawned, Extent::All) => &SIZES,
             (Self::Raw | Self::Inline | Self::Spawned, Extent::Small) => &[SMALL],
             // No cost may grow with the size.
@@ -94,7 +96,9 @@ impl Scenario {
     /// A size with its unit.
     pub(super) fn size(self, size: usize) -> String {
         match self {
-            Self::Payload | Self::Core | Self::Raw | Self::Inline | Self::Spawned => in_bytes(size),
+            Self::Payload | Self::Core | Self::Mapped | Self::Raw | Self::Inline | Self::Spawned => {
+                in_bytes(size)
+            }
             Self::Queue | Self::DropOldest => format!("{} queued", grouped(size as f64)),
             Self::Reconnect => format!("after {}", grouped(size as f64)),
         }
@@ -103,7 +107,7 @@ impl Scenario {
     /// How many messages or reconnects the shorter and the longer run have.
     pub(super) fn counts(self, size: usize) -> (usize, usize) {
         let count = match self {
-            Self::Payload | Self::Core | Self::Raw | Self::Inline | Self::Spawned => {
+            Self::Payload | Self::Core | Self::Mapped | Self::Raw | Self::Inline | Self::Spawned => {
                 (MAX_BYTES / size).min(MAX_MESSAGES)
             }
             Self::Queue | Self::DropOldest => MAX_MESSAGES,
@@ -116,7 +120,9 @@ impl Scenario {
     pub(super) fn is_connection(self) -> bool {
         match self {
             Self::Raw | Self::Inline | Self::Spawned => true,
-            Self::Payload | Self::Core | Self::Queue | Self::DropOldest | Self::Reconnect => false,
+            Self::Payload | Self::Core | Self::Mapped | Self::Queue | Self::DropOldest | Self::Reconnect => {
+                false
+            }
         }
     }
 }
@@ -134,7 +140,8 @@ const RECONNECTS: usize = 100;
 pub(super) fn run(scenario: Scenario, size: usize, count: u64) -> Result<()> {
     match scenario {
         Scenario::Payload => payload(size, count),
-        Scenario::Core => core(size, count),
+        Scenario::Core => core(PassThrough, size, count),
+        Scenario::Mapped => core(PassThrough.map(|message| message), size, count),
         Scenario::Queue => queue(size, count),
         Scenario::DropOldest => drop_oldest(size, count),
         Scenario::Reconnect => reconnect(count),
@@ -158,11 +165,11 @@ fn payload(size: usize, count: u64) -> Result<()> {
     Ok(())
 }
 
-fn core(size: usize, count: u64) -> Result<()> {
+fn core<H: FrameHandler<Item = tidegate::Message>>(handler: H, size: usize, count: u64) -> Result<()> {
     let (now, payload) = (Timestamp::ZERO, shared(size));
     let config = Config::default();
     let mut demand = config.demand_window();
-    let (mut feed, id) = live(config)?;
+    let (mut feed, id) = live(config, handler)?;
     for _ in 0..count {
         if let Some(more) = demand.top_up() {
             feed.request(more);
@@ -186,8 +193,11 @@ fn core(size: usize, count: u64) -> Result<()> {
 }
 
 /// A machine that is Live, and its connection.
-fn live(config: Config) -> Result<(Machine<PassThrough>, ConnectionId)> {
-    let mut feed = Machine::new(config, PassThrough, 1);
+fn live<H: FrameHandler<Item = tidegate::Message>>(
+    config: Config,
+    handler: H,
+) -> Result<(Machine<H>, ConnectionId)> {
+    let mut feed = Machine::new(config, handler, 1);
     feed.handle(Event::Start, Timestamp::ZERO);
     let id = feed.connection().ok_or("no attempt")?;
     feed.handle(Event::Connected { id, connected: Connected::default() }, Timestamp::ZERO);
@@ -202,7 +212,7 @@ fn live(config: Config) -> Result<(Machine<PassThrough>, ConnectionId)> {
 fn queue(queued: usize, count: u64) -> Result<()> {
     // Room for one more, and one before reading is paused.
     let config = Config::builder().buffer(queued + 2).buffer_bytes(usize::MAX);
-    let (mut feed, id) = live(config.build()?)?;
+    let (mut feed, id) = live(config.build()?, PassThrough)?;
     let payload = shared(SMALL);
     let frame = || Event::Frame { id, frame: Frame::Message(Text(payload.clone())) };
     (0..queued).for_each(|_| feed.handle(frame(), Timestamp::ZERO));
@@ -216,7 +226,7 @@ fn queue(queued: usize, count: u64) -> Result<()> {
 
 fn drop_oldest(queued: usize, count: u64) -> Result<()> {
     let config = Config::builder().buffer(queued).buffer_bytes(usize::MAX).overflow(Overflow::DropOldest);
-    let (mut feed, id) = live(config.build()?)?;
+    let (mut feed, id) = live(config.build()?, PassThrough)?;
     let payload = shared(SMALL);
     for _ in 0..queued as u64 + count {
         let frame = Frame::Message(Text(payload.clone()));

@@ -165,7 +165,8 @@ impl<T> Context<'_, T> {
     ///
     ///     fn on_timer(&mut self, _: &mut H::Session, _: TimerKey, cx: &mut Context<'_, H::Item>) -> Result<(), Fault> {
     ///         cx.set_timer_in(BEAT, Duration::from_secs(10));
-    ///         cx.send("ping").map_err(|error| Fault::retryable(error.to_string()))
+    ///         cx.send("ping")?;
+    ///         Ok(())
     ///     }
     ///
     ///     fn on_inner_timer(&mut self, session: &mut H::Session, timer: InnerTimer, cx: &mut Context<'_, H::Item>) -> Result<(), Fault> {

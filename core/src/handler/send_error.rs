@@ -1,5 +1,6 @@
 //! Why a message was not accepted for sending (O1, O3).
 
+use crate::failure::Fault;
 use crate::frame::Message;
 
 /// Why a message was not accepted for sending. [`into_message`](Self::into_message) returns the message.
@@ -35,6 +36,13 @@ impl core::fmt::Display for SendError {
 }
 
 impl core::error::Error for SendError {}
+
+/// A fault that a new connection may resolve.
+impl From<SendError> for Fault {
+    fn from(error: SendError) -> Self {
+        Self::retryable(alloc::format!("{error}"))
+    }
+}
 
 /// Refuses text that is not UTF-8, for which the peer would fail the connection (RFC 6455 §8.1).
 pub(crate) fn checked(message: Message) -> Result<Message, SendError> {

@@ -10,9 +10,18 @@ use crate::handler::{CommandHandler, Context, Emission, Emitter, FrameHandler};
 use crate::machine::{Common, End, Machine};
 use crate::phase::{AfterClose, Slot, Stage, State};
 use crate::time::Timestamp;
-use crate::timers::Timers;
+use crate::timers::{TimerKey, Timers};
 
 impl<H: FrameHandler> Machine<H> {
+    /// Returns the outermost handler's timers, the earliest first.
+    pub(crate) fn timers(&self) -> impl Iterator<Item = (TimerKey, Timestamp)> {
+        let timers = match &self.state {
+            State::Active(Slot { stage: Stage::Open(connection), .. }) => Some(&connection.timers),
+            State::Idle | State::Active(_) | State::Waiting { .. } | State::Stopped { .. } => None,
+        };
+        timers.into_iter().flat_map(Timers::outermost)
+    }
+
     /// Replaces the connection: this one is closed, and the retry policy decides when the next attempt is made. Has no
     /// effect without an open connection.
     ///
