@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use http::header::AUTHORIZATION;
-use tidegate::{Config, RetryPolicy};
 
 /// Stands for a request to a token service.
 async fn new_token(number: u64) -> Result<HeaderValue, Box<dyn Error>> {
@@ -24,7 +23,6 @@ async fn new_token(number: u64) -> Result<HeaderValue, Box<dyn Error>> {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let url = std::env::args().nth(1).ok_or("usage: fresh_token URL")?;
-    let retry = RetryPolicy::exponential(Duration::from_millis(250), Duration::from_secs(10)).unlimited();
     let mut feed = tidegate::rt::tokio::feed(url.as_str())
         // An error fails this attempt, and the next one calls this function again. Its text is shown, so keep secrets
         // out of it.
@@ -34,7 +32,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
         })
         .on_upgrade(|_| Ok([r#"{"op":"subscribe","channel":"trades"}"#]))
         .on_notice(|notice, _| eprintln!("{notice:?}"))
-        .config(Config::builder().idle_timeout(Duration::from_secs(5)).retry(retry))
         .spawn()?;
     while let Some(delivery) = feed.recv().await {
         if let Some(message) = delivery?.into_item() {

@@ -8,7 +8,6 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use tidegate::prelude::*;
@@ -97,9 +96,7 @@ impl FrameHandler for Prices {
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
     let url = args.next().ok_or("usage: order_book URL CHANNEL ...")?;
-    let retry = RetryPolicy::exponential(Duration::from_millis(250), Duration::from_secs(10)).unlimited();
-    let config = Config::builder().idle_timeout(Duration::from_secs(5)).retry(retry);
-    let mut feed = tidegate::rt::tokio::feed(url).handler(Prices(args.collect())).config(config).spawn()?;
+    let mut feed = tidegate::rt::tokio::feed(url).handler(Prices(args.collect())).spawn()?;
     let mut book = Book::default();
     while let Some(delivery) = feed.recv().await {
         book.apply(delivery?);

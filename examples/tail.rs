@@ -4,9 +4,8 @@
 //! `cargo run --example tail -- ws://127.0.0.1:9001/feed '{"op":"subscribe","channel":"trades"}'`.
 
 use std::error::Error;
-use std::time::Duration;
 
-use tidegate::{Config, Delivery, RetryPolicy};
+use tidegate::Delivery;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -17,11 +16,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let subscriptions: Vec<_> = args.collect();
     let mut feed = tidegate::rt::tokio::feed(url.as_str())
         .on_upgrade(move |_| Ok(subscriptions.clone())) // after every reconnect, too
-        .config(
-            Config::builder()
-                .idle_timeout(Duration::from_secs(15))
-                .retry(RetryPolicy::exponential(Duration::from_millis(250), Duration::from_secs(10))),
-        )
         .spawn()?;
     let handle = feed.handle();
     tokio::spawn(async move {

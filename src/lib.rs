@@ -6,18 +6,11 @@
 //!
 #![cfg_attr(feature = "tokio", doc = "```no_run")]
 #![cfg_attr(not(feature = "tokio"), doc = "```ignore")]
-//! use std::time::Duration;
-//!
 //! use tidegate::prelude::*;
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let mut feed = tidegate::rt::tokio::feed("wss://exchange.example/ws")
 //!     .on_upgrade(|_| Ok([r#"{"op":"subscribe","channel":"trades"}"#]))
-//!     .config(
-//!         Config::builder()
-//!             .idle_timeout(Duration::from_secs(15))
-//!             .retry(RetryPolicy::exponential(Duration::from_millis(250), Duration::from_secs(30)).unlimited()),
-//!     )
 //!     .spawn()?;
 //! while let Some(delivery) = feed.recv().await {
 //!     match delivery? {

@@ -13,7 +13,7 @@ use clap::{Args, ColorChoice, Parser, Subcommand};
 use tidegate::Overflow;
 
 pub(crate) use secret::{HeaderArg, frame};
-pub(crate) use values::{ConnectTo, MaxRetries, RetryArg};
+pub(crate) use values::{ConnectTo, MaxRetries, PingInterval, RetryArg};
 
 /// Follow a WebSocket feed across every drop, stall and refusal.
 #[derive(Debug, Parser)]
@@ -168,11 +168,11 @@ pub(crate) struct TimingArgs {
     #[arg(long, value_name = "DURATION", value_parser = values::duration)]
     pub(crate) stale_after: Option<Duration>,
 
-    /// Send a ping this often [default: off]
-    #[arg(long, value_name = "DURATION", value_parser = values::duration)]
-    pub(crate) ping_interval: Option<Duration>,
+    /// Send a ping this often, or off [default: 20s, or half of --idle-timeout if that is less]
+    #[arg(long, value_name = "DURATION", value_parser = values::ping_interval)]
+    pub(crate) ping_interval: Option<PingInterval>,
 
-    /// How long the answer to a ping may take [default: 10s, with --ping-interval]
+    /// How long the answer to a ping may take [default: 10s]
     #[arg(long, value_name = "DURATION", value_parser = values::duration)]
     pub(crate) pong_timeout: Option<Duration>,
 

@@ -98,15 +98,17 @@ async fn print((text, exit): (String, Exit), mut output: Output, signals: &mut S
     }
 }
 
-/// Everything quick, so that a short demo shows a lot: trades come all the time, so half a second of nothing is silence.
+/// Everything quick, so that a short demo shows a lot: trades come all the time, so half a second of nothing is silence. Pings
+/// would be answered meanwhile.
 fn config() -> ConfigBuilder {
     let retry = RetryPolicy::exponential(Duration::from_millis(50), Duration::from_millis(400));
     Config::builder()
         .connect_timeout(Duration::from_secs(2))
         .bootstrap_timeout(Duration::from_secs(2))
         .idle_timeout(Duration::from_millis(500))
+        .ping_interval(None)
         .stable_after(Duration::from_millis(500))
-        .retry(retry.jitter(Jitter::Equal).unlimited())
+        .retry(retry.jitter(Jitter::Equal))
         .buffer(1024)
         .overflow(OVERFLOW)
 }

@@ -10,7 +10,7 @@ use tidegate::{
 use tokio::time::timeout;
 
 use crate::advice::in_options;
-use crate::args::{ConnectTo, HeaderArg, NetworkArgs, TailArgs, TlsArgs, frame};
+use crate::args::{ConnectTo, HeaderArg, NetworkArgs, PingInterval, TailArgs, TlsArgs, frame};
 use crate::exit::Exit;
 use crate::lines::{Entry, Format, Numbered};
 use crate::output::Output;
@@ -154,12 +154,15 @@ fn config(args: &TailArgs) -> ConfigBuilder {
         .buffer(args.buffer)
         .overflow(args.overflow);
     let timing = &args.timing;
-    let options: [(Option<Duration>, SetSpan); 7] = [
+    let config = match timing.ping_interval {
+        Some(PingInterval(interval)) => config.ping_interval(interval),
+        None => config,
+    };
+    let options: [(Option<Duration>, SetSpan); 6] = [
         (timing.connect_timeout, ConfigBuilder::connect_timeout),
         (timing.bootstrap_timeout, ConfigBuilder::bootstrap_timeout),
         (timing.idle_timeout, ConfigBuilder::idle_timeout),
         (timing.stale_after, ConfigBuilder::stale_after),
-        (timing.ping_interval, ConfigBuilder::ping_interval),
         (timing.pong_timeout, ConfigBuilder::pong_timeout),
         (timing.stable_after, ConfigBuilder::stable_after),
     ];
@@ -183,6 +186,17 @@ mod tests {
         let arguments = ["tidegate", "tail", "ws://host/"].iter().chain(options);
         let Command::Tail(args) = Cli::parse_from(arguments).command else { panic!("not tail") };
         config(&args).build().unwrap()
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_library_and_pings_can_be_turned_off() {
+        let (ours, theirs) = (options(&[]), Config::default());
+        assert_eq!(
+            format!("{ours:?}").replace(" except Retry([]) except FatalClose([])", ""),
+            format!("{theirs:?}")
+        );
+        assert_eq!(options(&["--ping-interval", "off"]).ping_interval(), None);
+        assert_eq!(options(&["--ping-interval", "5s"]).ping_interval(), Some(Duration::from_secs(5)));
     }
 
     #[test]

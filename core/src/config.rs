@@ -34,13 +34,35 @@ pub struct Config {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct LivenessConfig {
     pub(crate) idle_timeout: Option<Duration>,
-    pub(crate) ping_interval: Option<Duration>,
+    pub(crate) pings: Pings,
     pub(crate) pong_timeout: Option<Duration>,
     pub(crate) stale_after: Option<Duration>,
     pub(crate) max_pause: Option<Duration>,
 }
 
+/// When to send pings.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) enum Pings {
+    /// Every 20 s, and twice within the idle timeout.
+    #[default]
+    Default,
+    Off,
+    Every(Duration),
+}
+
 impl LivenessConfig {
+    pub(crate) fn ping_interval(&self) -> Option<Duration> {
+        match self.pings {
+            Pings::Default => {
+                let twice = self.idle_timeout.map_or(Duration::MAX, |idle| idle / 2);
+                // Half of a nanosecond is nothing, and an interval is more than that.
+                Some(Duration::from_secs(20).min(twice).max(Duration::from_nanos(1)))
+            }
+            Pings::Off => None,
+            Pings::Every(interval) => Some(interval),
+        }
+    }
+
     /// Returns the timeout, 10 s by default.
     pub(crate) fn pong_timeout(&self) -> Duration {
         self.pong_timeout.unwrap_or(Duration::from_secs(10))
@@ -52,6 +74,28 @@ impl Config {
     #[must_use]
     pub fn builder() -> ConfigBuilder {
         ConfigBuilder::default()
+    }
+
+    /// Returns a builder with the defaults of off_broadway_websocket, for users who come from it.
+    ///
+    /// | option | [`builder`](Self::builder) | `reference` |
+    /// |---|---|---|
+    /// | [`retry`](ConfigBuilder::retry) | exponential from 250 ms to 30 s, full jitter, no limit | 5 retries 10 s apart |
+    /// | [`ping_interval`](ConfigBuilder::ping_interval) | 20 s, or half of `idle_timeout` if that is less | off |
+    /// | [`idle_timeout`](ConfigBuilder::idle_timeout), its `ws_timeout` | off | off |
+    /// | [`connect_timeout`](ConfigBuilder::connect_timeout), its `await_timeout` | 10 s | 10 s |
+    /// | [`min_demand`](ConfigBuilder::min_demand) | half of `max_demand` | 10 |
+    /// | [`max_demand`](ConfigBuilder::max_demand) | 2000 | 100 |
+    /// | [`telemetry_id`](ConfigBuilder::telemetry_id) | `websocket_producer` | `websocket_producer` |
+    ///
+    /// All other options have the same defaults. Its rule for HTTP errors is [`Classification::AnyHttpError`].
+    #[must_use]
+    pub fn reference() -> ConfigBuilder {
+        Self::builder()
+            .retry(RetryPolicy::fixed(Duration::from_secs(10)).max_retries(5))
+            .ping_interval(None)
+            .min_demand(10)
+            .max_demand(100)
     }
 
     /// Returns the time limit for the resolver, name lookup, TCP, TLS and the upgrade together (C3).
@@ -92,8 +136,8 @@ impl Config {
 
     /// Returns the interval between pings (L3).
     #[must_use]
-    pub const fn ping_interval(&self) -> Option<Duration> {
-        self.liveness.ping_interval
+    pub fn ping_interval(&self) -> Option<Duration> {
+        self.liveness.ping_interval()
     }
 
     /// Returns the time limit for the answer to a ping (L3).
@@ -188,7 +232,7 @@ impl Config {
             ("bootstrap_timeout", Some(self.bootstrap_timeout)),
             ("close_timeout", Some(self.close_timeout)),
             ("idle_timeout", self.liveness.idle_timeout),
-            ("ping_interval", self.liveness.ping_interval),
+            ("ping_interval", self.liveness.ping_interval()),
             ("pong_timeout", self.liveness.pong_timeout),
             ("stale_after", self.liveness.stale_after),
             ("max_pause", self.liveness.max_pause),
@@ -243,10 +287,10 @@ impl Config {
 
     fn check_pings(&self) -> Result<(), ConfigError> {
         match self.liveness {
-            LivenessConfig { pong_timeout: Some(_), ping_interval: None, .. } => {
+            LivenessConfig { pong_timeout: Some(_), pings: Pings::Off, .. } => {
                 Err(ConfigError::Needs { option: "pong_timeout", needs: "ping_interval" })
             }
-            LivenessConfig { ping_interval: Some(interval), idle_timeout: Some(idle), .. }
+            LivenessConfig { pings: Pings::Every(interval), idle_timeout: Some(idle), .. }
                 if interval >= idle =>
             {
                 Err(ConfigError::NotBelow {

@@ -81,6 +81,7 @@ impl<H: FrameHandler> Harness<H> {
         // No limit gets in the way, and the next attempt waits for `connect`.
         let config = Config::builder()
             .bootstrap_timeout(Duration::MAX)
+            .ping_interval(None)
             .retry(RetryPolicy::fixed(Duration::from_secs(1)).unlimited())
             .build()
             .expect("the options are valid");

@@ -55,7 +55,7 @@ impl Liveness {
 
     /// Makes the next ping due one interval after `start`.
     fn ping_after(&mut self, start: Timestamp) {
-        self.pings = match self.config.ping_interval {
+        self.pings = match self.config.ping_interval() {
             Some(interval) => Pings::Due(start.saturating_add(interval)),
             None => Pings::Off,
         };

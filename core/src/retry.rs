@@ -39,7 +39,8 @@ pub enum Jitter {
 
 /// A retry policy: the delay before each retry, and the number of retries.
 ///
-/// The default is off_broadway_websocket's: 5 retries, 10 s apart (R2).
+/// The default is exponential, from 250 ms to 30 s, with full jitter. No policy limits the number of retries, unless
+/// [`max_retries`](Self::max_retries) does (R2).
 #[derive(Clone)]
 pub struct RetryPolicy {
     pub(crate) backoff: Backoff,
@@ -77,18 +78,13 @@ pub enum Backoff {
 }
 
 impl RetryPolicy {
-    /// Default number of retries in a streak, as in off_broadway_websocket.
-    pub const DEFAULT_MAX_RETRIES: u32 = 5;
-    /// Default delay, as in off_broadway_websocket: 10 s.
-    pub const DEFAULT_DELAY: Duration = Duration::from_secs(10);
-
-    /// Returns a policy with the same delay before every retry, and 5 retries in a streak. `delay` must not be zero.
+    /// Returns a policy with the same delay before every retry. `delay` must not be zero.
     #[must_use]
     pub const fn fixed(delay: Duration) -> Self {
         Self::new(Backoff::Fixed(delay))
     }
 
-    /// Returns a policy with exponential backoff, [`Jitter::Full`], and 5 retries in a streak.
+    /// Returns a policy with exponential backoff and [`Jitter::Full`].
     ///
     /// The delay is `base` before the first retry, and doubles up to `cap`. Jitter is applied after the cap, so that a
     /// fleet stays spread out at the cap (R3). `base` must not be zero, nor above `cap`.
@@ -97,8 +93,7 @@ impl RetryPolicy {
         Self::new(Backoff::Exponential { base, cap, jitter: Jitter::Full })
     }
 
-    /// Returns a policy whose delays `next` decides, as off_broadway_websocket's retry function does, with 5 retries in a
-    /// streak.
+    /// Returns a policy whose delays `next` decides, as off_broadway_websocket's retry function does.
     ///
     /// `next` maps the state so far and the failure to the next state, whose delay is the one before the retry. The first
     /// state that it sees has the delay `initial`, which is not itself a delay before a retry. No jitter is added, and no
@@ -123,7 +118,7 @@ impl RetryPolicy {
     }
 
     const fn new(backoff: Backoff) -> Self {
-        Self { backoff, max_retries: Some(Self::DEFAULT_MAX_RETRIES), adjust: None }
+        Self { backoff, max_retries: None, adjust: None }
     }
 
     /// Lets `adjust` change each delay, depending on the failure. A second call replaces the function of the first.
@@ -157,7 +152,7 @@ impl RetryPolicy {
         self.adjust.as_ref().map_or(delay, |adjust| adjust(failure, delay))
     }
 
-    /// Sets the maximum number of retries in a streak, so that it has 1 + `retries` attempts. Default 5.
+    /// Sets the maximum number of retries in a streak, so that it has 1 + `retries` attempts. Default: no limit.
     #[must_use]
     pub fn max_retries(mut self, retries: u32) -> Self {
         self.max_retries = Some(retries);
@@ -197,7 +192,7 @@ impl RetryPolicy {
 
 impl Default for RetryPolicy {
     fn default() -> Self {
-        Self::fixed(Self::DEFAULT_DELAY)
+        Self::exponential(Duration::from_millis(250), Duration::from_secs(30))
     }
 }
 

@@ -35,11 +35,33 @@ fn clocks(config: &Config) -> [Option<Duration>; 4] {
 fn the_defaults_obey_the_rules_and_are_those_that_are_told() {
     let config = Config::default();
     assert_eq!(spans(&config), [10, 10, 1, 10, 300, 10].map(Duration::from_secs));
-    assert_eq!(clocks(&config), [None; 4]);
+    assert_eq!(clocks(&config), [Some(Duration::from_secs(20)), None, None, None]);
     assert_eq!((config.buffer(), config.buffer_bytes(), config.send_buffer()), (1024, 1 << 20, 256));
     assert_eq!((config.overflow(), config.telemetry_id()), (Overflow::Pause, "websocket_producer"));
     assert_eq!((config.min_demand(), config.max_demand()), (1000, 2000));
     assert_eq!(Config::builder().telemetry_id("ticks").build().unwrap().telemetry_id(), "ticks");
+}
+
+#[test]
+fn the_references_defaults_are_those_that_are_told() {
+    let config = Config::reference().build().unwrap();
+    assert_eq!(spans(&config), [10, 10, 1, 10, 300, 10].map(Duration::from_secs));
+    assert_eq!(clocks(&config), [None; 4]);
+    assert_eq!((config.min_demand(), config.max_demand()), (10, 100));
+    assert_eq!(config.telemetry_id(), "websocket_producer");
+    assert!(matches!(config.retry().backoff(), Backoff::Fixed(delay) if *delay == Duration::from_secs(10)));
+    assert_eq!(config.retry().retries(), Some(5));
+}
+
+#[test]
+fn l3_pings_are_on_by_default_and_come_twice_within_the_idle_timeout() {
+    let interval = |idle| Config::builder().idle_timeout(idle).build().unwrap().ping_interval();
+    for (idle, expected) in [(60_000, 20_000), (40_000, 20_000), (15_000, 7_500), (2, 1)] {
+        assert_eq!(interval(ms(idle)), Some(ms(expected)));
+    }
+    assert!(interval(Duration::from_nanos(1)) > Some(ZERO));
+    let before = Config::builder().ping_interval(ms(500)).ping_interval(None);
+    assert_eq!(before.build().unwrap().ping_interval(), None);
 }
 
 #[test]
@@ -152,7 +174,8 @@ fn l3_pings_must_come_more_often_than_the_idle_timeout() {
 
 #[test]
 fn l3_a_pong_timeout_needs_pings() {
-    let refused = error(|builder| builder.pong_timeout(ms(100)));
+    Config::builder().pong_timeout(ms(100)).build().unwrap();
+    let refused = error(|builder| builder.pong_timeout(ms(100)).ping_interval(None));
     assert_eq!(refused, ConfigError::Needs { option: "pong_timeout", needs: "ping_interval" });
     assert_eq!(refused.to_string(), "pong_timeout is set: it has no effect without ping_interval");
 }

@@ -113,8 +113,20 @@ fn r1_every_ending_goes_through_classification_to_a_retry() {
 }
 
 #[test]
-fn r2_by_default_five_retries_ten_seconds_apart_then_it_stops_at_once() {
-    let mut bench = Bench::plain(Config::builder());
+fn r2_by_default_a_feed_retries_for_ever_from_250_ms_to_30_s_with_full_jitter() {
+    let runs: Vec<_> =
+        (0..40).map(|seed| delays(&mut Bench::seeded(Config::builder(), PassThrough, seed), 99)).collect();
+    for retry in 0..99 {
+        let longest = runs.iter().map(|delays| delays[retry]).max();
+        let bound = ms(250 << retry.min(7)).min(ms(30_000));
+        assert!(longest <= Some(bound) && longest > Some(bound / 2), "{retry}: {longest:?}");
+    }
+    assert!(runs.iter().flatten().any(|delay| *delay < ms(10)), "full jitter draws from zero");
+}
+
+#[test]
+fn r2_the_references_five_retries_ten_seconds_apart_then_it_stops_at_once() {
+    let mut bench = Bench::plain(Config::reference());
     assert_eq!(delays(&mut bench, 99), [Duration::from_secs(10); 5]);
     assert_eq!(bench.feed.stats().attempts, 6, "one and five retries");
     assert_eq!(bench.feed.stopped(), Some(&StopReason::RetriesExhausted { last: refused() }));
@@ -268,15 +280,15 @@ fn r3_the_longest_delays_do_not_overflow() {
 fn policies_and_classifications_show_what_they_are_but_no_function() {
     let nothing = |state, _: &Failure| state;
     let table = [
-        (RetryPolicy::fixed(ms(1)), "RetryPolicy { fixed: 1ms, max_retries: Some(5) }"),
+        (RetryPolicy::fixed(ms(1)), "RetryPolicy { fixed: 1ms, max_retries: None }"),
         (
             RetryPolicy::exponential(ms(1), ms(2)).unlimited(),
             "RetryPolicy { exponential: (1ms, 2ms, Full), max_retries: None }",
         ),
-        (RetryPolicy::custom(ms(1), nothing), "RetryPolicy { custom: 1ms, max_retries: Some(5) }"),
+        (RetryPolicy::custom(ms(1), nothing), "RetryPolicy { custom: 1ms, max_retries: None }"),
         (
             RetryPolicy::fixed(ms(1)).with(|_, delay| delay),
-            "RetryPolicy { fixed: 1ms, max_retries: Some(5), .. }",
+            "RetryPolicy { fixed: 1ms, max_retries: None, .. }",
         ),
     ];
     for (policy, shown) in table {
@@ -291,7 +303,7 @@ fn policies_and_classifications_show_what_they_are_but_no_function() {
 
 /// Retries 10 s apart, Live for `live`, then lost; the number of the retry that follows.
 fn attempt_after_live_for(live: Duration, stable_after: Option<Duration>) -> u32 {
-    let config = Config::builder();
+    let config = Config::reference();
     let mut bench = Bench::plain(match stable_after {
         Some(span) => config.stable_after(span),
         None => config,
@@ -361,18 +373,21 @@ fn r5_retry_after_is_a_lower_bound_and_is_capped() {
         delay(&bench.connect_failed(Failure::rejected(status, retry_after.map(seconds))))
     };
     for (status, retry_after, expected) in table {
-        let waited = waited(Config::builder(), status, retry_after);
+        let waited = waited(Config::reference(), status, retry_after);
         assert_eq!(waited, seconds(expected), "{status} {retry_after:?}");
     }
     // The cap is an option, and never shortens the policy's own delay.
     for (cap, expected) in [(20, 20), (1, 10)] {
-        assert_eq!(waited(Config::builder().max_retry_after(seconds(cap)), 503, Some(30)), seconds(expected));
+        assert_eq!(
+            waited(Config::reference().max_retry_after(seconds(cap)), 503, Some(30)),
+            seconds(expected)
+        );
     }
 }
 
 #[test]
 fn r5_a_server_that_asks_for_patience_does_not_change_the_delays_after_it() {
-    let mut bench = Bench::plain(Config::builder());
+    let mut bench = Bench::plain(Config::reference());
     bench.start();
     bench.connect_failed(Failure::rejected(503, Some(Duration::from_secs(60))));
     bench.expire();

@@ -60,6 +60,7 @@ pub struct Budget {
 /// Every span is short, so that clocks meet; one retry, one bootstrap frame.
 fn setup() -> Setup {
     let config = Config::builder()
+        .ping_interval(None)
         .connect_timeout(ms(4))
         .bootstrap_timeout(ms(6))
         .close_timeout(ms(2))

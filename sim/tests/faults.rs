@@ -28,7 +28,7 @@ impl Server for Ticker {
 }
 
 fn endless() -> ConfigBuilder {
-    Config::builder().retry(RetryPolicy::default().unlimited()).idle_timeout(5 * SECOND)
+    Config::builder().idle_timeout(5 * SECOND)
 }
 
 fn ticking() -> SimulationBuilder<PassThrough> {

@@ -30,7 +30,7 @@ impl Server for Once {
 }
 
 fn config() -> ConfigBuilder {
-    Config::builder().retry(RetryPolicy::fixed(Duration::from_millis(300)))
+    Config::builder().retry(RetryPolicy::fixed(Duration::from_millis(300))).ping_interval(None)
 }
 
 fn once(what: fn(&mut Peer)) -> SimulationBuilder<tidegate_sim::core::PassThrough> {
@@ -198,7 +198,7 @@ impl Server for Closed {
 
 #[test]
 fn feed_that_does_not_recover_is_found() {
-    let config = config().retry(RetryPolicy::default().unlimited()).idle_timeout(SECOND);
+    let config = config().retry(RetryPolicy::default()).idle_timeout(SECOND);
     let report = Simulation::builder().config(config).server(Closed).heal_after(SECOND).run();
     let violation = report.violation.expect("it is never live");
     assert!(violation.rule.starts_with("recovery"), "{violation}");

@@ -15,6 +15,15 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     if span.is_zero() { Err("the duration must be more than zero".to_owned()) } else { Ok(span) }
 }
 
+/// The interval between pings, or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PingInterval(pub(crate) Option<Duration>);
+
+/// A span, or `off`.
+pub(super) fn ping_interval(text: &str) -> Result<PingInterval, String> {
+    if text == "off" { Ok(PingInterval(None)) } else { duration(text).map(Some).map(PingInterval) }
+}
+
 /// A whole number. The parser's own would repeat one that is out of range.
 pub(super) fn at_least<N>(least: N) -> impl Fn(&str) -> Result<N, String> + Clone
 where
@@ -171,6 +180,15 @@ fn possible(overflow: Overflow) -> Option<PossibleValue> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_ping_interval_is_a_span_or_off() {
+        assert_eq!(ping_interval("off"), Ok(PingInterval(None)));
+        assert_eq!(ping_interval("5s"), Ok(PingInterval(Some(Duration::from_secs(5)))));
+        for wrong in ["", "0s", "on", "OFF"] {
+            assert!(ping_interval(wrong).is_err(), "{wrong:?} was accepted");
+        }
+    }
 
     #[test]
     fn retry_policies_are_read() {

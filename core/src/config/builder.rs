@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use core::time::Duration;
 
-use super::{Config, ConfigError, LivenessConfig};
+use super::{Config, ConfigError, LivenessConfig, Pings};
 use crate::demand::{Overflow, QueueConfig};
 use crate::failure::Failure;
 use crate::retry::{Class, Classification, RetryConfig, RetryPolicy};
@@ -88,15 +88,15 @@ impl ConfigBuilder {
         self
     }
 
-    /// Sends a ping at this interval (L3). Default off. Must be less than [`idle_timeout`](Self::idle_timeout), if that
-    /// is set.
+    /// Sends a ping at this interval (L3); `None` turns pings off. Default 20 s, or half of
+    /// [`idle_timeout`](Self::idle_timeout) if that is less. Must be less than `idle_timeout`, if that is set.
     #[must_use]
-    pub fn ping_interval(mut self, interval: Duration) -> Self {
-        self.0.liveness.ping_interval = Some(interval);
+    pub fn ping_interval(mut self, interval: impl Into<Option<Duration>>) -> Self {
+        self.0.liveness.pings = interval.into().map_or(Pings::Off, Pings::Every);
         self
     }
 
-    /// Sets the time limit for the answer to a ping (L3). Default 10 s. Needs [`ping_interval`](Self::ping_interval).
+    /// Sets the time limit for the answer to a ping (L3). Default 10 s. Needs pings.
     #[must_use]
     pub fn pong_timeout(mut self, timeout: Duration) -> Self {
         self.0.liveness.pong_timeout = Some(timeout);
@@ -154,7 +154,8 @@ impl ConfigBuilder {
         self
     }
 
-    /// Sets the delays before retries, and the number of retries (R2, R3). Default: 5 retries, 10 s apart.
+    /// Sets the delays before retries, and the number of retries (R2, R3). Default [`RetryPolicy::default`]:
+    /// off_broadway_websocket's default is 5 retries, 10 s apart.
     #[must_use]
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.0.retry.policy = policy;

@@ -32,9 +32,9 @@ pub(crate) fn refused() -> Failure {
     Failure::Connect(ConnectFailure::Tcp { detail: "connection refused".into() })
 }
 
-/// A configuration without surprises: retries for ever, 100 ms apart.
+/// A configuration without surprises: retries for ever, 100 ms apart, and no pings.
 pub(crate) fn patient() -> ConfigBuilder {
-    Config::builder().retry(RetryPolicy::fixed(ms(100)).unlimited())
+    Config::builder().retry(RetryPolicy::fixed(ms(100))).ping_interval(None)
 }
 
 /// What a feed asks for.

@@ -30,9 +30,9 @@ pub(crate) const URL: &str = "wss://feed.example:8443/v1?token=hush";
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
-/// Retries a second apart; the other options have their defaults.
+/// Retries a second apart, at most five, and no pings; the other options have their defaults.
 pub(crate) fn config() -> ConfigBuilder {
-    Config::builder().retry(RetryPolicy::fixed(SECOND))
+    Config::builder().retry(RetryPolicy::fixed(SECOND).max_retries(5)).ping_interval(None)
 }
 
 pub(crate) fn builder(world: &World) -> FeedBuilder<World> {

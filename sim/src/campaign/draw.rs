@@ -61,8 +61,9 @@ impl<'a> Draw<'a> {
         if let Some(idle) = idle_timeout {
             config = config.idle_timeout(idle);
         }
-        if let Some(interval) = ping_interval {
-            config = config.ping_interval(interval).pong_timeout(pong_timeout);
+        config = config.ping_interval(ping_interval);
+        if ping_interval.is_some() {
+            config = config.pong_timeout(pong_timeout);
         }
         if self.rng.bool() {
             config = config.stale_after(self.millis(8_000..40_000));

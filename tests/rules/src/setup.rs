@@ -26,7 +26,7 @@ impl Setup {
 
     /// Whether a liveness clock watches a connection that is Live and read.
     #[must_use]
-    pub const fn watches(&self) -> bool {
+    pub fn watches(&self) -> bool {
         let config = &self.config;
         config.idle_timeout().is_some() || config.ping_interval().is_some() || config.stale_after().is_some()
     }
