@@ -2,7 +2,7 @@
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "it watches: most of what it sees concerns others")]
 
-use tidegate_driver::core::Timestamp;
+use tidegate_driver::core::{Notice, StopReason, Timestamp};
 
 use crate::check::{Checker, Fleet};
 use crate::coverage::{Coverage, Mirror};
@@ -27,11 +27,12 @@ struct Witness {
     checker: Checker,
     mirror: Mirror,
     dialed: Vec<Timestamp>,
+    stopped: Option<StopReason>,
 }
 
 impl Journal {
     pub(crate) fn new(checkers: impl Iterator<Item = Checker>, fleet: Fleet, trace: Option<Trace>) -> Self {
-        let witness = |checker| Witness { checker, mirror: Mirror::new(), dialed: Vec::new() };
+        let witness = |checker| Witness { checker, mirror: Mirror::new(), dialed: Vec::new(), stopped: None };
         Self {
             feeds: checkers.map(witness).collect(),
             fleet,
@@ -60,6 +61,7 @@ impl Journal {
                 self.injected.push(InjectedFault { number, kind, at: now, feed, connection });
             }
             Entry::Connect { .. } => witness.dialed.push(now),
+            Entry::Notice(Notice::Stopped { reason }) => witness.stopped = Some(reason.clone()),
             _ => {}
         }
         let verdict = witness.checker.see(now, entry).map_err(|rule| self.naming(feed, rule));
@@ -81,6 +83,11 @@ impl Journal {
             }
             self.violation = Some(Violation { at, rule });
         }
+    }
+
+    /// Why a feed stopped.
+    pub(crate) fn take_stopped(&mut self, feed: usize) -> Option<StopReason> {
+        self.feeds[feed].stopped.take()
     }
 
     /// When each attempt of a feed began.

@@ -15,7 +15,7 @@
 //! | connections; the feed's end of one | `connection.rs`; `transport.rs` |
 //! | a world that a test steps by hand | `by_hand.rs` |
 //! | what a run consists of; its start and its loop; its consumer; rules of the user's | `simulation.rs`; `start.rs`, `run.rs`; `consumer.rs`; `rule.rs` |
-//! | faults and answers that are written down; strategies for them | `scenario.rs`; `strategies.rs` |
+//! | faults and answers that are written down; strategies for them; runs made of bytes | `scenario.rs`; `strategies.rs`; `fuzz.rs` |
 //! | many seeds; how a failure is made smaller | `seeds.rs`; `shrink.rs` |
 //! | what the command draws from a seed | `campaign.rs`, `campaign/draw.rs` |
 //! | which bugs it must find | `campaign/bugs.rs` |
@@ -30,6 +30,8 @@ mod coverage;
 mod dial;
 mod entry;
 mod fault;
+#[cfg(feature = "arbitrary")]
+mod fuzz;
 mod injector;
 mod internet;
 mod journal;
@@ -55,6 +57,8 @@ pub use by_hand::Remote;
 pub use connection::Gate;
 pub use coverage::{Coverage, EventKind};
 pub use fault::{FaultKind, Faults};
+#[cfg(feature = "arbitrary")]
+pub use fuzz::fuzz;
 pub use injector::InjectedFault;
 pub use pace::Pace;
 pub use report::{FeedReport, Report, Violation};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use tidegate_driver::core::{Phase, Stats, Timestamp};
+use tidegate_driver::core::{Phase, Stats, StopReason, Timestamp};
 
 use crate::coverage::Coverage;
 use crate::fault::FaultKind;
@@ -72,6 +72,8 @@ pub struct FeedReport {
     pub phase: Phase,
     /// Figures at the end.
     pub stats: Stats,
+    /// Why the feed stopped.
+    pub stopped: Option<StopReason>,
     /// When each of its attempts began.
     pub attempts: Vec<Timestamp>,
 }

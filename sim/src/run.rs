@@ -97,6 +97,7 @@ impl Run {
             .map(|(feed, handle)| FeedReport {
                 phase: handle.phase(),
                 stats: handle.stats(),
+                stopped: journal.take_stopped(feed),
                 attempts: journal.take_dialed(feed),
             })
             .collect();

@@ -8,12 +8,14 @@ use tidegate_sim::core::{
     Config, ConfigBuilder, Context, Fault, FrameHandler, Message, PassThrough, RetryPolicy, Upgrade,
 };
 use tidegate_sim::strategies::scenarios;
-use tidegate_sim::{Answer, FaultKind, Pace, Peer, Scenario, Server, Simulation, SimulationBuilder};
+use tidegate_sim::{Answer, FaultKind, Network, Pace, Peer, Scenario, Server, Simulation, SimulationBuilder};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 fn endless() -> ConfigBuilder {
-    Config::builder().retry(RetryPolicy::fixed(SECOND).unlimited()).idle_timeout(10 * SECOND)
+    let config = Config::builder().retry(RetryPolicy::fixed(SECOND).unlimited()).idle_timeout(10 * SECOND);
+    // The time to recover follows from it too, and with that the length of the runs.
+    config.max_retry_after(5 * SECOND)
 }
 
 /// Answers each message, and sends one a second.
@@ -73,6 +75,17 @@ fn planned_faults_have_the_first_numbers() {
     let simulation = || quiet().fault_at(9 * SECOND, FaultKind::Fin).fault_at(5 * SECOND, FaultKind::Reset);
     assert_eq!(struck(simulation().only_faults([1])), [(9_000, FaultKind::Fin, 1)]);
     assert_eq!(struck(simulation().only_faults([2])), [(5_000, FaultKind::Reset, 1)]);
+}
+
+#[test]
+fn one_jump_of_the_clock_may_follow_another() {
+    let jump = FaultKind::ClockJump;
+    // With a latency nothing can be heard in between.
+    let network = Network::default().latency(Duration::from_millis(1));
+    let simulation = quiet().network(network).fault_at(SECOND, jump).fault_at(SECOND, jump);
+    let report = simulation.fault_at(2 * SECOND, jump).run();
+    report.assert_ok();
+    assert_eq!(report.faults[&jump], 3);
 }
 
 #[test]

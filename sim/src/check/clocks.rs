@@ -82,7 +82,11 @@ impl Clocks {
             Entry::Shutdown | Entry::Abandoned => {
                 self.shutdown.get_or_insert(now);
             }
-            Entry::Jumped { to } => self.jump = (now, *to),
+            Entry::Jumped { to } => {
+                // One jump right after another is one.
+                let from = if self.jump.1 == now { self.jump.0 } else { now };
+                self.jump = (from, *to);
+            }
             Entry::Healed { bound } => self.live_by = Some(now.saturating_add(*bound)),
             Entry::Quiet { phase, stats, alarm, waits_for, waits: _ } => {
                 self.quiet(now, *phase, stats, *alarm)?;
