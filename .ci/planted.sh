@@ -14,7 +14,7 @@ in_tree() (cd "$tree" && GIT_CEILING_DIRECTORIES="${tree%/*}" "$@")
 
 # planted FOLDER PARTS OPTIONS...: OPTIONS have the program of the tests run the one that must fail; a patch with a line
 # `Caught by: NAME` adds its name. One part in so many is tried. The command that builds the tests is in `suite`. With a folder
-# in `only`, patches that change nothing there are left out.
+# in `only`, patches that change nothing there are left out; with a line in `unless`, those that begin a line with it.
 planted() {
     local folder=$1 parts=$2 options=("${@:3}") contents part number=0 missed=0 bugs=() bug name verdict code
     [ "${BUGS:-all}" = all ] || [ -e "$folder/$BUGS.patch" ] || {
@@ -31,6 +31,7 @@ planted() {
     done
     for bug in "${bugs[@]}"; do
         grep -q "^+++ b/${only:-}" "$bug" || continue
+        [ -z "${unless:-}" ] || ! grep -q "^$unless" "$bug" || continue
         name=$(basename "$bug" .patch)
         in_tree git apply <"$bug"
         in_tree "${suite[@]}" --no-run >"$log" 2>&1 || {

@@ -70,7 +70,7 @@ pub use tidegate_core::{
     Backoff, BootstrapFailure, Class, Classification, CloseFrame, CloseFrameError, CommandError,
     CommandHandler, Config, ConfigBuilder, ConfigError, ConnectFailure, ConnectionFailure, ConnectionId,
     Context, Continuity, Delivery, Discontinuity, Emitter, Exception, Failure, Fault, Frame, FrameHandler,
-    FromFn, InnerTimer, Jitter, LocalFailure, Map, Message, Notice, Overflow, PassThrough, Phase,
+    FromFn, Harness, InnerTimer, Jitter, LocalFailure, Map, Message, Notice, Overflow, PassThrough, Phase,
     ProxyProblem, Refusal, RetryPolicy, RetryState, SendError, Severity, Stats, Step, StopReason, TimerKey,
     Timestamp, TlsProblem, Upgrade, WithBootstrap, from_fn,
 };

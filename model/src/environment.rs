@@ -1,7 +1,7 @@
 //! The environment: what may happen in a state, free, calm or silent, and what is left of the bounds afterwards.
 
 use tidegate_core::Phase;
-use tidegate_rules::{Call, Script, Then, View, is_stray};
+use tidegate_rules::{Ask, Call, Script, Then, View, is_stray};
 
 use crate::op::{Op, Refusal, STRAYS, Who};
 use crate::state::{Mode, State};
@@ -33,6 +33,14 @@ impl World {
         }
         if budget.sends > 0 {
             ops.push(Op::Send(budget.sends));
+        }
+        if budget.commands > 0 {
+            ops.extend(
+                [Script::emit(1), Script::then(Then::Reply), Script::then(Then::Fatal)].map(Op::Command),
+            );
+        }
+        if budget.asks > 0 {
+            ops.extend([Ask::Reconnect, Ask::RetryNow, Ask::Probe].map(Op::Ask));
         }
         if state.rules.has_waiting_sends() {
             ops.push(Op::Drain);
@@ -79,6 +87,8 @@ impl World {
             (Script::then(Then::Ready), held_back),
             (Script::then(Then::Reply), self.budget.sends > 0),
             (Script::wake(WAKE), self.wakes),
+            (Script::wake(WAKE + 1), self.wakes),
+            (Script::then(Then::Cancel), self.wakes),
             (Script::then(Then::Reconnect), !consumer),
             (Script::then(Then::Fault), !consumer),
             (Script::then(Then::Fatal), !consumer),
@@ -192,6 +202,8 @@ impl State {
             Op::Ping | Op::Pong(_) | Op::Heard | Op::ProtocolError | Op::PeerClose => &mut budget.control,
             Op::Send(_) => &mut budget.sends,
             Op::Request(_) => &mut budget.requests,
+            Op::Command(_) => &mut budget.commands,
+            Op::Ask(_) => &mut budget.asks,
             Op::Panicked => &mut budget.panics,
             Op::Half | Op::Late => &mut budget.detours,
             _ => return,

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use tidegate_core::{ConnectFailure, Connected, ConnectionId, Event, Failure, Frame, Machine, Timestamp};
-use tidegate_rules::{Call, Numbers, Output, Script};
+use tidegate_rules::{Ask, Call, Numbers, Output, Script};
 
 use crate::view::at;
 use crate::world::{Millis, RETRY_AFTER};
@@ -40,6 +40,10 @@ pub enum Op {
     Send(u8),
     /// What waits is taken.
     Drain,
+    /// Passed to the handler.
+    Command(Script),
+    /// Of the application.
+    Ask(Ask),
     /// So many items more.
     Request(u8),
     /// One delivery.
@@ -98,6 +102,8 @@ impl Op {
             Self::Half | Self::Due | Self::Late | Self::Calm | Self::Silence => return None,
             Self::Send(number) => Call::Send(number.into()),
             Self::Request(count) => Call::Request(count.into()),
+            Self::Command(script) => Call::Command(script),
+            Self::Ask(ask) => Call::Ask(ask),
             Self::Take => Call::Take,
             Self::Drain => Call::Drain,
             Self::Stray(Who::Earlier, op) => return op.call(last.saturating_sub(1), at),

@@ -10,7 +10,7 @@ pub(crate) type Millis = u32;
 
 /// What a busy server asks for (R5).
 pub(crate) const RETRY_AFTER: Duration = ms(4);
-/// How long after it asks the handler is woken, in milliseconds (H4).
+/// How long after a message its timer is due, in milliseconds (H4). An odd number is for the other timer.
 pub(crate) const WAKE: u16 = 2;
 /// How much too late a clock may be read, or how long nothing happens where there is no deadline.
 pub(crate) const LATE: Millis = 4;
@@ -26,7 +26,7 @@ pub struct World {
     pub name: String,
     /// The configuration, and what the handler is like.
     pub setup: Setup,
-    /// Whether messages ask the handler to be woken.
+    /// Whether messages set timers.
     pub wakes: bool,
     /// How often each thing may happen.
     pub budget: Budget,
@@ -53,6 +53,10 @@ pub struct Budget {
     pub rude: u8,
     /// Panics of the handler.
     pub panics: u8,
+    /// Commands of the application.
+    pub commands: u8,
+    /// Things that the application asks for: a new connection, the end of a delay, a ping.
+    pub asks: u8,
     /// Times that time moves less far than the deadline, or farther.
     pub detours: u8,
 }
@@ -131,6 +135,12 @@ pub fn worlds(extra: u8) -> Vec<World> {
             budget: Budget { sends: 2 + extra, control: 1, data: 1, idle: extra, ..budget },
             ..plain.clone()
         },
+        World {
+            name: "an application that asks".to_owned(),
+            setup: with(setup(), |config| config.pong_timeout(ms(4)).ping_interval(ms(20))),
+            budget: Budget { asks: 3 + extra, control: 1, ..budget },
+            ..plain.clone()
+        },
         plain.clone(),
     ];
     worlds.extend(with_slow_consumer(&plain, budget, extra));
@@ -173,9 +183,14 @@ fn with_slow_consumer(plain: &World, budget: Budget, extra: u8) -> Vec<World> {
             ..queue.clone()
         },
         World {
-            name: "slow consumer, woken handler".to_owned(),
+            name: "slow consumer, timers".to_owned(),
             wakes: true,
             budget: Budget { early: 1, rude: 0, ..one_connection },
+            ..queue.clone()
+        },
+        World {
+            name: "slow consumer, commands".to_owned(),
+            budget: Budget { data: 1, commands: 3 + extra, rude: 0, ..one_connection },
             ..queue.clone()
         },
         queue,

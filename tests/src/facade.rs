@@ -15,7 +15,17 @@ use crate::wait::{ms, within};
 #[path = "../../examples/order_book.rs"]
 mod order_book;
 
+#[allow(dead_code, unreachable_pub, reason = "it is a program")]
+#[path = "../../examples/requests.rs"]
+mod requests;
+
+#[allow(dead_code, unreachable_pub, reason = "it is a program")]
+#[path = "../../examples/subscriptions.rs"]
+mod subscriptions;
+
 use order_book::{Book, Price, Prices};
+use requests::{Fate, Requests};
+use subscriptions::Subscriptions;
 
 /// A glob import hides no crate: not `tokio` from its macros, nor `core`, `http` or `smol`.
 #[tokio::test]
@@ -73,4 +83,50 @@ async fn the_order_book_starts_over_without_losing_a_snapshot() {
     }
     let prices = [("a", 99.0), ("b", 12.0), ("c", 13.0)].map(|(symbol, price)| (symbol.to_owned(), price));
     assert_eq!((book.prices, book.complete, connections), (BTreeMap::from(prices), true, 2));
+}
+
+/// The texts that a connection has sent.
+fn sent(feed: &mut Harness<impl FrameHandler>) -> Vec<String> {
+    let text = |message: Message| message.as_text().unwrap_or_default().to_owned();
+    feed.sent().into_iter().map(text).collect()
+}
+
+#[test]
+fn subscriptions_outlive_their_connection() {
+    let line = str::to_owned;
+    let mut feed = Harness::new(Subscriptions::default());
+    feed.command(line("+early")).connect();
+    assert_eq!(sent(&mut feed), ["+early"]);
+    feed.command(line("+trades")).command(line("+trades")).command(line("+quotes")).command(line("-early"));
+    assert_eq!(sent(&mut feed), ["+trades", "+quotes", "-early"]);
+    feed.disconnect().command(line("-quotes")).connect();
+    assert_eq!(sent(&mut feed), ["+trades"]);
+}
+
+#[test]
+fn every_request_has_an_answer_or_a_fate() {
+    let mut feed = Harness::new(Requests::default());
+    let ask = |feed: &mut Harness<Requests>| {
+        let (reply, answer) = tokio::sync::oneshot::channel();
+        feed.command(("time".to_owned(), reply));
+        answer
+    };
+    let early = ask(&mut feed);
+    feed.connect();
+    let [answered, late, lost] = [(); 3].map(|()| ask(&mut feed));
+    assert_eq!(sent(&mut feed).len(), 3);
+    feed.message(r#"{"id":2,"result":7}"#).message(r#"{"id":2}"#).message(r#"{"tick":1}"#);
+    assert_eq!(feed.items().len(), 2, "an answer twice, and what is none");
+    feed.advance(core::time::Duration::from_secs(1));
+    let last = ask(&mut feed);
+    feed.advance(core::time::Duration::from_secs(1)).disconnect();
+    let fates = [early, answered, late, lost, last].map(|answer| answer.blocking_recv().unwrap());
+    let expected = [
+        Err(Fate::NotSent),
+        Ok(serde_json::json!({"id": 2, "result": 7})),
+        Err(Fate::TimedOut),
+        Err(Fate::TimedOut),
+        Err(Fate::Unknown),
+    ];
+    assert_eq!(fates, expected);
 }

@@ -1,8 +1,12 @@
 //! The handler of the campaign: subscribes, waits for acknowledgements, numbers what it emits.
 
 use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::time::Duration;
 
-use tidegate_driver::core::{ConnectionId, Context, Fault, FrameHandler, Message, Upgrade};
+use tidegate_driver::core::{
+    ConnectionId, Context, Failure, Fault, FrameHandler, Message, TimerKey, Upgrade,
+};
 
 /// Items that one message makes at most.
 pub(super) const MAX_EMIT: u64 = 2;
@@ -25,9 +29,19 @@ pub(super) struct Subscriber {
     pub(super) subscribe: Box<dyn FnMut(u32) -> Vec<u32> + Send>,
     pub(super) acks: bool,
     next: Item,
+    /// The connection that has a session.
+    open: Option<ConnectionId>,
 }
 
+/// Fires every second.
+const BEAT: TimerKey = TimerKey(0);
+/// Fires after the first of them and before the second (H4).
+const ONCE: TimerKey = TimerKey(1);
+
 pub(super) struct Session {
+    id: ConnectionId,
+    /// The timers that have fired.
+    fired: Vec<TimerKey>,
     acked: BTreeSet<u32>,
     /// The number of the server's next message.
     next: u64,
@@ -37,7 +51,7 @@ impl Subscriber {
     pub(super) fn new(subscriptions: u32, acks: bool, weight: u64) -> Self {
         let subscribe = Box::new(|subscriptions| (0..subscriptions).collect());
         let next = Item { number: 0, connection: ConnectionId::new(0), weight, in_order: true };
-        Self { subscriptions, subscribe, acks, next }
+        Self { subscriptions, subscribe, acks, next, open: None }
     }
 }
 
@@ -52,7 +66,34 @@ impl FrameHandler for Subscriber {
         if self.acks && self.subscriptions > 0 {
             upgrade.wait_for_ready();
         }
-        Ok(Session { acked: BTreeSet::new(), next: 0 })
+        upgrade.set_timer_in(ONCE, Duration::from_millis(1500));
+        upgrade.set_timer_in(BEAT, Duration::from_secs(1));
+        let id = upgrade.connection();
+        assert_eq!(self.open.replace(id), None, "H1: two sessions");
+        Ok(Session { id, fired: Vec::new(), acked: BTreeSet::new(), next: 0 })
+    }
+
+    fn on_timer(
+        &mut self,
+        session: &mut Session,
+        key: TimerKey,
+        cx: &mut Context<'_, Item>,
+    ) -> Result<(), Fault> {
+        if session.fired.len() < 3 {
+            session.fired.push(key);
+            cx.set_timer_in(BEAT, Duration::from_secs(1));
+        }
+        assert!([BEAT, ONCE, BEAT].starts_with(&session.fired), "H4: timers fired: {:?}", session.fired);
+        Ok(())
+    }
+
+    fn on_live(&mut self, session: &mut Session, cx: &mut Context<'_, Infallible>) -> Result<(), Fault> {
+        assert_eq!((self.open, cx.connection()), (Some(session.id), session.id), "H1: another session");
+        Ok(())
+    }
+
+    fn on_end(&mut self, session: Session, _: Option<&Failure>) {
+        assert_eq!(self.open.take(), Some(session.id), "H1: the end of another session");
     }
 
     fn on_message(
