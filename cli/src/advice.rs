@@ -45,7 +45,7 @@ pub(crate) fn on_stop(reason: &StopReason) -> String {
             format!("{} To retry this status: --retry-on {status}.", advice(failure))
         }
         StopReason::Fatal { failure } => advice(failure).to_owned(),
-        StopReason::HandlerPanicked | _ => DEFECT.to_owned(),
+        StopReason::HandlerPanicked | StopReason::RuntimeStopped | _ => DEFECT.to_owned(),
     }
 }
 

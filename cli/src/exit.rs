@@ -33,6 +33,7 @@ impl Exit {
             StopReason::RetriesExhausted { .. }
             | StopReason::Fatal { .. }
             | StopReason::HandlerPanicked
+            | StopReason::RuntimeStopped
             | _ => Self::Failed(format!("{}. {}", in_options(&reason.to_string()), on_stop(reason))),
         }
     }

@@ -82,6 +82,8 @@ pub enum Event {
     /// The handler, or another function of the application, panicked inside
     /// [`Machine::handle`](crate::Machine::handle). The loop that caught the panic reports it (H5).
     HandlerPanicked,
+    /// The runtime under the loop goes away. The feed stops at once, without a closing handshake (S3).
+    RuntimeStopped,
 }
 
 impl Event {
@@ -95,7 +97,7 @@ impl Event {
             | Self::ProtocolError { id, .. }
             | Self::Flushed { id }
             | Self::Lost { id, .. } => Some(*id),
-            Self::Start | Self::Tick | Self::Shutdown | Self::HandlerPanicked => None,
+            Self::Start | Self::Tick | Self::Shutdown | Self::HandlerPanicked | Self::RuntimeStopped => None,
         }
     }
 }

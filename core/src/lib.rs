@@ -23,7 +23,8 @@
 //!
 //! - the outcome of every connection, with the [`ConnectionId`] that it was requested with;
 //! - [`Event::Flushed`] when all frames taken so far are with the operating system;
-//! - [`Event::HandlerPanicked`] if it catches a panic of `handle`.
+//! - [`Event::HandlerPanicked`] if it catches a panic of `handle`;
+//! - [`Event::RuntimeStopped`] if it cannot continue, because the runtime under it goes away.
 //!
 //! The transport must answer pings (O2). The machine itself answers a Close; a transport that does so too must discard
 //! the machine's Close after the peer's. After its own Close, the loop continues to read until the peer's Close or the

@@ -115,7 +115,8 @@ impl<H: FrameHandler> Machine<H> {
             | Event::Lost { .. }
             | Event::Tick
             | Event::Shutdown
-            | Event::HandlerPanicked) => self.route(other),
+            | Event::HandlerPanicked
+            | Event::RuntimeStopped) => self.route(other),
         }
     }
 

@@ -239,6 +239,7 @@ fn s3_a_stop_reason_names_itself_and_what_led_to_it() {
             None,
             "the handler, or another function of the application, panicked",
         ),
+        (StopReason::RuntimeStopped, "runtime_stopped", None, "the runtime dropped the feed's task"),
     ];
     for (reason, kind, failure, words) in table {
         assert_eq!((reason.kind(), reason.failure()), (kind, failure.as_ref()));

@@ -97,6 +97,7 @@ fn s2_stopped_absorbs_every_event() {
         Event::Tick,
         Event::Shutdown,
         Event::HandlerPanicked,
+        Event::RuntimeStopped,
     ];
     for event in events {
         assert_eq!(bench.at(1_000_000).hand_in(event), []);
@@ -118,6 +119,22 @@ fn s2_what_is_queued_can_still_be_taken() {
     assert_eq!(bench.request(1).deliveries(), [opened(1), live(1), item("a")]);
     assert_eq!(bench.request(9).deliveries(), [item("b"), end]);
     assert_eq!(bench.actions(), [], "and nothing is resumed");
+}
+
+/// The socket is dropped at once, and a shutdown that had begun is one.
+#[test]
+fn s3_a_runtime_that_stops_has_a_reason_of_its_own() {
+    for (shut_down, reason) in [(false, StopReason::RuntimeStopped), (true, StopReason::Shutdown)] {
+        let mut bench = Bench::plain(patient());
+        bench.connect();
+        if shut_down {
+            bench.shutdown();
+        }
+        let actions = bench.hand_in(Event::RuntimeStopped);
+        assert_eq!(notices(&actions).last(), Some(&Notice::Stopped { reason: reason.clone() }));
+        assert!(names(&actions).contains(&"Abort"), "{actions:?}");
+        assert_eq!(bench.feed.stopped(), Some(&reason));
+    }
 }
 
 #[test]

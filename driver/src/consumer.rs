@@ -21,7 +21,8 @@ use crate::runtime::Runtime;
 
 /// An endless stream of deliveries, across every drop, stall and refusal.
 ///
-/// After a shutdown, the stream ends with `None`. Otherwise it ends with one `Err` with the reason, then `None` (S3).
+/// After a shutdown, the stream ends with `None`. Otherwise it ends with one `Err` with the reason, then `None` (S3). If
+/// the runtime is shut down before the feed, the reason is [`StopReason::RuntimeStopped`].
 /// Dropping it closes the connection (S4).
 pub struct Feed<S: Source, C = Infallible> {
     source: S,
@@ -182,6 +183,7 @@ impl<S: Source, C> Feed<S, C> {
                     StopReason::RetriesExhausted { .. }
                     | StopReason::Fatal { .. }
                     | StopReason::HandlerPanicked
+                    | StopReason::RuntimeStopped
                     | _ => Some(Err(reason)),
                 }
             }

@@ -101,6 +101,11 @@ impl Control {
         self.wake_driver();
     }
 
+    /// Returns whether a shutdown has been asked for that the loop has not seen.
+    pub(crate) fn wants_shutdown(&self) -> bool {
+        self.lock().requests.shutdown.is_some()
+    }
+
     /// Returns `None` if there are none.
     pub(crate) fn take_requests(&self) -> Option<Requests> {
         let mut inner = self.lock();

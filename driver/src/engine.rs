@@ -340,26 +340,28 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
         moved
     }
 
-    /// Ends the feed like a shutdown, but without a closing handshake.
-    fn cut_short(&mut self, now: Timestamp) {
-        self.tell(Event::Shutdown, now);
-        if let Some(id) = self.machine.connection() {
-            let failure = Failure::io("dropped");
-            self.tell(Event::Lost { id, failure }, now);
+    /// Ends the feed without a closing handshake, unless it has ended. Returns the reason.
+    pub(crate) fn cut_short(&mut self, why: Event) -> StopReason {
+        if self.machine.stopped().is_none() {
+            // Guarded: if a panic of the runtime ended the loop, a second panic would abort the process. The machine takes no
+            // time that is earlier than the last.
+            let now = guarded(|| self.runtime.now()).unwrap_or(Timestamp::ZERO);
+            // One that the loop has not seen.
+            if self.control.wants_shutdown() {
+                self.tell(Event::Shutdown, now);
+            }
+            self.tell(why, now);
+            self.tell(Event::RuntimeStopped, now);
+            self.actions(now);
         }
-        self.actions(now);
+        self.machine.stopped().cloned().expect("an event has ended it")
     }
 }
 
-/// However the loop ends, observers are notified as by a shutdown (T1, T2), and no handle waits any longer (H5).
+/// However the loop ends, observers are notified (T1, T2), and no handle waits any longer (H5).
 impl<R: Runtime, H: FrameHandler> Drop for Engine<R, H> {
     fn drop(&mut self) {
-        // Guarded: if a panic of the runtime ended the loop, a second panic would abort the process.
-        if self.machine.stopped().is_none()
-            && let Some(now) = guarded(|| self.runtime.now())
-        {
-            self.cut_short(now);
-        }
+        self.cut_short(Event::Shutdown);
         self.inbox.close();
         self.control.close(self.machine.stats(), self.machine.stopped());
     }

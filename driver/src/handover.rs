@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll};
 
-use tidegate_core::{CloseFrame, Delivery, FrameHandler, Machine, StopReason, Timestamp};
+use tidegate_core::{CloseFrame, Delivery, Event, FrameHandler, Machine, StopReason, Timestamp};
 
 use crate::control::Control;
 use crate::engine::{Consumer, Engine};
@@ -226,16 +226,24 @@ impl<R: Runtime, H: FrameHandler> Future for Task<R, H> {
             // The loop has caught panics of the application's functions. This one is of the runtime, or of a value's
             // `drop`.
             Err(panic) => {
-                exchange.handover.finish(StopReason::HandlerPanicked);
+                exchange.handover.finish(engine.cut_short(Event::HandlerPanicked));
                 resume_unwind(panic)
             }
         }
     }
 }
 
+/// The runtime may drop the task at any time (S3).
+impl<R: Runtime, H: FrameHandler> Drop for Task<R, H> {
+    fn drop(&mut self) {
+        let reason = self.engine.cut_short(Event::RuntimeStopped);
+        self.exchange.handover.finish(reason);
+    }
+}
+
 /// However the task ends, the consumer's stream ends too (H5).
 impl<T> Drop for Exchange<T> {
     fn drop(&mut self) {
-        self.handover.finish(StopReason::Shutdown);
+        self.handover.finish(StopReason::RuntimeStopped);
     }
 }

@@ -6,8 +6,8 @@ mod common;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Context, Waker};
 
-use common::{Mode, Rig, World, builder, in_both_modes};
-use tidegate_driver::core::{Message, Phase, SendError};
+use common::{Dial, Mode, Rig, World, builder, in_both_modes};
+use tidegate_driver::core::{Failure, Message, Phase, SendError};
 
 in_both_modes!(
     shutdown_before_the_first_poll_dials_nothing,
@@ -33,7 +33,7 @@ fn dropping_the_stream_before_the_first_poll_dials_nothing() {
     assert_eq!((world.has_tasks(), world.state().requests.len()), (false, 0));
 }
 
-/// The runtime goes away under the feed: the stream ends, and messages given to a handle come back.
+/// S3: the runtime goes away under the feed: the stream says so, and messages given to a handle come back.
 #[test]
 fn dropping_the_task_ends_the_stream_and_returns_messages() {
     let mut rig = Rig::live(Mode::Task);
@@ -48,8 +48,28 @@ fn dropping_the_task_ends_the_stream_and_returns_messages() {
     assert_eq!(error.into_message(), Message::from("lost"));
     let error = rig.send("later").unwrap().unwrap_err();
     assert_eq!(error.into_message(), Message::from("later"));
-    assert_eq!(rig.drain(), ["end"]);
+    assert_eq!(rig.drain(), ["error runtime_stopped", "end"]);
     assert_eq!(rig.wait(handle.wait_for(|_| false)), Some(Phase::Stopped));
+}
+
+/// S3: a shutdown that was asked for remains one, whether the loop has seen it or not, and so does another reason.
+#[test]
+fn dropping_the_task_changes_no_other_reason() {
+    for seen in [false, true] {
+        let mut rig = Rig::live(Mode::Task);
+        rig.handle.shutdown();
+        if seen {
+            rig.settle();
+        }
+        rig.world.drop_tasks();
+        let lines = rig.drain();
+        assert!(!lines.iter().any(|line| line.starts_with("error")), "{lines:?}");
+    }
+    let world = World::default();
+    world.next_dial(Dial::Fail(Failure::rejected(404, None)));
+    let mut rig = Rig::new(Mode::Task, &world, builder(&world));
+    rig.world.drop_tasks();
+    assert_eq!(rig.drain(), ["error fatal", "end"]);
 }
 
 fn a_panic_while_dialing_ends_the_feed(mode: Mode) {

@@ -12,17 +12,20 @@ in_both_modes!(dropping_a_feed_is_reported_like_a_shutdown);
 /// T1, T2: however the feed goes away; a gauge must not report it as live after that.
 fn dropping_a_feed_is_reported_like_a_shutdown(mode: Mode) {
     for runtime_first in [false, true] {
-        let names = Arc::new(Mutex::new(Vec::new()));
-        let seen = names.clone();
+        let notices = Arc::new(Mutex::new(Vec::new()));
+        let seen = notices.clone();
         let rig = Rig::with(mode, |builder| {
-            builder.on_notice(move |notice, _| seen.lock().unwrap().push(notice.name()))
+            builder.on_notice(move |notice, _| seen.lock().unwrap().push((notice.name(), notice.reason())))
         });
-        names.lock().unwrap().clear();
+        notices.lock().unwrap().clear();
         if runtime_first {
             rig.world.drop_tasks();
         }
         rig.drop_feed();
-        assert_eq!(*names.lock().unwrap(), ["status", "disconnected", "stopped"]);
+        // Only the task of a spawned feed is the runtime's.
+        let reason = if runtime_first && mode == Mode::Task { "runtime_stopped" } else { "shutdown" };
+        let expected = [("status", None), ("disconnected", Some("shutdown")), ("stopped", Some(reason))];
+        assert_eq!(*notices.lock().unwrap(), expected);
     }
 }
 

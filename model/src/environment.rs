@@ -28,7 +28,7 @@ impl World {
                 ops.push(Op::Shutdown);
             }
             if budget.panics > 0 {
-                ops.push(Op::Panicked);
+                ops.extend([Op::Panicked, Op::RuntimeStopped]);
             }
         }
         if budget.sends > 0 {
@@ -204,7 +204,7 @@ impl State {
             Op::Request(_) => &mut budget.requests,
             Op::Command(_) => &mut budget.commands,
             Op::Ask(_) => &mut budget.asks,
-            Op::Panicked => &mut budget.panics,
+            Op::Panicked | Op::RuntimeStopped => &mut budget.panics,
             Op::Half | Op::Late => &mut budget.detours,
             _ => return,
         };

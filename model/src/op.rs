@@ -36,6 +36,7 @@ pub enum Op {
     Tick,
     Shutdown,
     Panicked,
+    RuntimeStopped,
     /// The message with this number; the frame is not taken yet.
     Send(u8),
     /// What waits is taken.
@@ -131,6 +132,7 @@ fn event_of(op: Op, id: ConnectionId, at: Timestamp) -> Option<Event> {
         Op::Tick => Event::Tick,
         Op::Shutdown => Event::Shutdown,
         Op::Panicked => Event::HandlerPanicked,
+        Op::RuntimeStopped => Event::RuntimeStopped,
         _ => return None,
     })
 }

@@ -150,6 +150,8 @@ pub fn stop_without_words(reason: StopReason) -> StopReason {
     match reason {
         StopReason::RetriesExhausted { last } => StopReason::RetriesExhausted { last: without_words(last) },
         StopReason::Fatal { failure } => StopReason::Fatal { failure: without_words(failure) },
-        reason @ (StopReason::Shutdown | StopReason::HandlerPanicked | _) => reason,
+        reason @ (StopReason::Shutdown | StopReason::HandlerPanicked | StopReason::RuntimeStopped | _) => {
+            reason
+        }
     }
 }

@@ -22,6 +22,8 @@ pub enum StopReason {
     },
     /// The handler, or another function of the application, panicked (H5).
     HandlerPanicked,
+    /// The runtime dropped the task of the feed, as runtimes do when they shut down (S3).
+    RuntimeStopped,
 }
 
 impl StopReason {
@@ -33,6 +35,7 @@ impl StopReason {
             Self::RetriesExhausted { .. } => "retries_exhausted",
             Self::Fatal { .. } => "fatal",
             Self::HandlerPanicked => "handler_panicked",
+            Self::RuntimeStopped => "runtime_stopped",
         }
     }
 
@@ -41,7 +44,7 @@ impl StopReason {
     pub const fn failure(&self) -> Option<&Failure> {
         match self {
             Self::RetriesExhausted { last: failure } | Self::Fatal { failure } => Some(failure),
-            Self::Shutdown | Self::HandlerPanicked => None,
+            Self::Shutdown | Self::HandlerPanicked | Self::RuntimeStopped => None,
         }
     }
 }
@@ -55,6 +58,7 @@ impl fmt::Display for StopReason {
             Self::HandlerPanicked => {
                 f.write_str("the handler, or another function of the application, panicked")
             }
+            Self::RuntimeStopped => f.write_str("the runtime dropped the feed's task"),
         }
     }
 }

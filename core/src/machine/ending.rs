@@ -67,6 +67,21 @@ impl<H: FrameHandler> Machine<H> {
         }
     }
 
+    /// Stops the feed without its runtime. A shutdown that had begun remains one (S3).
+    pub(super) fn runtime_stopped(&mut self) {
+        let reason = match &self.state {
+            State::Stopped { .. } => return,
+            State::Active(Slot { stage: Stage::Closing { then: AfterClose::ShutDown, .. }, .. }) => {
+                StopReason::Shutdown
+            }
+            State::Idle | State::Active(_) | State::Waiting { .. } => StopReason::RuntimeStopped,
+        };
+        self.cut_off();
+        let (notice, state) = stopped(reason);
+        self.common.notify(notice);
+        self.enter(state, None);
+    }
+
     /// Stops the feed: a function of the application panicked, so its values cannot be trusted (H5).
     pub(super) fn handler_panicked(&mut self) {
         self.common.requests = None;
@@ -74,11 +89,16 @@ impl<H: FrameHandler> Machine<H> {
         if self.stopped().is_some() {
             return;
         }
+        self.cut_off();
+        self.stop(StopReason::HandlerPanicked);
+    }
+
+    /// Drops the connection without a closing handshake.
+    fn cut_off(&mut self) {
         self.report_end(None);
         if let Some(id) = self.state.connection() {
             self.common.drop_socket(id);
         }
-        self.stop(StopReason::HandlerPanicked);
     }
 
     /// Asks the retry policy. It may call functions of the application, so it is asked before the end is reported: if

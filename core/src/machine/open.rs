@@ -81,7 +81,7 @@ impl<H: FrameHandler> Common<H> {
             Event::Lost { failure, .. } => return Err(End::Lost(connection.progress.failure(failure))),
             Event::Tick => return self.on_tick(id, connection),
             Event::Shutdown => return Err(End::close(AfterClose::ShutDown)),
-            Event::Start | Event::HandlerPanicked => {}
+            Event::Start | Event::HandlerPanicked | Event::RuntimeStopped => {}
             Event::Connected { .. } | Event::ConnectFailed { .. } => self.count_stale(),
         }
         Ok(())

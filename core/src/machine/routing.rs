@@ -18,6 +18,9 @@ impl<H: FrameHandler> Machine<H> {
         if matches!(event, Event::HandlerPanicked) {
             return self.handler_panicked();
         }
+        if matches!(event, Event::RuntimeStopped) {
+            return self.runtime_stopped();
+        }
         match &mut self.state {
             State::Idle if matches!(event, Event::Start) => self.connect(),
             State::Active(Slot { id, stage }) => {
@@ -62,7 +65,7 @@ impl<H: FrameHandler> Machine<H> {
                 self.common.drop_socket(id);
                 self.stop(StopReason::Shutdown);
             }
-            Event::Tick | Event::Start | Event::HandlerPanicked => {}
+            Event::Tick | Event::Start | Event::HandlerPanicked | Event::RuntimeStopped => {}
             Event::Frame { .. }
             | Event::Heard { .. }
             | Event::ProtocolError { .. }
@@ -117,7 +120,8 @@ impl<H: FrameHandler> Common<H> {
             | Event::Heard { .. }
             | Event::Flushed { .. }
             | Event::Start
-            | Event::HandlerPanicked => {}
+            | Event::HandlerPanicked
+            | Event::RuntimeStopped => {}
             Event::Connected { .. } | Event::ConnectFailed { .. } => self.count_stale(),
         }
         false

@@ -148,6 +148,7 @@ fn op() -> impl Strategy<Value = Op> {
         8 => (0..15_u8).prop_map(Op::Advance),
         1 => seldom(Op::Shutdown, 0.3),
         1 => seldom(Op::Panicked, 0.1),
+        1 => seldom(Op::RuntimeStopped, 0.1),
         6 => weighted(0.7).prop_map(|taken| Op::Send { taken }),
         6 => (0..6_u8).prop_map(Op::Request),
         8 => (1..5_u8).prop_map(Op::Take),

@@ -9,7 +9,7 @@ use std::thread;
 
 use futures_util::future::{Either, join, select};
 use tidegate::driver::Source;
-use tidegate::{ConnectRequest, Feed, FeedBuilder, Message, Phase};
+use tidegate::{ConnectRequest, Feed, FeedBuilder, Message, Phase, StopReason};
 use tidegate_tests::Connector;
 use tidegate_tests::once::next as next_frame;
 use tidegate_tests::prelude::*;
@@ -257,20 +257,23 @@ async fn a_connection_after_any_poll<A: Adapter>() {
     panic!("the connection has no end");
 }
 
-/// The stream ends, wherever it is polled from.
+/// S3: the stream ends, wherever it is polled from, and says whether somebody asked for it.
 fn a_runtime_after_any_poll_of_a_spawned_feed<A: Adapter>() {
     for count in 0..MANY {
         let server = server();
         let world = A::world();
+        let mut seen = Vec::new();
         let (mut feed, done) = world.run(async {
             let mut feed = Task::<A>::start(feed_of::<A>(&server));
-            let done = within(polls(count, session(&mut feed, &mut Vec::new()))).await;
+            let done = within(polls(count, session(&mut feed, &mut seen))).await;
             (feed, done)
         });
         let handle = feed.handle();
         drop(world);
         A::world().run(async {
-            assert_eq!(end(&mut feed).await, None, "after {count} polls");
+            let shut_down = seen.iter().any(|line| line == "2 b");
+            let reason = (!shut_down).then_some(StopReason::RuntimeStopped);
+            assert_eq!(end(&mut feed).await, reason, "after {count} polls");
             assert_eq!(within(handle.wait_for(|_| false)).await, Phase::Stopped);
             assert!(within(handle.send("late")).await.is_err());
             within(server.all_gone()).await;

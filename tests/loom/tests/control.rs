@@ -208,7 +208,7 @@ fn task_dropped_by_its_runtime() {
             assert_eq!(block_on(handle.wait_for(|_| false)), Phase::Stopped);
             result
         });
-        assert_eq!(end(&mut feed), None);
+        assert_eq!(end(&mut feed), Some(StopReason::RuntimeStopped));
         task.join().unwrap();
         // Accepted, it may still be lost with the connection.
         if sender.join().unwrap().is_err() {

@@ -44,6 +44,7 @@ pub enum Rule {
     O3,
     S1,
     S2,
+    S3,
     S5,
     T1,
     T2,

@@ -286,7 +286,9 @@ impl Rules {
                 self.shut = true;
                 self.told.excused |= before.connection.is_some();
             }
-            (Some(Event::HandlerPanicked), _) => self.told.excused |= before.connection.is_some(),
+            (Some(Event::HandlerPanicked | Event::RuntimeStopped), _) => {
+                self.told.excused |= before.connection.is_some()
+            }
             _ => {}
         }
     }
@@ -368,6 +370,10 @@ impl Rules {
             }
             Some(Event::HandlerPanicked) => {
                 hold!(step.has_stopped(&StopReason::HandlerPanicked), H5, "{} after a panic", after.phase);
+            }
+            Some(Event::RuntimeStopped) => {
+                let reason = if self.shut { StopReason::Shutdown } else { StopReason::RuntimeStopped };
+                hold!(step.has_stopped(&reason), S3, "{} without a runtime", after.phase);
             }
             Some(Event::ConnectFailed { .. } | Event::Lost { .. }) => {
                 let settled = matches!(after.phase, Phase::Waiting | Phase::Stopped);

@@ -47,6 +47,7 @@ pub enum Op {
     Backwards(u32),
     Shutdown,
     Panicked,
+    RuntimeStopped,
     /// The action is taken at once, or only after the next event.
     Send {
         taken: bool,
@@ -235,6 +236,7 @@ impl Run {
             }
             Op::Shutdown => self.event(Event::Shutdown),
             Op::Panicked => self.event(Event::HandlerPanicked),
+            Op::RuntimeStopped => self.event(Event::RuntimeStopped),
             Op::Send { taken } => self.send(*taken),
             Op::Ask(ask) => self.call(Call::Ask(*ask)),
             Op::Command(script) => self.call(Call::Command(*script)),

@@ -70,7 +70,10 @@ impl Rules {
                 self.ended(step.setup);
             }
             Notice::Disconnected { failure: None, .. } => {
-                let asked = matches!(step.call, Call::Handle(Event::Shutdown | Event::HandlerPanicked));
+                let asked = matches!(
+                    step.call,
+                    Call::Handle(Event::Shutdown | Event::HandlerPanicked | Event::RuntimeStopped)
+                );
                 hold!(asked, T2, "disconnected without a failure");
                 self.ended(step.setup);
             }
@@ -141,6 +144,10 @@ impl Rules {
             StopReason::HandlerPanicked => {
                 let panicked = matches!(step.call, Call::Handle(Event::HandlerPanicked));
                 hold!(panicked, H5, "stopped, and nothing has panicked");
+            }
+            StopReason::RuntimeStopped => {
+                let gone = matches!(step.call, Call::Handle(Event::RuntimeStopped));
+                hold!(gone, S3, "stopped, and the runtime is there");
             }
             _ => {}
         }
