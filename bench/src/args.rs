@@ -110,7 +110,14 @@ pub(crate) enum Command {
     #[command(hide = true)]
     LatencyClient { client: Client, runtime: Runtime, mode: Mode, url: String, count: u64 },
     #[command(hide = true)]
-    ScaleClient { runtime: Runtime, mode: Mode, feeds: usize, jitter: Jitter, urls: Vec<String> },
+    ScaleClient {
+        runtime: Runtime,
+        mode: Mode,
+        feeds: usize,
+        jitter: Jitter,
+        pings: Pings,
+        urls: Vec<String>,
+    },
     #[command(hide = true)]
     ReconnectClient { runtime: Runtime, mode: Mode, url: String, count: u32, delay_ms: u64 },
 }
@@ -156,6 +163,14 @@ pub(crate) enum Mode {
 pub(crate) enum Jitter {
     Full,
     None,
+}
+
+/// Whether feeds send pings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Pings {
+    Off,
+    /// As often as by default.
+    On,
 }
 
 fn size(text: &str) -> Result<usize, String> {

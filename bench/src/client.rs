@@ -10,7 +10,7 @@ mod socket;
 use std::time::Duration;
 
 use crate::Result;
-use crate::args::{Client, Jitter, Mode, Runtime};
+use crate::args::{Client, Jitter, Mode, Pings, Runtime};
 use platform::{AsyncStd, Smol, Tokio};
 use rustix::process::{Signal, set_parent_process_death_signal};
 use tidegate_bench_meter::Job;
@@ -73,10 +73,11 @@ pub(crate) fn scale(
     mode: Mode,
     feeds: usize,
     jitter: Jitter,
+    pings: Pings,
     urls: Vec<String>,
 ) -> Result<()> {
     end_with_parent()?;
-    on!(runtime, many::run(mode, feeds, jitter, urls))
+    on!(runtime, many::run(mode, feeds, jitter, pings, urls))
 }
 
 /// Reconnects `count` times, and prints how long each took beyond its delay.

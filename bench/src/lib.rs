@@ -67,8 +67,8 @@ pub fn main() -> ExitCode {
         Some(Command::LatencyClient { client, runtime, mode, url, count }) => {
             client::latency(client, runtime, mode, &url, count)
         }
-        Some(Command::ScaleClient { runtime, mode, feeds, jitter, urls }) => {
-            client::scale(runtime, mode, feeds, jitter, urls)
+        Some(Command::ScaleClient { runtime, mode, feeds, jitter, pings, urls }) => {
+            client::scale(runtime, mode, feeds, jitter, pings, urls)
         }
         Some(Command::ReconnectClient { runtime, mode, url, count, delay_ms }) => {
             client::reconnect(runtime, mode, &url, count, std::time::Duration::from_millis(delay_ms))

@@ -5,7 +5,7 @@ mod proc;
 use std::time::{Duration, Instant};
 
 use crate::Result;
-use crate::args::{Jitter, Mode, Runtime, Scale};
+use crate::args::{Jitter, Mode, Pings, Runtime, Scale};
 use crate::machine::Machine;
 use crate::process::{Process, Server, Threads, arg, own};
 use crate::server::path::Path;
@@ -30,6 +30,9 @@ const SETTLE: Duration = Duration::from_secs(11);
 
 /// How long messages arrive before their cost is measured.
 const WARM_UP: Duration = Duration::from_secs(1);
+
+/// How long idle feeds with pings are measured: each sends one in this time, by default.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
 
 const COUNTS: [usize; 5] = [1, 10, 100, 1_000, 10_000];
 
@@ -56,7 +59,7 @@ fn counts(options: &Scale) -> Vec<usize> {
     }
 }
 
-const COLUMNS: [&str; 13] = [
+const COLUMNS: [&str; 15] = [
     "feeds",
     "runtime",
     "ms until all are Live",
@@ -64,6 +67,8 @@ const COLUMNS: [&str; 13] = [
     "peak MiB",
     "idle: CPU ms/s",
     "idle: switches/s",
+    "pings: CPU ms/s",
+    "pings: switches/s",
     "1 message/s each: CPU ms/s",
     "us of CPU per message",
     "back, full jitter: ms",
@@ -85,6 +90,7 @@ struct Figures {
     kib_each: f64,
     peak_kib: u64,
     idle: Usage,
+    pinging: Usage,
     busy: Usage,
     window: Duration,
     full: Restart,
@@ -102,7 +108,7 @@ struct Restart {
 impl Setup {
     fn measure(&self, window: Duration) -> Result<Figures> {
         let mut server = Server::start(ADDRESSES)?;
-        let started = self.start(&server, Jitter::Full)?;
+        let started = self.start(&server, Jitter::Full, Pings::Off)?;
         let process = &started.process;
         std::thread::sleep(SETTLE);
         let memory = proc::memory_kib(process.id())?;
@@ -116,19 +122,32 @@ impl Setup {
         // Both must end before the next are started, to measure one process at a time.
         drop((started.process, server));
         let mut server = Server::start(ADDRESSES)?;
-        let started_again = self.start(&server, Jitter::None)?;
+        let started_again = self.start(&server, Jitter::None, Pings::On)?;
+        std::thread::sleep(SETTLE);
+        let pinging = proc::usage_during(started_again.process.id(), PING_INTERVAL)?;
         let none = restart(&mut server, &started_again.process)?;
         let kib_each = memory.saturating_sub(started.memory_before_kib) as f64 / self.feeds as f64;
-        Ok(Figures { until_live: started.until_live, kib_each, peak_kib, idle, busy, window, full, none })
+        Ok(Figures {
+            until_live: started.until_live,
+            kib_each,
+            peak_kib,
+            idle,
+            pinging,
+            busy,
+            window,
+            full,
+            none,
+        })
     }
 
     /// Starts a process, and waits until all its feeds are Live.
-    fn start(&self, server: &Server, jitter: Jitter) -> Result<Started> {
+    fn start(&self, server: &Server, jitter: Jitter, pings: Pings) -> Result<Started> {
         let mut command = own("scale-client", self.threads)?;
         arg(&mut command, &self.runtime);
         arg(&mut command, &self.mode);
         command.arg(self.feeds.to_string());
         arg(&mut command, &jitter);
+        arg(&mut command, &pings);
         let process = Process::start(command.args(server.urls(Path::Hold)))?;
         let memory_before_kib = process.json(TIMEOUT)?;
         let begin = Instant::now();
@@ -158,6 +177,7 @@ fn all_live(process: &Process) -> Result<()> {
 impl Figures {
     fn cells(&self, setup: &Setup) -> [String; COLUMNS.len()] {
         let per_second = |value: f64| value / self.window.as_secs_f64();
+        let pinging = |value: f64| value / PING_INTERVAL.as_secs_f64();
         let busy = per_second(self.busy.cpu.as_secs_f64());
         [
             setup.feeds.to_string(),
@@ -167,6 +187,8 @@ impl Figures {
             format!("{:.1}", self.peak_kib as f64 / 1024.0),
             format!("{:.2}", per_second(self.idle.cpu.as_secs_f64() * 1e3)),
             format!("{:.1}", per_second(self.idle.switches as f64)),
+            format!("{:.2}", pinging(self.pinging.cpu.as_secs_f64() * 1e3)),
+            format!("{:.1}", pinging(self.pinging.switches as f64)),
             format!("{:.2}", busy * 1e3),
             format!("{:.1}", busy * 1e6 / setup.feeds as f64),
             self.full.back_after.as_millis().to_string(),

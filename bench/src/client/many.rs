@@ -8,7 +8,7 @@ use tidegate::{Config, Delivery, Feed, RetryPolicy, Source};
 
 use super::platform::Platform;
 use crate::Result;
-use crate::args::{Jitter, Mode};
+use crate::args::{Jitter, Mode, Pings};
 use crate::machine::raise_open_files;
 use crate::scale::ALL_LIVE;
 
@@ -17,14 +17,24 @@ const RETRIES: (Duration, Duration) = (Duration::from_millis(250), Duration::fro
 
 /// Runs `feeds` feeds without end, each read in a task of its own. They take the `urls` in turn, since one address has only
 /// some 28,000 ports for clients.
-pub(crate) fn run<P: Platform>(mode: Mode, feeds: usize, jitter: Jitter, urls: Vec<String>) -> Result<()> {
+pub(crate) fn run<P: Platform>(
+    mode: Mode,
+    feeds: usize,
+    jitter: Jitter,
+    pings: Pings,
+    urls: Vec<String>,
+) -> Result<()> {
     raise_open_files()?;
     P::run(async move {
         // The runtime has its threads now: their memory is not that of feeds.
         println!("{}", memory_kib()?);
         let live = Arc::new(Live { feeds, live: AtomicUsize::new(0) });
         for url in urls.iter().cycle().take(feeds) {
-            let builder = P::feed(url).config(Config::builder().retry(policy(jitter)));
+            let config = Config::builder().retry(policy(jitter));
+            let builder = P::feed(url).config(match pings {
+                Pings::Off => config.ping_interval(None),
+                Pings::On => config,
+            });
             let live = live.clone();
             match mode {
                 Mode::Inline => P::spawn(watch(builder.inline()?, live)),
@@ -66,7 +76,7 @@ fn policy(jitter: Jitter) -> RetryPolicy {
         Jitter::Full => tidegate::Jitter::Full,
         Jitter::None => tidegate::Jitter::None,
     };
-    RetryPolicy::exponential(base, cap).jitter(jitter).unlimited()
+    RetryPolicy::exponential(base, cap).jitter(jitter)
 }
 
 fn memory_kib() -> Result<u64> {
