@@ -127,7 +127,7 @@ fn builder(options: &Options) -> ConfigBuilder {
             false => Classification::Standard,
         });
     let config = options.idle.map(span).into_iter().fold(config, ConfigBuilder::idle_timeout);
-    let config = options.ping.map(span).into_iter().fold(config, ConfigBuilder::ping_interval);
+    let config = config.ping_interval(options.ping.map(span));
     let config = options.pong.map(span).into_iter().fold(config, ConfigBuilder::pong_timeout);
     let config = options.stale.map(span).into_iter().fold(config, ConfigBuilder::stale_after);
     options.max_pause.map(span).into_iter().fold(config, ConfigBuilder::max_pause)

@@ -76,7 +76,7 @@ fn setup(input: Input) -> Setup {
     // Above any ping interval.
     let idle = input.idle.map(|idle| Duration::from_millis(300) + millis(idle));
     let config = idle.into_iter().fold(config, ConfigBuilder::idle_timeout);
-    let config = input.ping.into_iter().fold(config, |config, (interval, timeout)| {
+    let config = input.ping.into_iter().fold(config.ping_interval(None), |config, (interval, timeout)| {
         config.ping_interval(millis(interval)).pong_timeout(millis(timeout))
     });
     let config = input.stale.map(millis).into_iter().fold(config, ConfigBuilder::stale_after);

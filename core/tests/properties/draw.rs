@@ -51,9 +51,10 @@ fn clocks() -> impl Strategy<Value = ConfigBuilder> {
             Some(idle) => interval.min(idle - Duration::from_millis(1)),
             None => interval,
         };
-        let config = ping.into_iter().fold(Config::builder(), |config, (interval, timeout)| {
-            config.ping_interval(below_idle(interval)).pong_timeout(timeout)
-        });
+        let config =
+            ping.into_iter().fold(Config::builder().ping_interval(None), |config, (interval, timeout)| {
+                config.ping_interval(below_idle(interval)).pong_timeout(timeout)
+            });
         let config = idle.into_iter().fold(config, ConfigBuilder::idle_timeout);
         let config = stale.into_iter().fold(config, ConfigBuilder::stale_after);
         pause.into_iter().fold(config, ConfigBuilder::max_pause)
