@@ -3,19 +3,18 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use arbitrary::{Arbitrary, Result, Unstructured};
+use arbitrary::{Result, Unstructured};
 use tidegate_driver::core::{Config, FrameHandler, Message, RetryPolicy, StopReason};
 
 use crate::fault::FaultKind;
 use crate::pace::Pace;
 use crate::report::Report;
-use crate::scenario::{Answer, Scenario};
 use crate::server::{Peer, Server};
 use crate::simulation::{Simulation, SimulationBuilder};
 use crate::world::Network;
 
-/// At most so many faults and answers.
-const MOST: usize = 8;
+/// At most so many steps and faults.
+const MOST_STEPS: usize = 300;
 
 /// Lines of a failure's trace.
 const LINES: usize = 60;
@@ -59,7 +58,7 @@ impl Simulation {
         H: FrameHandler<Item: Send, Session: Send> + Send + 'static,
     {
         // Too few bytes are no input.
-        let Ok(input) = Input::arbitrary_take_rest(Unstructured::new(data)) else { return };
+        let Ok(input) = Input::read(Unstructured::new(data)) else { return };
         let mut run = |trace| input.given_to(make()).trace(trace).run();
         if failure(&run(false)).is_some() {
             let report = run(true);
@@ -76,18 +75,15 @@ fn failure(report: &Report) -> Option<String> {
     broken.or_else(|| panicked.then(|| "the handler panicked".to_owned()))
 }
 
-#[derive(Arbitrary, Debug)]
+/// What the bytes stand for.
+#[derive(Debug, Default)]
 struct Input {
-    scenario: Scenario,
+    pace: Pace,
+    network: Network,
+    faults: Vec<(Duration, FaultKind)>,
     steps: Vec<Step>,
-}
-
-impl Input {
-    fn given_to<H: FrameHandler>(&self, simulation: SimulationBuilder<H>) -> SimulationBuilder<H> {
-        let span: Duration = self.steps.iter().map(|step| step.after).sum();
-        let script = Script(self.steps.iter().cloned().collect());
-        simulation.server(script).scenario(&self.scenario).run_for(span + Duration::from_secs(30))
-    }
+    /// Of all steps and faults.
+    span: Duration,
 }
 
 /// One thing that the server does, so long after the one before it.
@@ -97,7 +93,7 @@ struct Step {
     what: What,
 }
 
-#[derive(Arbitrary, Clone, Debug)]
+#[derive(Clone, Debug)]
 enum What {
     Text(String),
     Binary(Vec<u8>),
@@ -107,47 +103,71 @@ enum What {
     Fin,
 }
 
-impl<'a> Arbitrary<'a> for Step {
-    fn arbitrary(input: &mut Unstructured<'a>) -> Result<Self> {
-        Ok(Self { after: span(input)?, what: input.arbitrary()? })
+impl Input {
+    /// One byte after the other, so that a fuzzer's change of one changes little.
+    fn read(mut bytes: Unstructured<'_>) -> Result<Self> {
+        let mut input = Self { pace: pace(&mut bytes)?, network: network(&mut bytes)?, ..Self::default() };
+        let mut after = Duration::ZERO;
+        for _ in 0..MOST_STEPS {
+            if bytes.is_empty() {
+                break;
+            }
+            let span = span(&mut bytes)?;
+            input.span += span;
+            after += span;
+            let what = match bytes.int_in_range(0..=15)? {
+                0..=7 => What::Text(String::from_utf8_lossy(&payload(&mut bytes)?).into_owned()),
+                8 => What::Binary(payload(&mut bytes)?),
+                9 => What::Ping,
+                10 => What::Close,
+                11 => What::Reset,
+                12 => What::Fin,
+                _ => {
+                    input.faults.push((input.span, fault(&mut bytes)?));
+                    continue;
+                }
+            };
+            input.steps.push(Step { after: std::mem::take(&mut after), what });
+        }
+        Ok(input)
     }
-}
 
-impl<'a> Arbitrary<'a> for Scenario {
-    fn arbitrary(input: &mut Unstructured<'a>) -> Result<Self> {
-        let kinds: Vec<_> = FaultKind::ALL.into_iter().filter(|kind| !kind.is_fatal()).collect();
-        let faults = several(input, |input| Ok((span(input)?, *input.choose(&kinds)?)))?;
-        let answers = several(input, |input| {
-            Ok(match input.int_in_range(0..=3)? {
-                0 => Answer::Sent,
-                1 => Answer::Late(span(input)?),
-                2 => Answer::Lost,
-                _ => Answer::Twice,
-            })
-        })?;
-        // Mostly prompt.
-        let pace = match input.int_in_range(0..=7)? {
-            0 => Pace::Slow(span(input)?),
-            1 => Pace::Bursty { items: input.int_in_range(1..=50)?, rest: span(input)? },
-            2 => Pace::Stopping(span(input)?),
-            _ => Pace::Prompt,
-        };
-        let millis = |input: &mut Unstructured<'_>| Ok(Duration::from_millis(input.int_in_range(0..=200)?));
-        let network = Network::default().latency(millis(input)?).jitter(millis(input)?);
-        Ok(Self { faults, answers, pace, network })
+    fn given_to<H: FrameHandler>(&self, simulation: SimulationBuilder<H>) -> SimulationBuilder<H> {
+        let script = Script(self.steps.iter().cloned().collect());
+        let simulation = simulation.server(script).pace(self.pace).network(self.network);
+        let simulation = simulation.run_for(self.span + Duration::from_secs(30));
+        self.faults.iter().fold(simulation, |simulation, (at, kind)| simulation.fault_at(*at, *kind))
     }
-}
-
-fn several<'a, T>(
-    input: &mut Unstructured<'a>,
-    mut one: impl FnMut(&mut Unstructured<'a>) -> Result<T>,
-) -> Result<Vec<T>> {
-    (0..input.int_in_range(0..=MOST)?).map(|_| one(input)).collect()
 }
 
 /// Up to a minute, and more often than not a few seconds.
-fn span(input: &mut Unstructured<'_>) -> Result<Duration> {
-    Ok(Duration::from_millis(u64::from(input.arbitrary::<u8>()?).pow(2)))
+fn span(bytes: &mut Unstructured<'_>) -> Result<Duration> {
+    Ok(Duration::from_millis(u64::from(bytes.arbitrary::<u8>()?).pow(2)))
+}
+
+fn payload(bytes: &mut Unstructured<'_>) -> Result<Vec<u8>> {
+    let len = usize::from(bytes.arbitrary::<u8>()?).min(bytes.len());
+    bytes.bytes(len).map(<[u8]>::to_vec)
+}
+
+fn fault(bytes: &mut Unstructured<'_>) -> Result<FaultKind> {
+    let kinds: Vec<_> = FaultKind::ALL.into_iter().filter(|kind| !kind.is_fatal()).collect();
+    bytes.choose(&kinds).copied()
+}
+
+/// Mostly prompt.
+fn pace(bytes: &mut Unstructured<'_>) -> Result<Pace> {
+    Ok(match bytes.int_in_range(0..=15)? {
+        13 => Pace::Slow(span(bytes)?),
+        14 => Pace::Bursty { items: bytes.int_in_range(1..=50)?, rest: span(bytes)? },
+        15 => Pace::Stopping(span(bytes)?),
+        _ => Pace::Prompt,
+    })
+}
+
+fn network(bytes: &mut Unstructured<'_>) -> Result<Network> {
+    let latency = Duration::from_millis(bytes.arbitrary::<u8>()?.into());
+    Ok(Network::default().latency(latency).jitter(Duration::from_millis(bytes.arbitrary::<u8>()?.into())))
 }
 
 /// Does one step after the other, on whatever connection is open.

@@ -26,7 +26,7 @@ pub enum Answer {
 
 /// Everything around a handler that may be bad, in one value.
 ///
-/// The features `proptest` and `arbitrary` make scenarios.
+/// The feature `proptest` has strategies for scenarios.
 ///
 /// ```
 /// use std::time::Duration;
