@@ -1,12 +1,16 @@
 //! Shared by the fuzz targets, beyond `tidegate-rules`: a peer in memory, which says what the input says, in pieces, and takes
 //! whatever is written.
 
+mod book;
+
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures_io::{AsyncRead, AsyncWrite};
 use tungstenite::handshake::derive_accept_key;
+
+pub use book::Book;
 
 /// Stands in an input for the answer to the key of the request, which no fuzzer can guess.
 const ACCEPT: &[u8] = b"$ACCEPT";
