@@ -106,7 +106,6 @@ pub const TRANSITIONS: &[Transition] = &[
 ];
 
 /// The state of a feed. Each variant holds only the data that is valid in it.
-#[expect(clippy::large_enum_variant, reason = "a feed has one, and messages need no further indirection")]
 pub(crate) enum State<S> {
     Idle,
     Active(Slot<S>),
@@ -120,7 +119,6 @@ pub(crate) struct Slot<S> {
     pub(crate) stage: Stage<S>,
 }
 
-#[expect(clippy::large_enum_variant, reason = "a feed has one, and messages need no further indirection")]
 pub(crate) enum Stage<S> {
     Connecting { deadline: Timestamp },
     Open(OpenConnection<S>),

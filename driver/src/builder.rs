@@ -272,7 +272,7 @@ impl<R: Runtime, H: FrameHandler> FeedBuilder<R, H> {
     /// `mailbox` makes a mailbox with a bound, and the loop's end of it.
     fn build<C>(
         self,
-        mailbox: impl FnOnce(usize) -> (Arc<Mailbox<C>>, Box<dyn Inbox<Bootstrapped<H>>>),
+        mailbox: impl FnOnce(usize) -> Ends<C, Bootstrapped<H>>,
     ) -> Result<Parts<R, H, C>, BuildError> {
         let request = self.request?;
         let config = self.config.build().map_err(BuildError::Config)?;
@@ -321,11 +321,14 @@ impl<R: Runtime, H: FrameHandler> FeedBuilder<R, H> {
     }
 }
 
-fn without_commands<H: FrameHandler>(bound: usize) -> (Arc<Mailbox<Infallible>>, Box<dyn Inbox<H>>) {
+/// A mailbox, and the loop's end of it.
+type Ends<C, H> = (Arc<Mailbox<C>>, Box<dyn Inbox<H>>);
+
+fn without_commands<H: FrameHandler>(bound: usize) -> Ends<Infallible, H> {
     (Mailbox::new(bound), Box::new(NoCommands))
 }
 
-fn with_commands<H>(bound: usize) -> (Arc<Mailbox<H::Command>>, Box<dyn Inbox<H>>)
+fn with_commands<H>(bound: usize) -> Ends<H::Command, H>
 where
     H: CommandHandler,
     H::Command: Send + 'static,

@@ -52,7 +52,8 @@ impl Server for Exchange {
 }
 
 fn prices(ready: bool) -> SimulationBuilder<Prices> {
-    let config = Config::builder().retry(RetryPolicy::default().unlimited()).idle_timeout(60 * SECOND);
+    let config =
+        Config::builder().retry(RetryPolicy::fixed(10 * SECOND).unlimited()).idle_timeout(60 * SECOND);
     Simulation::builder()
         .config(config)
         .handler(move || Prices { ready })

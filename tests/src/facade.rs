@@ -77,7 +77,10 @@ async fn the_order_book_starts_over_without_losing_a_snapshot() {
                 assert!(book.prices.contains_key(symbol), "an update of {symbol} without its snapshot");
             }
             Delivery::Opened { .. } => connections += 1,
-            _ => {}
+            Delivery::Live { .. }
+            | Delivery::Item(_)
+            | Delivery::Interrupted { .. }
+            | Delivery::Dropped { .. } => {}
         }
         book.apply(delivery);
     }
