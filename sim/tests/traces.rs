@@ -53,7 +53,7 @@ impl Server for Exchange {
 
 fn prices(ready: bool) -> SimulationBuilder<Prices> {
     let config =
-        Config::builder().retry(RetryPolicy::fixed(10 * SECOND).unlimited()).idle_timeout(60 * SECOND);
+        Config::builder().retry(RetryPolicy::fixed(7 * SECOND).unlimited()).idle_timeout(60 * SECOND);
     Simulation::builder()
         .config(config)
         .handler(move || Prices { ready })
