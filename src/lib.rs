@@ -68,11 +68,11 @@ pub use {bytes, http};
 
 pub use tidegate_core::{
     Backoff, BootstrapFailure, Class, Classification, CloseFrame, CloseFrameError, CommandError,
-    CommandHandler, Config, ConfigBuilder, ConfigError, ConnectFailure, ConnectionFailure, ConnectionId,
-    Context, Continuity, Delivery, Discontinuity, Emitter, Exception, Failure, Fault, Frame, FrameHandler,
-    FromFn, Harness, InnerTimer, Jitter, LocalFailure, Map, Message, Notice, Overflow, PassThrough, Phase,
-    ProxyProblem, Refusal, RetryPolicy, RetryState, SendError, Severity, Stats, Step, StopReason, TimerKey,
-    Timestamp, TlsProblem, Upgrade, WithBootstrap, from_fn,
+    CommandHandler, Config, ConfigBuilder, ConfigError, ConnectFailure, Connected, ConnectionFailure,
+    ConnectionId, Context, Continuity, Delivery, Discontinuity, Emitter, Exception, Failure, Fault, Frame,
+    FrameHandler, FromFn, Harness, Headers, InnerTimer, Jitter, LocalFailure, Map, Message, Notice, Overflow,
+    PassThrough, Phase, ProxyProblem, Refusal, RetryPolicy, RetryState, SendError, Severity, Stats, Step,
+    StopReason, TimerKey, Timestamp, TlsProblem, Upgrade, WithBootstrap, from_fn,
 };
 #[cfg(feature = "tungstenite")]
 pub use tidegate_driver::net::TungsteniteTransport;

@@ -4,6 +4,7 @@ use alloc::string::String;
 
 use crate::failure::Failure;
 use crate::frame::{ConnectionId, Frame};
+use crate::headers::Headers;
 use crate::time::Timestamp;
 
 /// Something that happened. Pass it to [`Machine::handle`](crate::Machine::handle) with the time.
@@ -102,7 +103,24 @@ impl Event {
     }
 }
 
-/// Facts about a new connection. It has no fields yet: create one with [`Default`].
+/// Facts about a new connection. Without any, use [`Default`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Connected {}
+pub struct Connected {
+    /// Headers of the answer to the upgrade.
+    pub headers: Headers,
+}
+
+impl Connected {
+    /// Returns the facts about a connection whose upgrade was answered with these headers.
+    #[must_use]
+    pub const fn new(headers: Headers) -> Self {
+        Self { headers }
+    }
+
+    /// Returns the subprotocol that the server chose, if it chose one (RFC 6455 §1.9).
+    #[must_use]
+    pub fn subprotocol(&self) -> Option<&str> {
+        core::str::from_utf8(self.headers.get("sec-websocket-protocol")?).ok()
+    }
+}

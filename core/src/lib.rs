@@ -157,6 +157,7 @@ mod failure;
 mod frame;
 mod handler;
 mod harness;
+mod headers;
 mod liveness;
 mod machine;
 mod outbox;
@@ -180,6 +181,7 @@ pub use handler::{
     Upgrade, WithBootstrap, from_fn,
 };
 pub use harness::Harness;
+pub use headers::Headers;
 pub use machine::{CommandError, Machine, Stats};
 pub use phase::{Phase, TRANSITIONS, Transition};
 pub use retry::{Backoff, Class, Classification, Exception, Jitter, NextState, RetryPolicy, RetryState};

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tidegate_core::{
-    Action, Connected, ConnectionFailure, ConnectionId, Deadline, Event, Failure, Frame, FrameHandler,
-    Machine, Message, Phase, SendError, StopReason, Timestamp,
+    Action, ConnectionFailure, ConnectionId, Deadline, Event, Failure, Frame, FrameHandler, Machine, Message,
+    Phase, SendError, StopReason, Timestamp,
 };
 
 use crate::control::{Control, Requests, SendRequest, Wish};
@@ -206,7 +206,8 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
         }
         match guarded(|| link.poll_dial(id, &self.runtime, cx)) {
             Some(Poll::Ready(Ok(()))) => {
-                self.tell(Event::Connected { id, connected: Connected::default() }, poll.now);
+                let connected = link.open().map(|connection| connection.connected()).unwrap_or_default();
+                self.tell(Event::Connected { id, connected }, poll.now);
             }
             Some(Poll::Ready(Err(failure))) => {
                 self.links.remove(id);

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tidegate_core::{ConnectionId, Failure, Frame, FrameHandler, Machine, Timestamp};
+use tidegate_core::{Connected, ConnectionId, Failure, Frame, FrameHandler, Machine, Timestamp};
 
 use crate::resolve::Resolving;
 use crate::runtime::{Runtime, Transport};
@@ -132,6 +132,11 @@ impl<T: Transport> Connection<T> {
             heard: Timestamp::ZERO,
             readable: true,
         }
+    }
+
+    /// Returns facts about the connection.
+    pub(crate) fn connected(&mut self) -> Connected {
+        self.transport.connected()
     }
 
     /// Handles a control frame that was read.

@@ -4,7 +4,7 @@ use std::task::{Context, Poll};
 
 use futures_core::Stream;
 use futures_sink::Sink;
-use tidegate_core::{Failure, Frame, Timestamp};
+use tidegate_core::{Connected, Failure, Frame, Timestamp};
 
 use crate::request::ConnectRequest;
 
@@ -65,4 +65,10 @@ pub trait Transport:
     /// Returns the number of bytes received from the network so far, parts of frames included: a peer in the middle of
     /// a long frame is not silent (L1). Returns 0 if the transport does not know; then only whole frames count.
     fn bytes_read(&self) -> u64;
+
+    /// Returns facts about the connection, such as the headers of the server's answer. The loop asks once, right after
+    /// the upgrade. The default has none.
+    fn connected(&mut self) -> Connected {
+        Connected::default()
+    }
 }

@@ -6,6 +6,7 @@ use core::time::Duration;
 
 use super::{FrameHandler, SendError, checked};
 use crate::demand::Queue;
+use crate::event::Connected;
 use crate::failure::Fault;
 use crate::frame::{ConnectionId, Message};
 use crate::outbox::Outbox;
@@ -247,6 +248,7 @@ pub struct Upgrade<'a> {
     pub(crate) connection: ConnectionId,
     /// Number of handlers around this one.
     pub(crate) depth: u32,
+    pub(crate) connected: &'a Connected,
     pub(crate) sends: &'a mut Vec<Message>,
     pub(crate) timers: &'a mut Timers,
     /// Depths of the handlers that are to declare the connection ready.
@@ -264,6 +266,12 @@ impl Upgrade<'_> {
     #[must_use]
     pub const fn connection(&self) -> ConnectionId {
         self.connection
+    }
+
+    /// Returns facts about the connection: the headers of the server's answer, and the subprotocol that it chose.
+    #[must_use]
+    pub const fn connected(&self) -> &Connected {
+        self.connected
     }
 
     /// Sends a bootstrap frame. Bootstrap frames go out in order, and the bound on the outgoing queue does not apply to
@@ -303,6 +311,7 @@ impl Upgrade<'_> {
             now: self.now,
             connection: self.connection,
             depth: self.depth + 1,
+            connected: self.connected,
             sends: self.sends,
             timers: self.timers,
             awaited: self.awaited,

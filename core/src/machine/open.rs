@@ -10,7 +10,7 @@ use bytes::Bytes;
 use crate::action::{Action, Notice};
 use crate::bootstrap::Bootstrap;
 use crate::demand::{Admission, Reading};
-use crate::event::Event;
+use crate::event::{Connected, Event};
 use crate::failure::{BootstrapFailure, ConnectionFailure, Failure, Fault, LocalFailure};
 use crate::frame::{CloseFrame, ConnectionId, Frame, Message};
 use crate::handler::{Context, Emission, Emitter, FrameHandler, InnerTimer, Upgrade, checked};
@@ -22,12 +22,17 @@ use crate::timers::Timers;
 
 impl<H: FrameHandler> Common<H> {
     /// Lets the handler create its session and send bootstrap frames (B1).
-    pub(super) fn upgrade(&mut self, id: ConnectionId) -> Result<OpenConnection<H::Session>, End> {
+    pub(super) fn upgrade(
+        &mut self,
+        id: ConnectionId,
+        connected: &Connected,
+    ) -> Result<OpenConnection<H::Session>, End> {
         let (mut sends, mut timers, mut awaited) = (Vec::new(), Timers::default(), BTreeSet::new());
         let mut upgrade = Upgrade {
             now: self.now,
             connection: id,
             depth: 0,
+            connected,
             sends: &mut sends,
             timers: &mut timers,
             awaited: &mut awaited,

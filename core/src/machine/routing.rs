@@ -1,7 +1,7 @@
 //! Which event has which effect in which phase (C1-C5).
 
 use crate::action::{Action, Notice};
-use crate::event::Event;
+use crate::event::{Connected, Event};
 use crate::failure::{ConnectFailure, Failure, StopReason};
 use crate::frame::ConnectionId;
 use crate::handler::FrameHandler;
@@ -56,7 +56,7 @@ impl<H: FrameHandler> Machine<H> {
 
     fn on_connecting(&mut self, id: ConnectionId, deadline: Timestamp, event: Event) {
         match event {
-            Event::Connected { .. } => self.upgraded(id),
+            Event::Connected { connected, .. } => self.upgraded(id, &connected),
             Event::ConnectFailed { failure, .. } => self.end(id, End::Lost(failure)),
             Event::Tick if deadline <= self.common.now => {
                 self.end(id, End::Abort(Failure::Connect(ConnectFailure::Timeout)))
@@ -74,8 +74,8 @@ impl<H: FrameHandler> Machine<H> {
         }
     }
 
-    fn upgraded(&mut self, id: ConnectionId) {
-        match self.common.upgrade(id) {
+    fn upgraded(&mut self, id: ConnectionId, connected: &Connected) {
+        match self.common.upgrade(id, connected) {
             Ok(connection) => {
                 self.state = State::Active(Slot { id, stage: Stage::Open(connection) });
                 self.common.queue.open(id);

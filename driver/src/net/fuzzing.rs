@@ -51,8 +51,8 @@ pub async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
     let (mut secrets, body_timeout) = (Secrets::of(request), std::future::pending());
     earlier.iter().for_each(|request| secrets.add(request));
     match upgrade(request, &secrets, Socket::Plain(stream), body_timeout).await? {
-        handshake::Accepted::Upgraded(socket, subprotocol) => {
-            Ok(Outcome::Open(WebSocket::new(socket, connector.framing(), subprotocol, secrets)))
+        handshake::Accepted::Upgraded(socket, connected) => {
+            Ok(Outcome::Open(WebSocket::new(socket, connector.framing(), connected, secrets)))
         }
         handshake::Accepted::Redirect(location) => {
             redirect::follow(request, &location).map(Outcome::Redirect)

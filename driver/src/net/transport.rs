@@ -9,7 +9,7 @@ use futures_core::Stream;
 use futures_io::{AsyncRead, AsyncWrite};
 use futures_sink::Sink;
 use std::io::ErrorKind;
-use tidegate_core::{CloseFrame, ConnectionFailure, Failure, Frame, Message};
+use tidegate_core::{CloseFrame, Connected, ConnectionFailure, Failure, Frame, Message};
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Error, Message as Received};
 
@@ -45,23 +45,23 @@ const TUNGSTENITE: usize = 1024;
 /// socket.
 pub struct WebSocket<S> {
     frames: Frames<Socket<Prefixed<S>>>,
-    subprotocol: Option<String>,
+    connected: Connected,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     pub(crate) fn new(
         socket: Prefixed<Socket<Prefixed<S>>>,
         framing: Framing,
-        subprotocol: Option<String>,
+        connected: Connected,
         secrets: Secrets,
     ) -> Self {
         let (prefix, socket) = socket.into_parts();
-        Self { frames: Frames::new(socket, prefix, framing, secrets), subprotocol }
+        Self { frames: Frames::new(socket, prefix, framing, secrets), connected }
     }
 
     /// The subprotocol that the server chose of those that were offered (RFC 6455 §1.9).
     pub fn subprotocol(&self) -> Option<&str> {
-        self.subprotocol.as_deref()
+        self.connected.subprotocol()
     }
 }
 
@@ -74,6 +74,10 @@ impl<S> fmt::Debug for WebSocket<S> {
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> crate::Transport for WebSocket<S> {
     fn bytes_read(&self) -> u64 {
         self.frames.socket.bytes_read()
+    }
+
+    fn connected(&mut self) -> Connected {
+        std::mem::take(&mut self.connected)
     }
 }
 

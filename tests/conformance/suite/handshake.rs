@@ -4,13 +4,17 @@ use std::time::{Duration, Instant};
 
 use http::header::{AUTHORIZATION, HOST, SEC_WEBSOCKET_PROTOCOL};
 use http::{HeaderName, HeaderValue};
-use tidegate::{ConnectFailure, ConnectRequest, ConnectionFailure, Failure, Frame};
+use tidegate::{
+    ConnectFailure, ConnectRequest, ConnectionFailure, Context, Failure, Fault, Frame, FrameHandler, Message,
+    Upgrade,
+};
 use tidegate_tests::Connector;
 use tidegate_tests::once::{connect, next, request};
-use tidegate_tests::prelude::{Adapter, cases, ms, within};
+use tidegate_tests::prelude::*;
 use tidegate_tests::server::{Fact, Server, TEXT, frame, header, switching};
 
 cases! {
+    both: [a_handler_sees_what_the_server_answered],
     single: [
         the_request_carries_path_query_host_and_headers,
         another_host_is_asked_for,
@@ -77,6 +81,36 @@ fn switching_with(request: &str, lines: &str) -> Vec<u8> {
 
 fn upgrade_failure(detail: &str) -> Failure {
     Failure::Connect(ConnectFailure::Upgrade { detail: detail.to_owned() })
+}
+
+/// Sends what it sees of the answer.
+struct Curious;
+
+impl FrameHandler for Curious {
+    type Session = ();
+    type Item = Message;
+
+    fn on_upgrade(&mut self, upgrade: &mut Upgrade<'_>) -> Result<(), Fault> {
+        let connected = upgrade.connected();
+        let region = connected.headers.get("x-region").unwrap_or_default();
+        let seen = format!("{:?} {}", connected.subprotocol(), String::from_utf8_lossy(region));
+        upgrade.send(seen);
+        Ok(())
+    }
+
+    fn on_message(&mut self, (): &mut (), item: Message, cx: &mut Context<'_, Message>) -> Result<(), Fault> {
+        cx.emit(item);
+        Ok(())
+    }
+}
+
+async fn a_handler_sees_what_the_server_answered<M: Mode>() {
+    let lines = "Sec-WebSocket-Protocol: v2\r\nX-Region: west\r\n";
+    let server = answering(move |request| switching_with(request, lines));
+    let builder = M::feed(&server.url()).config(quick()).subprotocol("v1").subprotocol("v2");
+    let mut feed = M::start(builder.handler(Curious));
+    let seen = server.saw(1, Fact::Frame(TEXT, b"Some(\"v2\") west".to_vec()));
+    drive(&mut feed, seen).await;
 }
 
 async fn the_request_carries_path_query_host_and_headers<A: Adapter>() {

@@ -40,7 +40,7 @@ impl Setup {
             config.close_timeout(),
             config.stable_after(),
         ];
-        let pong = Some(config.pong_timeout());
+        let pong = config.ping_interval().map(|_| config.pong_timeout());
         let clocks = [config.idle_timeout(), pong, config.stale_after(), config.max_pause()];
         let longest = spans.into_iter().chain(clocks.into_iter().flatten()).max().unwrap_or_default();
         longest.saturating_add(Duration::from_nanos(1))

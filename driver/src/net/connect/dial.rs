@@ -86,8 +86,8 @@ where
             None => failure,
         };
         match outcome.map_err(met_at)? {
-            Accepted::Upgraded(socket, subprotocol) => {
-                return Ok(WebSocket::new(socket, connector.framing(), subprotocol, secrets));
+            Accepted::Upgraded(socket, connected) => {
+                return Ok(WebSocket::new(socket, connector.framing(), connected, secrets));
             }
             Accepted::Redirect(location) => {
                 let next = redirect::follow(&request, &location)?;

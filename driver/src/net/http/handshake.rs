@@ -10,7 +10,7 @@ use http::header::{
     CONNECTION, LOCATION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
-use tidegate_core::{ConnectFailure, Failure, Refusal};
+use tidegate_core::{ConnectFailure, Connected, Failure, Refusal};
 use tungstenite::handshake::client::generate_key;
 use tungstenite::handshake::derive_accept_key;
 
@@ -31,8 +31,8 @@ const MAX_INTERIM: usize = 5;
 
 /// Accepted of a request that was not refused.
 pub(crate) enum Accepted<S> {
-    /// The stream after the answer, and the subprotocol that the server chose.
-    Upgraded(Prefixed<S>, Option<String>),
+    /// The stream after the answer, and what the answer says.
+    Upgraded(Prefixed<S>, Connected),
     /// The `Location` of a redirect.
     Redirect(HeaderValue),
 }
@@ -67,7 +67,9 @@ where
     let stream = Prefixed::new(rest, stream);
     match answer.headers.get(LOCATION) {
         _ if answer.status == 101 => {
-            validate(request, &key, &answer).map(|chosen| Accepted::Upgraded(stream, chosen))
+            validate(request, &key, &answer)?;
+            let headers = answer.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+            Ok(Accepted::Upgraded(stream, Connected::new(headers.collect())))
         }
         Some(location) if matches!(answer.status, 301 | 302 | 307 | 308) => {
             Ok(Accepted::Redirect(location.clone()))
@@ -171,8 +173,8 @@ fn write_header(head: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
     head.extend_from_slice(b"\r\n");
 }
 
-/// Checks a 101 (RFC 6455 §4.1). Returns the subprotocol that the server chose.
-fn validate(request: &ConnectRequest, key: &str, answer: &Answer) -> Result<Option<String>, Failure> {
+/// Checks a 101 (RFC 6455 §4.1).
+fn validate(request: &ConnectRequest, key: &str, answer: &Answer) -> Result<(), Failure> {
     let headers = &answer.headers;
     if !answer.is_http_1_1 {
         return Err(invalid("it is HTTP/1.0, which cannot upgrade"));
@@ -191,18 +193,18 @@ fn validate(request: &ConnectRequest, key: &str, answer: &Answer) -> Result<Opti
     if headers.get_all(SEC_WEBSOCKET_EXTENSIONS).iter().any(|value| !value.is_empty()) {
         return Err(invalid("the server uses an extension that was not offered (Sec-WebSocket-Extensions)"));
     }
-    subprotocol(&request.subprotocols().collect::<Vec<_>>(), headers)
+    check_subprotocol(&request.subprotocols().collect::<Vec<_>>(), headers)
 }
 
-/// Returns the subprotocol that the server chose. It must choose one of those that were offered, as in browsers.
-fn subprotocol(offered: &[&[u8]], headers: &HeaderMap) -> Result<Option<String>, Failure> {
+/// Checks the subprotocol that the server chose. It must choose one of those that were offered, as in browsers.
+fn check_subprotocol(offered: &[&[u8]], headers: &HeaderMap) -> Result<(), Failure> {
     let mut chosen = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().map(HeaderValue::as_bytes);
     match (chosen.next(), chosen.next()) {
-        (None, _) if offered.is_empty() => Ok(None),
+        (None, _) if offered.is_empty() => Ok(()),
         (None, _) => {
             Err(invalid("the server knows none of the offered subprotocols (Sec-WebSocket-Protocol)"))
         }
-        (Some(one), None) if offered.contains(&one) => Ok(Some(String::from_utf8_lossy(one).into_owned())),
+        (Some(one), None) if offered.contains(&one) => Ok(()),
         (Some(_), _) => {
             Err(invalid("the server chose a subprotocol that was not offered (Sec-WebSocket-Protocol)"))
         }
@@ -263,7 +265,7 @@ mod tests {
     }
 
     /// A verdict on an answer that is valid but for what `edit` does to it.
-    fn validated(offered: &str, edit: impl Fn(String) -> String) -> Result<Option<String>, Failure> {
+    fn validated(offered: &str, edit: impl Fn(String) -> String) -> Result<(), Failure> {
         let mut request = request("ws://feed.test");
         if !offered.is_empty() {
             let offered = HeaderValue::from_str(offered).unwrap();
@@ -287,7 +289,7 @@ mod tests {
             |answer| answer.replace("\r\n\r\n", "\r\nSec-WebSocket-Extensions:\r\n\r\n"),
         ];
         for edit in answers {
-            assert_eq!(validated("", edit), Ok(None), "{}", edit("x".to_owned()));
+            assert_eq!(validated("", edit), Ok(()), "{}", edit("x".to_owned()));
         }
     }
 
@@ -298,7 +300,7 @@ mod tests {
                 answer.replace("\r\n\r\n", &format!("\r\nSec-WebSocket-Protocol: {chosen}\r\n\r\n"))
             }
         };
-        assert_eq!(validated("v2, v1", choosing("v1")), Ok(Some("v1".to_owned())));
+        assert_eq!(validated("v2, v1", choosing("v1")), Ok(()));
         assert_eq!(validated("v1", choosing("v2")).unwrap_err().kind(), "upgrade");
         assert_eq!(validated("v2, v1", choosing("v2, v1")).unwrap_err().kind(), "upgrade");
         assert_eq!(validated("", choosing("v1")).unwrap_err().kind(), "upgrade");
@@ -311,7 +313,7 @@ mod tests {
         let with = |count: usize| {
             move |answer: String| answer.replace("Upgrade: w", &format!("{}Upgrade: w", lines(count)))
         };
-        assert_eq!(validated("", with(MAX_HEADERS - 3)), Ok(None));
+        assert_eq!(validated("", with(MAX_HEADERS - 3)), Ok(()));
         assert_eq!(validated("", with(MAX_HEADERS - 2)).unwrap_err().kind(), "upgrade");
     }
 }

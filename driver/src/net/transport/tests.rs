@@ -18,7 +18,12 @@ async fn pair(
     let framing = Framing { read_buffer_size: 1024, max_write_buffer_size: 1024, limits: Limits::default() };
     let socket = Socket::Plain(Prefixed::new(Bytes::new(), stream));
     (
-        WebSocket::new(Prefixed::new(Bytes::new(), socket), framing, None, Secrets::default()),
+        WebSocket::new(
+            Prefixed::new(Bytes::new(), socket),
+            framing,
+            Connected::default(),
+            Secrets::default(),
+        ),
         to_client,
         from_client,
     )
