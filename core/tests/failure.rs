@@ -157,6 +157,24 @@ fn r6_failures_of_the_handler_and_the_consumer_say_what_happened() {
 
 /// What the server said is shown after the status, escaped and bounded; programs see more of it.
 #[test]
+fn t3_the_headers_of_a_refusal_are_for_programs_and_bounded() {
+    let value = b"hunter2\xff".as_slice();
+    let refusal = Refusal::default().with_header("set-cookie", value).with_header("set-cookie", b"b");
+    assert_eq!(refusal.headers().collect::<Vec<_>>(), [("set-cookie", value), ("set-cookie", b"b")]);
+    assert_eq!((refusal.header("Set-Cookie"), refusal.header("cookie")), (Some(value), None));
+    let failure =
+        ConnectFailure::Rejected { status: 401, retry_after: None, refusal: Box::new(refusal.clone()) };
+    let shown = format!("{failure} {failure:?}");
+    assert!(shown.contains("set-cookie"), "{shown}");
+    let [text, bytes] = ["hunter2".to_owned(), format!("{value:?}")];
+    assert!(!shown.contains(&text) && !shown.contains(&bytes), "{shown}");
+    // What does not fit is left out as a whole.
+    let left = Refusal::MAX_HEADERS - 2 * "set-cookie".len() - value.len() - 1;
+    let count = |name: &str, len| refusal.clone().with_header(name, &vec![b'x'; len]).headers().count();
+    assert_eq!((count("a", left - 1), count("a", left)), (3, 2));
+}
+
+#[test]
 fn t3_a_refusal_shows_what_the_server_said() {
     let rejected = |refusal: Refusal| {
         let retry_after = Some(Duration::from_secs(7));

@@ -62,7 +62,7 @@ pub enum ConnectFailure {
         status: u16,
         /// The `Retry-After`, as a duration from now (RFC 9110 §10.2.3).
         retry_after: Option<Duration>,
-        /// The reason and the body of the answer, and the URL that redirects led to.
+        /// Headers, reason and body of the answer, and the URL that redirects led to.
         refusal: Box<Refusal>,
     },
     /// The server redirected to another origin, which the connector does not allow. Fatal by default.

@@ -390,7 +390,7 @@ async fn a_refusal_repeats_no_secret<A: Adapter>() {
     let server = answering(|request| {
         let token = header(request, "authorization").unwrap();
         let cut = format!("{}{token}", "x".repeat(2040));
-        format!("HTTP/1.1 401 No {token}\r\n\r\nBearer, hunter2-token; k = hunter2 query. {cut}").into_bytes()
+        format!("HTTP/1.1 401 No {token}\r\nX-Cause: {token}\r\n\r\nBearer, hunter2-token; k = hunter2 query. {cut}").into_bytes()
     });
     let asked = ConnectRequest::new(format!("{}?k=hunter2%20query", server.url())).unwrap();
     let asked = asked.with_header(AUTHORIZATION, HeaderValue::from_static("Bearer hunter2-token"));
@@ -398,6 +398,7 @@ async fn a_refusal_repeats_no_secret<A: Adapter>() {
     let Failure::Connect(ConnectFailure::Rejected { refusal, .. }) = &failure else { panic!("{failure}") };
     assert_eq!(refusal.reason().to_string(), "No ***");
     assert!(refusal.body().to_string().starts_with("Bearer, ***; k = ***. xxx"), "{failure}");
+    assert_eq!(refusal.header("x-cause"), Some(b"Bearer hunter2-token".as_slice()), "for programs");
     assert!(!format!("{failure} {failure:?}").contains("hunter2"), "{failure:?}");
 }
 

@@ -126,7 +126,9 @@ async fn tungstenite_closes_a_peer_that_breaks_the_protocol<M: Mode>() {
 async fn tungstenite_tells_of_a_refusal<M: Mode>() {
     let server = Server::start(|_, peer| {
         peer.request()?;
-        peer.raw(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 21\r\n\r\nno such key: hunter22")?;
+        peer.raw(
+            b"HTTP/1.1 401 Unauthorized\r\nX-Cause: key\r\nContent-Length: 21\r\n\r\nno such key: hunter22",
+        )?;
         peer.fin()
     });
     let builder = M::to(&server).header("X-Key", "hunter22");
@@ -139,6 +141,7 @@ async fn tungstenite_tells_of_a_refusal<M: Mode>() {
         panic!("{reason:?}");
     };
     assert_eq!(refusal.body().as_raw(), "no such key: ***");
+    assert_eq!(refusal.header("x-cause"), Some(b"key".as_slice()));
 }
 
 /// R1.

@@ -83,7 +83,11 @@ where
 
 /// Returns the failure for an answer that is not an upgrade.
 pub(crate) fn refused(answer: &Answer, body: &str, secrets: &Secrets) -> Failure {
-    let refusal = Refusal::default()
+    let headers = answer.headers.iter();
+    let refusal = headers
+        .fold(Refusal::default(), |refusal, (name, value)| {
+            refusal.with_header(name.as_str(), value.as_bytes())
+        })
         .with_reason(&secrets.hidden_in(&answer.reason))
         .with_body(&secrets.hidden_in(body));
     Failure::Connect(ConnectFailure::Rejected {
