@@ -2,20 +2,18 @@
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
-use alloc::vec::Vec;
-use core::fmt;
 
 use crate::escape::Escaped;
+use crate::headers::Headers;
 
 /// The answer of a server with a status other than 101, bounded. [`Failure`](crate::Failure) displays the beginning of
 /// its text.
 ///
 /// Servers may repeat the request, so the driver replaces the request's header values and query values by `***` in the
-/// text. The values of the answer's headers are as they arrived. They are displayed nowhere, and [`Debug`](fmt::Debug)
-/// shows their names only.
-#[derive(Clone, Default, PartialEq, Eq)]
+/// text. The values of the answer's headers are as they arrived. They are displayed nowhere.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Refusal {
-    headers: Vec<(String, Vec<u8>)>,
+    headers: Headers,
     reason: String,
     body: String,
     redirected_to: Option<String>,
@@ -25,30 +23,16 @@ impl Refusal {
     /// Maximum length of the body, the reason and the URL, in bytes: 2 KiB. Longer text is cut.
     pub const MAX_LEN: usize = 2048;
 
-    /// Maximum size of all headers, names and values together, in bytes: 8 KiB. A header that does not fit is left out.
-    pub const MAX_HEADERS: usize = 8 * 1024;
-
-    /// Adds a header, unless it does not fit. A name may be added more than once.
+    /// Sets the answer's headers.
     #[must_use]
-    pub fn with_header(mut self, name: &str, value: &[u8]) -> Self {
-        let size = |name: &str, value: &[u8]| name.len() + value.len();
-        let held: usize = self.headers().map(|(name, value)| size(name, value)).sum();
-        if held + size(name, value) <= Self::MAX_HEADERS {
-            self.headers.push((name.to_owned(), value.to_owned()));
-        }
-        self
+    pub fn with_headers(self, headers: Headers) -> Self {
+        Self { headers, ..self }
     }
 
-    /// Returns the names and values of the answer's headers, in any order but for those of one name. Values may
-    /// be secrets, such as cookies.
-    pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice()))
-    }
-
-    /// Returns the value of the first header of this name, in any case.
+    /// Returns the answer's headers. Values may be secrets, such as cookies.
     #[must_use]
-    pub fn header(&self, name: &str) -> Option<&[u8]> {
-        self.headers().find_map(|(other, value)| other.eq_ignore_ascii_case(name).then_some(value))
+    pub const fn headers(&self) -> &Headers {
+        &self.headers
     }
 
     /// Sets the reason phrase of the status line (RFC 9112 §4).
@@ -86,18 +70,6 @@ impl Refusal {
     #[must_use]
     pub fn redirected_to(&self) -> Option<Escaped<'_>> {
         self.redirected_to.as_deref().map(Escaped::new)
-    }
-}
-
-impl fmt::Debug for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { headers, reason, body, redirected_to } = self;
-        f.debug_struct("Refusal")
-            .field("headers", &headers.iter().map(|(name, _)| name).collect::<Vec<_>>())
-            .field("reason", reason)
-            .field("body", body)
-            .field("redirected_to", redirected_to)
-            .finish()
     }
 }
 

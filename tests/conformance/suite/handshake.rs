@@ -398,7 +398,7 @@ async fn a_refusal_repeats_no_secret<A: Adapter>() {
     let Failure::Connect(ConnectFailure::Rejected { refusal, .. }) = &failure else { panic!("{failure}") };
     assert_eq!(refusal.reason().to_string(), "No ***");
     assert!(refusal.body().to_string().starts_with("Bearer, ***; k = ***. xxx"), "{failure}");
-    assert_eq!(refusal.header("x-cause"), Some(b"Bearer hunter2-token".as_slice()), "for programs");
+    assert_eq!(refusal.headers().get("x-cause"), Some(b"Bearer hunter2-token".as_slice()), "for programs");
     assert!(!format!("{failure} {failure:?}").contains("hunter2"), "{failure:?}");
 }
 

@@ -141,7 +141,7 @@ async fn tungstenite_tells_of_a_refusal<M: Mode>() {
         panic!("{reason:?}");
     };
     assert_eq!(refusal.body().as_raw(), "no such key: ***");
-    assert_eq!(refusal.header("x-cause"), Some(b"key".as_slice()));
+    assert_eq!(refusal.headers().get("x-cause"), Some(b"key".as_slice()));
 }
 
 /// R1.

@@ -10,7 +10,7 @@ use http::header::{
     CONNECTION, LOCATION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
-use tidegate_core::{ConnectFailure, Connected, Failure, Refusal};
+use tidegate_core::{ConnectFailure, Connected, Failure, Headers, Refusal};
 use tungstenite::handshake::client::generate_key;
 use tungstenite::handshake::derive_accept_key;
 
@@ -68,8 +68,7 @@ where
     match answer.headers.get(LOCATION) {
         _ if answer.status == 101 => {
             validate(request, &key, &answer)?;
-            let headers = answer.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-            Ok(Accepted::Upgraded(stream, Connected::new(headers.collect())))
+            Ok(Accepted::Upgraded(stream, Connected::new(bounded(&answer.headers))))
         }
         Some(location) if matches!(answer.status, 301 | 302 | 307 | 308) => {
             Ok(Accepted::Redirect(location.clone()))
@@ -81,13 +80,14 @@ where
     }
 }
 
+fn bounded(headers: &HeaderMap) -> Headers {
+    headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect()
+}
+
 /// Returns the failure for an answer that is not an upgrade.
 pub(crate) fn refused(answer: &Answer, body: &str, secrets: &Secrets) -> Failure {
-    let headers = answer.headers.iter();
-    let refusal = headers
-        .fold(Refusal::default(), |refusal, (name, value)| {
-            refusal.with_header(name.as_str(), value.as_bytes())
-        })
+    let refusal = Refusal::default()
+        .with_headers(bounded(&answer.headers))
         .with_reason(&secrets.hidden_in(&answer.reason))
         .with_body(&secrets.hidden_in(body));
     Failure::Connect(ConnectFailure::Rejected {
