@@ -275,6 +275,10 @@ impl<R: Runtime, H: FrameHandler> FeedBuilder<R, H> {
         mailbox: impl FnOnce(usize) -> Ends<C, Bootstrapped<H>>,
     ) -> Result<Parts<R, H, C>, BuildError> {
         let request = self.request?;
+        // A resolver may return another URL.
+        if self.resolver.is_none() {
+            self.runtime.check(&request)?;
+        }
         let config = self.config.build().map_err(BuildError::Config)?;
         check_labels(&self.labels)?;
         let control = Control::new(config.send_buffer());

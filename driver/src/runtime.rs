@@ -6,6 +6,7 @@ use futures_core::Stream;
 use futures_sink::Sink;
 use tidegate_core::{Connected, Failure, Frame, Timestamp};
 
+use crate::builder::BuildError;
 use crate::request::ConnectRequest;
 
 /// A runtime for feeds: clock, timer and connections. Implement it to run feeds on a runtime of your own.
@@ -20,6 +21,14 @@ pub trait Runtime: Send + Unpin + 'static {
 
     /// Returns a new alarm, which is not set.
     fn alarm(&self) -> Self::Alarm;
+
+    /// Checks whether the request can succeed at all, before the feed is built. The default accepts every request.
+    ///
+    /// # Errors
+    /// Returns the error of [`FeedBuilder::spawn`](crate::FeedBuilder::spawn) and `inline`.
+    fn check(&self, _request: &ConnectRequest) -> Result<(), BuildError> {
+        Ok(())
+    }
 
     /// Connects: name lookup, TCP, TLS and the HTTP upgrade. The loop drops the future after `connect_timeout` (C3).
     ///

@@ -9,7 +9,7 @@ use futures_util::{FutureExt, StreamExt};
 use http::{HeaderName, HeaderValue};
 use libfuzzer_sys::fuzz_target;
 use tidegate_core::escape::is_unsafe;
-use tidegate_core::{ConnectFailure, Failure, Refusal};
+use tidegate_core::{ConnectFailure, Failure, Headers, Refusal};
 use tidegate_driver::ConnectRequest;
 use tidegate_driver::net::fuzzing::{self, Outcome};
 use tidegate_driver::net::{Connector, Proxy};

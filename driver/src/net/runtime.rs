@@ -16,6 +16,7 @@ use super::transport::WebSocket;
 use crate::builder::{BuildError, FeedBuilder};
 use crate::request::ConnectRequest;
 use crate::runtime::{Alarm, Runtime, Spawn};
+use crate::url::Scheme;
 
 /// A runtime for feeds over any [`Net`].
 #[derive(Clone)]
@@ -63,6 +64,16 @@ impl<N: Net> Runtime for SocketRuntime<N> {
 
     fn alarm(&self) -> SocketAlarm<N> {
         SocketAlarm { origin: self.origin, timer: Box::pin(None) }
+    }
+
+    fn check(&self, request: &ConnectRequest) -> Result<(), BuildError> {
+        match request.scheme() {
+            Scheme::Ws => Ok(()),
+            Scheme::Wss => {
+                let checked = self.connector.check_tls();
+                checked.map_err(|error| BuildError::Network { detail: error.to_string() })
+            }
+        }
     }
 
     fn connect(

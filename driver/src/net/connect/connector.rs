@@ -187,6 +187,11 @@ impl Connector {
         &self.hosts
     }
 
+    /// Checks whether there is cryptography for TLS.
+    pub(crate) fn check_tls(&self) -> Result<(), TlsError> {
+        self.tls.check()
+    }
+
     pub(crate) async fn tls_config<N: Net>(&self) -> Result<Arc<ClientConfig>, Failure> {
         self.tls.config::<N>().await
     }

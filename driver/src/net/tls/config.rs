@@ -61,6 +61,14 @@ impl TlsConfig {
         Ok(Self(Arc::new(Lazy { options: checked, config: OnceCell::new() })))
     }
 
+    /// Checks whether there is cryptography.
+    pub(crate) fn check(&self) -> Result<(), TlsError> {
+        match &self.0.options {
+            Checked::Config(_) => Ok(()),
+            Checked::Parts { .. } => provider().map(drop),
+        }
+    }
+
     /// Returns the configuration. It is made at the first call, so that a plain feed never loads the platform's
     /// authorities. That takes milliseconds and reads files, so it runs where blocking is allowed.
     pub(crate) async fn config<N: Net>(&self) -> Result<Arc<ClientConfig>, Failure> {
