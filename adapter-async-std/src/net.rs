@@ -55,7 +55,7 @@ impl<S: Spawner> SpawnNet for AsyncIoNet<S> {
 /// # Errors
 /// Returns the reason if there is no connection,
 /// [`ConnectFailure::Timeout`](tidegate_driver::core::ConnectFailure::Timeout) after `timeout`. The timeout bounds name
-/// lookup, TCP, proxy, TLS and the upgrade together (C3).
+/// lookup, TCP, proxy, TLS and the upgrade together.
 pub async fn connect_once(
     request: ConnectRequest,
     connector: &Connector,

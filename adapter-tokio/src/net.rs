@@ -62,7 +62,7 @@ impl SpawnNet for TokioNet {
 /// # Errors
 /// Returns the reason if there is no connection,
 /// [`ConnectFailure::Timeout`](tidegate_driver::core::ConnectFailure::Timeout) after `timeout`. The timeout bounds name
-/// lookup, TCP, proxy, TLS and the upgrade together (C3).
+/// lookup, TCP, proxy, TLS and the upgrade together.
 ///
 /// # Panics
 /// Panics if it is polled outside of a tokio runtime with I/O and time enabled.

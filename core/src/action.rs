@@ -27,18 +27,16 @@ pub enum Action {
     Notify(Notice),
 }
 
-/// A report about the feed for logs, metrics and observers (T1).
-///
-/// The first five are off_broadway_websocket's telemetry events.
+/// A report about the feed for logs, metrics and observers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Notice {
-    /// The connection turned Live. Sent exactly once per Live connection (T2).
+    /// The connection turned Live. Sent exactly once per Live connection.
     Success {
         /// The connection.
         id: ConnectionId,
     },
-    /// The attempt failed before it was Live. Sent exactly once per failed attempt (T2).
+    /// The attempt failed before it was Live. Sent exactly once per failed attempt.
     Failure {
         /// The attempt.
         id: ConnectionId,
@@ -46,7 +44,7 @@ pub enum Notice {
         failure: Failure,
     },
     /// A Live connection ended, and not by a timeout. Each Live connection ends in exactly one `Disconnected` or
-    /// `Timeout` (T2).
+    /// `Timeout`.
     Disconnected {
         /// The connection.
         id: ConnectionId,
@@ -73,12 +71,12 @@ pub enum Notice {
         round_trip: Duration,
     },
     /// The overflow policy dropped items. A [`Delivery::Dropped`](crate::Delivery::Dropped) announces them in-band as
-    /// well (D4).
+    /// well.
     Dropped {
         /// Number of items dropped since the last such notice was taken.
         count: u64,
     },
-    /// Reading is paused, because the queue is full (D4).
+    /// Reading is paused, because the queue is full.
     Paused {
         /// The connection.
         id: ConnectionId,

@@ -88,7 +88,9 @@ impl Config {
     /// | [`max_demand`](ConfigBuilder::max_demand) | 2000 | 100 |
     /// | [`telemetry_id`](ConfigBuilder::telemetry_id) | `websocket_producer` | `websocket_producer` |
     ///
-    /// All other options have the same defaults. Its rule for HTTP errors is [`Classification::AnyHttpError`].
+    /// All other options have the same defaults. Its rule for HTTP errors is [`Classification::AnyHttpError`], and its retry
+    /// function is [`RetryPolicy::custom`]. Its option `:path` is `FeedBuilder::path`, and its telemetry events are the
+    /// notices of these names.
     #[must_use]
     pub fn reference() -> ConfigBuilder {
         Self::builder()
@@ -98,121 +100,121 @@ impl Config {
             .max_demand(100)
     }
 
-    /// Returns the time limit for the resolver, name lookup, TCP, TLS and the upgrade together (C3).
+    /// Returns the time limit for the resolver, name lookup, TCP, TLS and the upgrade together.
     #[must_use]
     pub const fn connect_timeout(&self) -> Duration {
         self.connect_timeout
     }
 
-    /// Returns the time limit from the upgrade to Live (B3).
+    /// Returns the time limit from the upgrade to Live.
     #[must_use]
     pub const fn bootstrap_timeout(&self) -> Duration {
         self.bootstrap_timeout
     }
 
-    /// Returns the time limit for a closing handshake (C5, S1).
+    /// Returns the time limit for a closing handshake.
     #[must_use]
     pub const fn close_timeout(&self) -> Duration {
         self.close_timeout
     }
 
-    /// Returns how long a connection must be Live before the count of retries starts over (R4).
+    /// Returns how long a connection must be Live before the count of retries starts over.
     #[must_use]
     pub const fn stable_after(&self) -> Duration {
         self.stable_after
     }
 
-    /// Returns the upper bound on a server's `Retry-After` (R5).
+    /// Returns the upper bound on a server's `Retry-After`.
     #[must_use]
     pub const fn max_retry_after(&self) -> Duration {
         self.retry.max_retry_after
     }
 
-    /// Returns how long the connection may be silent before it fails (L2).
+    /// Returns how long the connection may be silent before it fails.
     #[must_use]
     pub const fn idle_timeout(&self) -> Option<Duration> {
         self.liveness.idle_timeout
     }
 
-    /// Returns the interval between pings (L3).
+    /// Returns the interval between pings.
     #[must_use]
     pub fn ping_interval(&self) -> Option<Duration> {
         self.liveness.ping_interval()
     }
 
-    /// Returns the time limit for the answer to a ping (L3).
+    /// Returns the time limit for the answer to a ping.
     #[must_use]
     pub fn pong_timeout(&self) -> Duration {
         self.liveness.pong_timeout()
     }
 
-    /// Returns how long the handler may emit no item before the connection is closed (L4).
+    /// Returns how long the handler may emit no item before the connection is closed.
     #[must_use]
     pub const fn stale_after(&self) -> Option<Duration> {
         self.liveness.stale_after
     }
 
-    /// Returns how long a slow consumer may pause reading before the connection is dropped (L5).
+    /// Returns how long a slow consumer may pause reading before the connection is dropped.
     #[must_use]
     pub const fn max_pause(&self) -> Option<Duration> {
         self.liveness.max_pause
     }
 
-    /// Returns the maximum length of the queue, in items (D3).
+    /// Returns the maximum length of the queue, in items.
     #[must_use]
     pub const fn buffer(&self) -> usize {
         self.queue.items
     }
 
-    /// Returns the maximum size of the queue, in bytes (D3).
+    /// Returns the maximum size of the queue, in bytes.
     #[must_use]
     pub const fn buffer_bytes(&self) -> usize {
         self.queue.bytes
     }
 
-    /// Returns the policy for a full queue (D4).
+    /// Returns the policy for a full queue.
     #[must_use]
     pub const fn overflow(&self) -> Overflow {
         self.queue.overflow
     }
 
-    /// Returns the retry policy: delays and the number of retries (R2, R3).
+    /// Returns the retry policy: delays and the number of retries.
     #[must_use]
     pub const fn retry(&self) -> &RetryPolicy {
         &self.retry.policy
     }
 
-    /// Returns the rule for which failures are fatal (R6).
+    /// Returns the rule for which failures are fatal.
     #[must_use]
     pub const fn classification(&self) -> &Classification {
         &self.retry.classification
     }
 
-    /// Returns the consumer's side of demand, with nothing requested yet (D5).
+    /// Returns the consumer's side of demand, with nothing requested yet.
     #[must_use]
     pub fn demand_window(&self) -> DemandWindow {
         DemandWindow::new(self.min_demand(), self.max_demand)
     }
 
-    /// Returns the number of outstanding items at which the consumer requests more (D5).
+    /// Returns the number of outstanding items at which the consumer requests more.
     #[must_use]
     pub fn min_demand(&self) -> u32 {
         self.min_demand.unwrap_or(self.max_demand / 2)
     }
 
-    /// Returns the maximum number of items outstanding between machine and consumer (D5).
+    /// Returns the maximum number of items outstanding between machine and consumer.
     #[must_use]
     pub const fn max_demand(&self) -> u32 {
         self.max_demand
     }
 
-    /// Returns the maximum number of outgoing frames, for queues in front of the machine (O3).
+    /// Returns the maximum number of outgoing frames, for queues in front of the machine.
     #[must_use]
     pub const fn send_buffer(&self) -> usize {
         self.send_buffer
     }
 
-    /// Returns the name of the feed in log records and metrics (T1).
+    /// Returns the name of the feed in log records and metrics.
     #[must_use]
     pub fn telemetry_id(&self) -> &str {
         &self.telemetry_id

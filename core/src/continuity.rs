@@ -7,7 +7,7 @@ use crate::frame::ConnectionId;
 
 /// A check of a feed whose items are numbered.
 ///
-/// Items must not be lost, repeated or out of order, except where a marker announces it (D2, D4). The numbers must go on
+/// Items must not be lost, repeated or out of order, except where a marker announces it. The numbers must go on
 /// over all connections. For a peer that starts over on each one, use one check per connection.
 ///
 /// ```

@@ -30,7 +30,7 @@ pub enum Delivery<T> {
         id: ConnectionId,
     },
     /// The bootstrap of the connection is complete. Items that the handler emitted during the bootstrap are between
-    /// `Opened` and this marker (B5).
+    /// `Opened` and this marker.
     Live {
         /// The connection.
         id: ConnectionId,
@@ -46,7 +46,7 @@ pub enum Delivery<T> {
         /// The reason. `None` if the application ended the connection, by a shutdown or by a panic of its code.
         failure: Option<Failure>,
     },
-    /// The overflow policy dropped items here (D4).
+    /// The overflow policy dropped items here.
     Dropped {
         /// Number of items dropped.
         count: u64,
@@ -79,7 +79,7 @@ impl<T> Delivery<T> {
     }
 }
 
-/// The policy for a full queue (D4).
+/// The policy for a full queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Overflow {
@@ -423,7 +423,7 @@ impl<T> fmt::Debug for Queue<T> {
     }
 }
 
-/// The consumer's side of demand: requests up to `max` items, and more once the outstanding ones fall to `min` (D5).
+/// The consumer's side of demand: requests up to `max` items, and more once the outstanding ones fall to `min`.
 #[derive(Clone, Copy, Debug)]
 pub struct DemandWindow {
     min: u64,

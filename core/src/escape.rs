@@ -1,4 +1,4 @@
-//! Displays text of a peer: escaped, bounded, on one line (T3).
+//! Displays text of a peer: escaped, bounded, on one line.
 
 use core::fmt::{self, Write};
 

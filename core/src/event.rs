@@ -10,7 +10,7 @@ use crate::time::Timestamp;
 /// Something that happened. Pass it to [`Machine::handle`](crate::Machine::handle) with the time.
 ///
 /// An event about a connection contains its id. If that is not the current connection, or if the event cannot occur in
-/// the current phase, it changes nothing and is counted in [`Stats::stale_events`](crate::Stats::stale_events) (C2).
+/// the current phase, it changes nothing and is counted in [`Stats::stale_events`](crate::Stats::stale_events).
 ///
 /// This enum is exhaustive, since a loop must report every kind of event. A new event calls for a look at the loop.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub enum Event {
         /// The frame.
         frame: Frame,
     },
-    /// Bytes of an unfinished frame arrived. The idle and pong clocks restart from `at` (L1, L3).
+    /// Bytes of an unfinished frame arrived. The idle and pong clocks restart from `at`.
     ///
     /// This event is needed only before a [`Tick`](Self::Tick).
     Heard {
@@ -76,14 +76,14 @@ pub enum Event {
         /// The reason. It has no effect after a closing handshake.
         failure: Failure,
     },
-    /// The [`deadline`](crate::Machine::deadline) has passed. A `Tick` that arrives early changes nothing (P2).
+    /// The [`deadline`](crate::Machine::deadline) has passed. A `Tick` that arrives early changes nothing.
     Tick,
-    /// End the feed, with a closing handshake if there is a connection (S1).
+    /// End the feed, with a closing handshake if there is a connection.
     Shutdown,
     /// The handler, or another function of the application, panicked inside
-    /// [`Machine::handle`](crate::Machine::handle). The loop that caught the panic reports it (H5).
+    /// [`Machine::handle`](crate::Machine::handle). The loop that caught the panic reports it.
     HandlerPanicked,
-    /// The runtime under the loop goes away. The feed stops at once, without a closing handshake (S3).
+    /// The runtime under the loop goes away. The feed stops at once, without a closing handshake.
     RuntimeStopped,
 }
 

@@ -27,20 +27,20 @@ const SHOWN: usize = 200;
 
 /// Why an attempt failed or a connection ended.
 ///
-/// All failures take one path: classify, then retry or stop (R1).
+/// All failures take one path: classify, then retry or stop.
 ///
 /// Texts in `detail` are from the operating system, libraries and tidegate. They never contain header values, query
 /// strings or payloads.
 ///
 /// [`Display`](fmt::Display) adds the server's own words (the reason and body of a refusal, the reason of a Close).
 /// These, and the errors of the application's resolver, connecting function or handler, are escaped, and displayed up to
-/// 200 characters each (T3).
+/// 200 characters each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Failure {
     /// No connection was made, or TLS failed on an open one.
     Connect(ConnectFailure),
-    /// A connection was made, but did not become Live (B4).
+    /// A connection was made, but did not become Live.
     Bootstrap(BootstrapFailure),
     /// The peer or the network ended the connection.
     Connection(ConnectionFailure),
@@ -60,7 +60,7 @@ impl Failure {
         Self::Connection(ConnectionFailure::Io { detail: detail.into() })
     }
 
-    /// Returns whether the failure is fatal by default, so that no retry follows (R6). The docs of each variant say so.
+    /// Returns whether the failure is fatal by default, so that no retry follows. The docs of each variant say so.
     #[must_use]
     pub const fn is_fatal(&self) -> bool {
         match self {
@@ -77,7 +77,7 @@ impl Failure {
         if let Self::Connect(ConnectFailure::Rejected { status, .. }) = self { Some(*status) } else { None }
     }
 
-    /// Returns the code with which the server closed the connection, if it did, before or after it was Live (B4). 1005
+    /// Returns the code with which the server closed the connection, if it did, before or after it was Live. 1005
     /// stands for a Close without a code (RFC 6455 §7.1.5).
     #[must_use]
     pub fn close_code(&self) -> Option<u16> {
@@ -90,7 +90,7 @@ impl Failure {
         }
     }
 
-    /// Returns the `Retry-After` of a 429 or 503, which is a lower bound on the next delay (R5).
+    /// Returns the `Retry-After` of a 429 or 503, which is a lower bound on the next delay.
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {
         if let Self::Connect(failure) = self { failure.retry_after() } else { None }
@@ -108,7 +108,7 @@ impl Failure {
     }
 
     /// Returns whether a liveness clock ended the connection. Such an end is reported as `timeout`, any other as
-    /// `disconnected` (T2).
+    /// `disconnected`.
     #[must_use]
     pub const fn is_timeout(&self) -> bool {
         matches!(self, Self::Connection(failure) if failure.is_timeout())

@@ -6,7 +6,7 @@ use core::fmt;
 
 use bytes::Bytes;
 
-/// Id of an attempt and of the connection that it becomes. Ids of a feed are strictly increasing (C2).
+/// Id of an attempt and of the connection that it becomes. Ids of a feed are strictly increasing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(u64);
 
@@ -122,7 +122,7 @@ impl From<Bytes> for Message {
 pub enum Frame {
     /// A data message.
     Message(Message),
-    /// A ping. The transport answers it (O2).
+    /// A ping. The transport answers it.
     Ping(Bytes),
     /// A pong.
     Pong(Bytes),

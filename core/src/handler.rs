@@ -21,6 +21,45 @@ use crate::timers::TimerKey;
 ///
 /// A handler performs no I/O. It asks for everything through [`Context`] and [`Upgrade`].
 ///
+/// ```
+/// use tidegate_core::{Context, Fault, FrameHandler, Message, Upgrade};
+///
+/// /// Subscribes, and reads numbers. The connection is Live once the server has acknowledged the subscription.
+/// struct Prices;
+///
+/// impl FrameHandler for Prices {
+///     /// The last price of this connection.
+///     type Session = Option<f64>;
+///     type Item = f64;
+///
+///     fn on_upgrade(&mut self, upgrade: &mut Upgrade<'_>) -> Result<Option<f64>, Fault> {
+///         upgrade.send("subscribe");
+///         upgrade.wait_for_ready();
+///         Ok(None)
+///     }
+///
+///     fn on_message(
+///         &mut self,
+///         last: &mut Option<f64>,
+///         message: Message,
+///         cx: &mut Context<'_, f64>,
+///     ) -> Result<(), Fault> {
+///         if message.as_text() == Some("subscribed") {
+///             cx.ready();
+///             return Ok(());
+///         }
+///         let price = message.as_text().and_then(|text| text.parse().ok());
+///         let price = price.ok_or_else(|| Fault::retryable("not a price"))?;
+///         // The same price again is no item.
+///         if last.replace(price) != Some(price) {
+///             cx.emit(price);
+///         }
+///         Ok(())
+///     }
+/// }
+/// # let _: tidegate_core::Machine<_> = tidegate_core::Machine::new(Default::default(), Prices, 0);
+/// ```
+///
 /// A handler can wrap another one, and add what many handlers need, such as heartbeats. It lends its context to the inner
 /// handler: see [`Context::lend`].
 pub trait FrameHandler {

@@ -26,24 +26,24 @@
 //! - [`Event::HandlerPanicked`] if it catches a panic of `handle`;
 //! - [`Event::RuntimeStopped`] if it cannot continue, because the runtime under it goes away.
 //!
-//! The transport must answer pings (O2). The machine itself answers a Close; a transport that does so too must discard
+//! The transport must answer pings. The machine itself answers a Close; a transport that does so too must discard
 //! the machine's Close after the peer's. After its own Close, the loop continues to read until the peer's Close or the
 //! end of the stream.
 //!
-//! The machine decides by time alone, so what has arrived must be read before time counts (L2): before an
+//! The machine decides by time alone, so what has arrived must be read before time counts: before an
 //! [`Event::Tick`] that is due to [`Machine::failure_deadline`], read all frames that have arrived, and report bytes of
 //! an unfinished frame by [`Event::Heard`].
 //!
-//! The machine guarantees (`docs/design.md` has the rules by name):
+//! The machine guarantees ([the design](https://github.com/tidegate/tidegate/blob/main/docs/design.md) has all rules by name):
 //!
 //! - At most one connection is dialed or open at a time, and ids strictly increase. An event about another connection
-//!   than the current one changes nothing (C1, C2).
+//!   than the current one changes nothing.
 //! - Nothing hangs. Every phase has a deadline, except idle, stopped, and live without liveness clocks. After a `Tick`
-//!   it lies in the future. While a slow consumer pauses reading, only `max_pause` is a deadline (P1, P2, L5).
-//! - Every end of a connection takes the same path: classify, then retry or stop (R1). A frame accepted on one
-//!   connection is never sent on a later one (O1).
-//! - Items are delivered in order, each exactly once, unless a policy drops them. The queue is bounded (D2, D3).
-//! - The same configuration, seed and events give the same actions and deliveries (P3).
+//!   it lies in the future. While a slow consumer pauses reading, only `max_pause` is a deadline.
+//! - Every end of a connection takes the same path: classify, then retry or stop. A frame accepted on one
+//!   connection is never sent on a later one.
+//! - Items are delivered in order, each exactly once, unless a policy drops them. The queue is bounded.
+//! - The same configuration, seed and events give the same actions and deliveries.
 //!
 //! # The states
 //!
@@ -113,8 +113,9 @@
 //! # Ok::<(), tidegate_core::ConfigError>(())
 //! ```
 //!
-//! `examples/blocking.rs` is a whole loop, with threads. `tidegate-sim` tests a handler of your own under faults, in
-//! virtual time: see `docs/guide/test-your-handler.md`.
+//! [A longer example](https://github.com/tidegate/tidegate/blob/main/core/examples/blocking.rs)
+//! is a whole loop, with threads. `tidegate-sim` tests a handler of your own under faults, in virtual time: see
+//! [the guide](https://github.com/tidegate/tidegate/blob/main/docs/guide/test-your-handler.md).
 //!
 //! # To change X, open Y
 //!
@@ -122,25 +123,25 @@
 //! a handler's context writes to `demand.rs` and `outbox.rs`, `phase.rs` holds the state of `bootstrap.rs` and
 //! `liveness.rs`, which take a pause of `demand.rs` as an argument, and `config.rs` collects the options of all.
 //!
-//! | to change | open | rules |
-//! |---|---|---|
-//! | events, actions and notices | `event.rs`, `action.rs` | T1 |
-//! | phases, transitions, and the data of each phase | `phase.rs` | P1 |
-//! | which event has which effect in which phase | `machine.rs`; for all phases `machine/routing.rs`, for an open connection `machine/open.rs` | C1-C6, H1-H5 |
-//! | how attempts, connections and the feed end, and how that is reported | `machine/ending.rs` | R1, R4, S1, T2, H5 |
-//! | failures and stop reasons: names, texts, what is fatal | `failure.rs`; each group in `failure/` | B4, R6 |
-//! | how text of a peer is displayed | `escape.rs` | T3 |
-//! | delays, jitter, `Retry-After` | `retry.rs` | R2-R5 |
-//! | which failures are retried | `retry/classification.rs` | R6 |
-//! | idle, ping and stale clocks | `liveness.rs` | L1-L6 |
-//! | when a connection is live | `bootstrap.rs` | B2, B3 |
-//! | what a handler is; what it may ask for, and lend; the ready-made handlers | `handler.rs`; `handler/context.rs`; `handler/ready_made.rs` | H1-H4, B1 |
-//! | its timers; commands to it | `timers.rs`; `machine/command.rs` | H4, H6 |
-//! | the queue, its bounds, overflow, pauses, markers; the consumer's demand | `demand.rs`; markers in `demand/marker.rs` | D1-D5 |
-//! | a check of what a consumer receives | `continuity.rs` | D2, D4 |
-//! | outgoing frames, and the bound on them | `outbox.rs` | O1, O3 |
-//! | an option, its default, its check, the text of its error | `config.rs`, `config/builder.rs`, `config/error.rs` | |
-//! | frames, messages, ids; time and deadlines; figures | `frame.rs`; `time.rs`; `machine.rs` | C2, P2 |
+//! | to change | open |
+//! |---|---|
+//! | events, actions and notices | `event.rs`, `action.rs` |
+//! | phases, transitions, and the data of each phase | `phase.rs` |
+//! | which event has which effect in which phase | `machine.rs`; for all phases `machine/routing.rs`, for an open connection `machine/open.rs` |
+//! | how attempts, connections and the feed end, and how that is reported | `machine/ending.rs` |
+//! | failures and stop reasons: names, texts, what is fatal | `failure.rs`; each group in `failure/` |
+//! | how text of a peer is displayed | `escape.rs` |
+//! | delays, jitter, `Retry-After` | `retry.rs` |
+//! | which failures are retried | `retry/classification.rs` |
+//! | idle, ping and stale clocks | `liveness.rs` |
+//! | when a connection is live | `bootstrap.rs` |
+//! | what a handler is; what it may ask for, and lend; the ready-made handlers | `handler.rs`; `handler/context.rs`; `handler/ready_made.rs` |
+//! | its timers; commands to it | `timers.rs`; `machine/command.rs` |
+//! | the queue, its bounds, overflow, pauses, markers; the consumer's demand | `demand.rs`; markers in `demand/marker.rs` |
+//! | a check of what a consumer receives | `continuity.rs` |
+//! | outgoing frames, and the bound on them | `outbox.rs` |
+//! | an option, its default, its check, the text of its error | `config.rs`, `config/builder.rs`, `config/error.rs` |
+//! | frames, messages, ids; time and deadlines; figures | `frame.rs`; `time.rs`; `machine.rs` |
 #![no_std]
 #![forbid(unsafe_code)]
 

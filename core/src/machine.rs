@@ -34,7 +34,7 @@ use crate::time::{Deadline, Timestamp};
 /// - Then wait for the [`deadline`](Self::deadline), for a frame while [`wants_frames`](Self::wants_frames) returns
 ///   `true`, or for the application.
 ///
-/// The same configuration, seed and events give the same actions and deliveries (P3).
+/// The same configuration, seed and events give the same actions and deliveries.
 pub struct Machine<H: FrameHandler> {
     state: State<H::Session>,
     common: Common<H>,
@@ -98,7 +98,7 @@ impl<H: FrameHandler> Machine<H> {
     ///
     /// # Panics
     /// Panics if the handler, or another function of the application, panics. Catch the panic and report
-    /// [`Event::HandlerPanicked`] to end the feed in good order (H5).
+    /// [`Event::HandlerPanicked`] to end the feed in good order.
     #[inline(always)]
     pub fn handle(&mut self, event: Event, now: Timestamp) {
         self.common.now = self.common.now.max(now);
@@ -154,9 +154,9 @@ impl<H: FrameHandler> Machine<H> {
         !self.common.outbox.is_empty() && self.connection() == Some(id)
     }
 
-    /// Returns the next delivery for the consumer. An item is returned only if there is demand for it (D1).
+    /// Returns the next delivery for the consumer. An item is returned only if there is demand for it.
     ///
-    /// Taking an item may resume reading. The liveness clocks then restart from `now` (L5).
+    /// Taking an item may resume reading. The liveness clocks then restart from `now`.
     #[inline]
     pub fn poll_delivery(&mut self, now: Timestamp) -> Option<Delivery<H::Item>> {
         if self.common.queue.has_markers() || self.common.reading != Reading::On {
@@ -198,12 +198,12 @@ impl<H: FrameHandler> Machine<H> {
         Some(Delivery::Item(item))
     }
 
-    /// Adds `items` to the consumer's demand (D1).
+    /// Adds `items` to the consumer's demand.
     pub fn request(&mut self, items: u64) {
         self.common.queue.request(items);
     }
 
-    /// Sends a message on the current connection, and on no other (O1).
+    /// Sends a message on the current connection, and on no other.
     ///
     /// # Errors
     /// Returns the message in an error if the feed is not Live, if the outgoing queue is full, or if a text message is
@@ -221,7 +221,7 @@ impl<H: FrameHandler> Machine<H> {
     }
 
     /// Returns whether to read from the connection. While this is `false`, do not read the socket, so that TCP slows
-    /// the server down (D4).
+    /// the server down.
     #[must_use]
     pub fn wants_frames(&self) -> bool {
         match self.phase() {
@@ -241,7 +241,7 @@ impl<H: FrameHandler> Machine<H> {
     /// Returns when the attempt or connection fails if nothing arrives until then. It is part of
     /// [`deadline`](Self::deadline).
     ///
-    /// Read what has arrived before you report the [`Event::Tick`] of this deadline (L2). If the process was stopped or
+    /// Read what has arrived before you report the [`Event::Tick`] of this deadline. If the process was stopped or
     /// its thread was busy, the deadline may have passed although frames have arrived.
     #[must_use]
     pub fn failure_deadline(&self) -> Deadline {
@@ -260,7 +260,7 @@ impl<H: FrameHandler> Machine<H> {
         self.state.connection()
     }
 
-    /// Returns why the feed ended, or `None` if it has not. Items that are queued can still be taken (S2).
+    /// Returns why the feed ended, or `None` if it has not. Items that are queued can still be taken.
     #[must_use]
     pub const fn stopped(&self) -> Option<&StopReason> {
         match &self.state {
@@ -355,18 +355,18 @@ pub struct Stats {
     pub delivered: u64,
     /// Number of items that the overflow policy dropped.
     pub dropped: u64,
-    /// Number of events that were about another connection than the current one, or could not occur in the phase (C2).
+    /// Number of events that were about another connection than the current one, or could not occur in the phase.
     pub stale_events: u64,
     /// Current number of items in the queue.
     pub queued: u64,
     /// Current weight of the items in the queue, in bytes.
     pub queued_bytes: u64,
-    /// Current number of items requested and not yet delivered (D1).
+    /// Current number of items requested and not yet delivered.
     pub demand: u64,
-    /// Current number of frames accepted on this connection and not yet flushed, without the bootstrap's (O3). 0 while
+    /// Current number of frames accepted on this connection and not yet flushed, without the bootstrap's. 0 while
     /// closing.
     pub sending: u64,
-    /// Number of retries in the current streak (R4).
+    /// Number of retries in the current streak.
     pub retries: u32,
     /// Round-trip time of the last answered ping.
     pub round_trip: Option<Duration>,

@@ -13,7 +13,7 @@ use crate::time::Timestamp;
 
 pub use classification::{Class, Classification, Exception};
 
-/// State of a streak of retries, as in off_broadway_websocket's retry options (R2).
+/// State of a streak of retries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryState {
     /// Maximum number of retries in a streak. `None` means no limit.
@@ -24,7 +24,7 @@ pub struct RetryState {
     pub delay: Duration,
 }
 
-/// Randomization of a delay, so that the feeds of a fleet do not reconnect at the same time (R3).
+/// Randomization of a delay, so that the feeds of a fleet do not reconnect at the same time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Jitter {
@@ -40,7 +40,7 @@ pub enum Jitter {
 /// A retry policy: the delay before each retry, and the number of retries.
 ///
 /// The default is exponential, from 250 ms to 30 s, with full jitter. No policy limits the number of retries, unless
-/// [`max_retries`](Self::max_retries) does (R2).
+/// [`max_retries`](Self::max_retries) does.
 #[derive(Clone)]
 pub struct RetryPolicy {
     pub(crate) backoff: Backoff,
@@ -87,13 +87,13 @@ impl RetryPolicy {
     /// Returns a policy with exponential backoff and [`Jitter::Full`].
     ///
     /// The delay is `base` before the first retry, and doubles up to `cap`. Jitter is applied after the cap, so that a
-    /// fleet stays spread out at the cap (R3). `base` must not be zero, nor above `cap`.
+    /// fleet stays spread out at the cap. `base` must not be zero, nor above `cap`.
     #[must_use]
     pub const fn exponential(base: Duration, cap: Duration) -> Self {
         Self::new(Backoff::Exponential { base, cap, jitter: Jitter::Full })
     }
 
-    /// Returns a policy whose delays `next` decides, as off_broadway_websocket's retry function does.
+    /// Returns a policy whose delays `next` decides.
     ///
     /// `next` maps the state so far and the failure to the next state, whose delay is the one before the retry. The first
     /// state that it sees has the delay `initial`, which is not itself a delay before a retry. No jitter is added, and no

@@ -69,7 +69,7 @@ impl<R: Runtime> FeedBuilder<R> {
 }
 
 impl<R: Runtime, H: FrameHandler> FeedBuilder<R, H> {
-    /// Replaces the path and query of the URL, as off_broadway_websocket's `:path` option does.
+    /// Replaces the path and query of the URL.
     pub fn path(self, path: &str) -> Self {
         self.change_request(|request| request.with_path(path).map_err(BuildError::Url))
     }
@@ -110,7 +110,7 @@ impl<R: Runtime, H: FrameHandler> FeedBuilder<R, H> {
     }
 
     /// Sets a resolver, which returns the URL and headers for each attempt, for instance a fresh token, a signed URL or
-    /// another host. `connect_timeout` bounds it (C4).
+    /// another host. `connect_timeout` bounds it.
     ///
     /// # Failures
     /// An error of the resolver is [`ConnectFailure::Resolve`](tidegate_core::ConnectFailure::Resolve): see
@@ -118,7 +118,7 @@ impl<R: Runtime, H: FrameHandler> FeedBuilder<R, H> {
     /// [`ConnectFailure::Request`](tidegate_core::ConnectFailure::Request), which is fatal by default.
     ///
     /// # Examples
-    /// A token is kept until the server refuses it. Without `retry_once`, the first 401 would stop the feed (R6).
+    /// A token is kept until the server refuses it. Without `retry_once`, the first 401 would stop the feed.
     ///
     /// ```
     /// use std::io;
@@ -161,7 +161,7 @@ impl<R: Runtime, H: FrameHandler> FeedBuilder<R, H> {
         self.map(|runtime, _| (runtime, handler))
     }
 
-    /// Adds frames to send after every upgrade, before the connection is Live, such as subscriptions (B1).
+    /// Adds frames to send after every upgrade, before the connection is Live, such as subscriptions.
     ///
     /// Frames of several calls are sent in the order of the calls, and before those of the handler.
     pub fn on_upgrade<F, I>(mut self, mut frames: F) -> Self

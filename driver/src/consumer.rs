@@ -21,9 +21,9 @@ use crate::runtime::Runtime;
 
 /// An endless stream of deliveries, across every drop, stall and refusal.
 ///
-/// After a shutdown, the stream ends with `None`. Otherwise it ends with one `Err` with the reason, then `None` (S3). If
+/// After a shutdown, the stream ends with `None`. Otherwise it ends with one `Err` with the reason, then `None`. If
 /// the runtime is shut down before the feed, the reason is [`StopReason::RuntimeStopped`].
-/// Dropping it closes the connection (S4).
+/// Dropping it closes the connection.
 pub struct Feed<S: Source, C = Infallible> {
     source: S,
     demand: DemandWindow,
@@ -314,7 +314,7 @@ impl<T> Drop for Spawned<T> {
 /// [`FeedHandle`] sends wait, so do not await a handle in code that keeps the stream from being polled: send with
 /// [`Feed::send`].
 ///
-/// Dropping the stream drops the connection without a closing handshake. Notices are the same as for a shutdown (T2).
+/// Dropping the stream drops the connection without a closing handshake. Notices are the same as for a shutdown.
 pub struct Inline<R: Runtime, H: FrameHandler> {
     engine: Engine<R, Bootstrapped<H>>,
     batch: VecDeque<Delivery<H::Item>>,

@@ -80,5 +80,7 @@ pub use tungstenite;
 /// Names that every adapter re-exports, so that one adapter can replace another.
 pub mod names {
     pub use super::{Connector, LimitError, Limits, Over, Proxy, ProxyError, TlsError, TlsOptions, rustls};
-    pub use crate::{ConnectRequest, RequestError, Scheme, UrlError, core};
+    #[doc(no_inline)]
+    pub use crate::core;
+    pub use crate::{ConnectRequest, RequestError, Scheme, UrlError};
 }

@@ -52,7 +52,7 @@ impl ConnectRequest {
         Ok(Self { scheme, uri, host, host_header: None, headers: HeaderMap::new() })
     }
 
-    /// Replaces the path and query, as off_broadway_websocket's `:path` option does. They are encoded like those of the URL.
+    /// Replaces the path and query. They are encoded like those of the URL.
     ///
     /// # Errors
     /// Returns an error if `path` does not start with `/`, or has a character that is not allowed there.
@@ -167,7 +167,7 @@ impl ConnectRequest {
         headers
     }
 
-    /// Returns scheme, host, port and path, which may be shown (T3).
+    /// Returns scheme, host, port and path, which may be shown.
     #[must_use]
     pub fn redacted(&self) -> String {
         let authority = self.uri.authority().map_or("", |authority| authority.as_str());

@@ -17,7 +17,7 @@ pub struct Attempt {
     /// The builder's request. Return it with another header, or return another one.
     pub request: ConnectRequest,
     /// Number of this retry in its streak, as in [`Notice::Retry`](tidegate_core::Notice::Retry). 0 for the feed's first
-    /// attempt; the first after a connection that was Live for `stable_after` is 1 (R4).
+    /// attempt; the first after a connection that was Live for `stable_after` is 1.
     pub retries: u32,
     /// Why the attempt or connection before this one ended. `None` for the feed's first attempt.
     pub last_failure: Option<Failure>,
@@ -26,7 +26,7 @@ pub struct Attempt {
 /// An error of a resolver. The operator `?` makes a [`Retry`](Self::Retry) of everything that can be displayed: errors of
 /// the standard library and of `anyhow`, boxed errors, text.
 ///
-/// The text is shown, escaped and up to 200 characters, without the values of the builder's own headers and query (T3).
+/// The text is shown, escaped and up to 200 characters, without the values of the builder's own headers and query.
 /// Keep other secrets out of it.
 // Without `Display` and `Error`: only so may every error be converted.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -30,7 +30,7 @@ pub trait Runtime: Send + Unpin + 'static {
         Ok(())
     }
 
-    /// Connects: name lookup, TCP, TLS and the HTTP upgrade. The loop drops the future after `connect_timeout` (C3).
+    /// Connects: name lookup, TCP, TLS and the HTTP upgrade. The loop drops the future after `connect_timeout`.
     ///
     /// # Errors
     /// Returns the failure of the attempt.
@@ -58,7 +58,7 @@ pub trait Alarm: Send + Unpin {
 
 /// An open WebSocket connection, as a stream and a sink of frames. An implementation must obey these rules:
 ///
-/// - The transport answers pings. An answer may wait for the next read, write or flush (O2).
+/// - The transport answers pings. An answer may wait for the next read, write or flush.
 /// - The stream returns a received Close frame, and the transport answers it. The stream ends (`None`) once the peer
 ///   has closed the connection.
 /// - A [`Frame::Close`] that is sent starts the closing handshake, or flushes the answer if the peer has started it.
@@ -72,7 +72,7 @@ pub trait Transport:
     Stream<Item = Result<Frame, Failure>> + Sink<Frame, Error = Failure> + Send + Unpin
 {
     /// Returns the number of bytes received from the network so far, parts of frames included: a peer in the middle of
-    /// a long frame is not silent (L1). Returns 0 if the transport does not know; then only whole frames count.
+    /// a long frame is not silent. Returns 0 if the transport does not know; then only whole frames count.
     fn bytes_read(&self) -> u64;
 
     /// Returns facts about the connection, such as the headers of the server's answer. The loop asks once, right after

@@ -76,7 +76,7 @@ impl SimRuntime {
     /// Moves the clock by `span`, and wakes the tasks whose time has come. They run at the new time, as in a process that was
     /// suspended.
     ///
-    /// A feed looks once more before it ends a silent connection (L2): after `idle_timeout`, settle, advance by a millisecond and
+    /// A feed looks once more before it ends a silent connection: after `idle_timeout`, settle, advance by a millisecond and
     /// settle again.
     pub fn advance(&self, span: Duration) {
         let mut state = self.world.state();

@@ -47,7 +47,7 @@ macro_rules! kinds {
                 }
             }
 
-            /// Whether it ends the feed, by the standard classification (R6, H5): such a run is over early.
+            /// Whether it ends the feed, by the standard classification: such a run is over early.
             #[must_use]
             pub const fn is_fatal(self) -> bool {
                 match self {
@@ -71,9 +71,9 @@ kinds! {
     SynLost "syn_lost" Attempt Passing,
     /// The attempt: the name cannot be looked up.
     Lookup "lookup" Attempt Passing,
-    /// The attempt: the resolver of URL and headers fails (C4).
+    /// The attempt: the resolver of URL and headers fails.
     Resolver "resolver" Attempt Passing,
-    /// The attempt: the resolver takes its time, and perhaps more than the connect deadline allows (C3, C4).
+    /// The attempt: the resolver takes its time, and perhaps more than the connect deadline allows.
     ResolverSlow "resolver_slow" Attempt Passing,
     /// The attempt: TLS fails in a way that a retry may mend.
     Tls "tls" Attempt Passing,
@@ -85,7 +85,7 @@ kinds! {
     UpgradeSilent "upgrade_silent" Attempt Passing,
     /// The attempt: answered with any status that a retry may mend, with or without `Retry-After`.
     Rejected "rejected" Attempt Passing,
-    /// The attempt: answered with any status that none mends (R6), with or without `Retry-After`. Fatal.
+    /// The attempt: answered with any status that none mends, with or without `Retry-After`. Fatal.
     RejectedForGood "rejected_for_good" Attempt Fatal,
     /// The attempt: answered with something that is not HTTP.
     Garbage "garbage" Attempt Passing,
@@ -97,7 +97,7 @@ kinds! {
     RepliesMissing "replies_missing" Opening Passing,
     /// The server's replies come twice.
     RepliesTwice "replies_twice" Opening Passing,
-    /// The handler refuses the connection as soon as it is there (B4).
+    /// The handler refuses the connection as soon as it is there.
     HandlerRefuses "handler_refuses" Opening Passing,
     /// Reset.
     Reset "reset" Open Passing,
@@ -121,7 +121,7 @@ kinds! {
     Mute "mute" Open Passing,
     /// The server closes, with some code.
     Close "close" Open Passing,
-    /// The server closes and keeps TCP open (C5).
+    /// The server closes and keeps TCP open.
     CloseKeepsOpen "close_keeps_open" Open Passing,
     /// A frame that breaks the protocol.
     Protocol "protocol" Open Passing,
@@ -129,13 +129,13 @@ kinds! {
     Flood "flood" Open Passing,
     /// The clock jumps forward: a laptop that was suspended.
     ClockJump "clock_jump" Open Passing,
-    /// The handler returns a fault for its next message (H3).
+    /// The handler returns a fault for its next message.
     HandlerFault "handler_fault" Open Passing,
-    /// The handler asks for another connection at its next message (H4).
+    /// The handler asks for another connection at its next message.
     HandlerReconnect "handler_reconnect" Open Passing,
-    /// The handler finds fatal fault with its next message (H3). Fatal.
+    /// The handler finds fatal fault with its next message. Fatal.
     HandlerFatal "handler_fatal" Open Fatal,
-    /// The next call of the handler, the resolver or the classification panics (H5). Fatal.
+    /// The next call of the handler, the resolver or the classification panics. Fatal.
     Panic "panic" Open Fatal,
 }
 

@@ -3,7 +3,7 @@
 //!
 //! No threads, no sockets, no real time: hours pass in a second, and the same seed gives the same run, byte for byte. After
 //! every step the rules of tidegate's design are checked from outside; add your own with
-//! [`rule`](SimulationBuilder::rule). `docs/guide/test-your-handler.md` shows how.
+//! [`rule`](SimulationBuilder::rule). [The guide](https://github.com/tidegate/tidegate/blob/main/docs/guide/test-your-handler.md) shows how.
 //!
 //! | to change | open |
 //! |---|---|

@@ -107,7 +107,7 @@ impl<H: FrameHandler> SimulationBuilder<H> {
     }
 
     /// Number of feeds of the same kind against one server: a fleet. Each is checked against every rule. After an
-    /// [`outage`](Self::outage), with full jitter, they must not all dial at once (R3). Default: 1.
+    /// [`outage`](Self::outage), with full jitter, they must not all dial at once. Default: 1.
     pub fn feeds(mut self, feeds: usize) -> Self {
         self.options.feeds = feeds;
         self
@@ -246,7 +246,7 @@ impl<H: FrameHandler> SimulationBuilder<H> {
         self
     }
 
-    /// Drops the feed at the first delivery after this time (S4).
+    /// Drops the feed at the first delivery after this time.
     pub fn drop_after(mut self, span: Duration) -> Self {
         self.options.abandon = Some(span);
         self

@@ -148,7 +148,7 @@ impl Network {
     }
 
     /// How long the feed's runtime takes to notice that something has arrived, below a millisecond. Until then it answers
-    /// from what it saw last, as tokio does, and a deadline may pass meanwhile (L2).
+    /// from what it saw last, as tokio does, and a deadline may pass meanwhile.
     pub const fn readiness_delay(mut self, delay: Duration) -> Self {
         self.readiness_delay = delay;
         self

@@ -43,29 +43,28 @@ impl Default for ConfigBuilder {
 }
 
 impl ConfigBuilder {
-    /// Sets one deadline over the resolver, name lookup, TCP, TLS and the upgrade (C3). Default 10 s; off_broadway_websocket's
-    /// `await_timeout`.
+    /// Sets one deadline over the resolver, name lookup, TCP, TLS and the upgrade. Default 10 s.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.0.connect_timeout = timeout;
         self
     }
 
-    /// Sets the time limit from the upgrade to Live (B3). Default 10 s.
+    /// Sets the time limit from the upgrade to Live. Default 10 s.
     #[must_use]
     pub fn bootstrap_timeout(mut self, timeout: Duration) -> Self {
         self.0.bootstrap_timeout = timeout;
         self
     }
 
-    /// Sets the time limit for a closing handshake, after which the socket is dropped (C5, S1). Default 1 s.
+    /// Sets the time limit for a closing handshake, after which the socket is dropped. Default 1 s.
     #[must_use]
     pub fn close_timeout(mut self, timeout: Duration) -> Self {
         self.0.close_timeout = timeout;
         self
     }
 
-    /// Sets how long a connection must be Live before the count of retries starts over (R4). Default 10 s, so that a
+    /// Sets how long a connection must be Live before the count of retries starts over. Default 10 s, so that a
     /// server that accepts and closes at once is still backed off.
     #[must_use]
     pub fn stable_after(mut self, span: Duration) -> Self {
@@ -73,22 +72,21 @@ impl ConfigBuilder {
         self
     }
 
-    /// Sets the upper bound on a server's `Retry-After` (R5). Default 5 min.
+    /// Sets the upper bound on a server's `Retry-After`. Default 5 min.
     #[must_use]
     pub fn max_retry_after(mut self, span: Duration) -> Self {
         self.0.retry.max_retry_after = span;
         self
     }
 
-    /// Ends the connection after this long without any bytes from the peer (L1, L2). Default off; off_broadway_websocket's
-    /// `ws_timeout`.
+    /// Ends the connection after this long without any bytes from the peer. Default off.
     #[must_use]
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.0.liveness.idle_timeout = Some(timeout);
         self
     }
 
-    /// Sends a ping at this interval (L3); `None` turns pings off. Default 20 s, or half of
+    /// Sends a ping at this interval; `None` turns pings off. Default 20 s, or half of
     /// [`idle_timeout`](Self::idle_timeout) if that is less. Must be less than `idle_timeout`, if that is set.
     #[must_use]
     pub fn ping_interval(mut self, interval: impl Into<Option<Duration>>) -> Self {
@@ -96,14 +94,14 @@ impl ConfigBuilder {
         self
     }
 
-    /// Sets the time limit for the answer to a ping (L3). Default 10 s. Needs pings.
+    /// Sets the time limit for the answer to a ping. Default 10 s. Needs pings.
     #[must_use]
     pub fn pong_timeout(mut self, timeout: Duration) -> Self {
         self.0.liveness.pong_timeout = Some(timeout);
         self
     }
 
-    /// Closes the connection after this long without an item from the handler, even if frames still arrive (L4).
+    /// Closes the connection after this long without an item from the handler, even if frames still arrive.
     /// Default off.
     #[must_use]
     pub fn stale_after(mut self, span: Duration) -> Self {
@@ -111,7 +109,7 @@ impl ConfigBuilder {
         self
     }
 
-    /// Drops the connection once a slow consumer has paused reading for this long (L5). Default off: a connection that breaks
+    /// Drops the connection once a slow consumer has paused reading for this long. Default off: a connection that breaks
     /// during a pause is then noticed when reading resumes.
     #[must_use]
     pub fn max_pause(mut self, span: Duration) -> Self {
@@ -119,7 +117,7 @@ impl ConfigBuilder {
         self
     }
 
-    /// Sets the maximum length of the queue, in items (D3). Default 1024.
+    /// Sets the maximum length of the queue, in items. Default 1024.
     ///
     /// The consumer of a spawned feed has up to [`max_demand`](Self::max_demand) items more: they have left the queue, and
     /// are not dropped any more.
@@ -129,7 +127,7 @@ impl ConfigBuilder {
         self
     }
 
-    /// Sets the maximum size of the queue, in bytes (D3). Each item counts with its weight, and at least with its own
+    /// Sets the maximum size of the queue, in bytes. Each item counts with its weight, and at least with its own
     /// size. Default 1 MiB.
     #[must_use]
     pub fn buffer_bytes(mut self, bytes: usize) -> Self {
@@ -137,7 +135,7 @@ impl ConfigBuilder {
         self
     }
 
-    /// Sets the policy for a full queue (D4). Default [`Overflow::Pause`].
+    /// Sets the policy for a full queue. Default [`Overflow::Pause`].
     ///
     /// For a spawned feed whose consumer needs the newest items, set a small [`max_demand`](Self::max_demand) too.
     #[must_use]
@@ -146,7 +144,7 @@ impl ConfigBuilder {
         self
     }
 
-    /// Sets the maximum number of outgoing frames that are not flushed yet (O3). Default 256. Bootstrap frames do not
+    /// Sets the maximum number of outgoing frames that are not flushed yet. Default 256. Bootstrap frames do not
     /// count.
     #[must_use]
     pub fn send_buffer(mut self, frames: usize) -> Self {
@@ -154,44 +152,42 @@ impl ConfigBuilder {
         self
     }
 
-    /// Sets the delays before retries, and the number of retries (R2, R3). Default [`RetryPolicy::default`]:
-    /// off_broadway_websocket's default is 5 retries, 10 s apart.
+    /// Sets the delays before retries, and the number of retries. Default [`RetryPolicy::default`].
     #[must_use]
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.0.retry.policy = policy;
         self
     }
 
-    /// Sets the rule for which failures are fatal (R6). Default [`Classification::Standard`].
+    /// Sets the rule for which failures are fatal. Default [`Classification::Standard`].
     #[must_use]
     pub fn classification(mut self, classification: Classification) -> Self {
         self.0.retry.classification = classification;
         self
     }
 
-    /// Lets a function decide which failures are fatal (R6).
+    /// Lets a function decide which failures are fatal.
     #[must_use]
     pub fn classify(self, classify: impl Fn(&Failure) -> Class + Send + Sync + 'static) -> Self {
         self.classification(Classification::Custom(Arc::new(classify)))
     }
 
-    /// Sets the number of outstanding items at which the consumer requests more (D5). Default half of
-    /// [`max_demand`](Self::max_demand), and must be less than that. off_broadway_websocket's default is 10.
+    /// Sets the number of outstanding items at which the consumer requests more. Default half of
+    /// [`max_demand`](Self::max_demand), and must be less than that.
     #[must_use]
     pub fn min_demand(mut self, items: u32) -> Self {
         self.0.min_demand = Some(items);
         self
     }
 
-    /// Sets the maximum number of outstanding items (D5). Default 2000; off_broadway_websocket's default is 100. With a small
-    /// number, a fast consumer in another task and the feed spend their time waking each other.
+    /// Sets the maximum number of outstanding items. Default 2000. With a small number, a fast consumer in another task and the feed spend their time waking each other.
     #[must_use]
     pub fn max_demand(mut self, items: u32) -> Self {
         self.0.max_demand = items;
         self
     }
 
-    /// Sets the name of the feed in log records and metrics (T1). Default `websocket_producer`. Give each feed of a
+    /// Sets the name of the feed in log records and metrics. Default `websocket_producer`. Give each feed of a
     /// process its own: feeds that share one overwrite each other's gauges.
     #[must_use]
     pub fn telemetry_id(mut self, id: impl Into<String>) -> Self {

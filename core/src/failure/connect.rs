@@ -11,14 +11,14 @@ use super::{ProxyProblem, Refusal, SHOWN, Severity, TlsProblem, separated, shown
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConnectFailure {
-    /// The application's resolver failed (C4). Fatal by default if the resolver says so.
+    /// The application's resolver failed. Fatal by default if the resolver says so.
     Resolve {
         /// The resolver's error.
         detail: String,
         /// Whether another attempt may help.
         severity: Severity,
     },
-    /// The request that the resolver returned cannot be sent, because of one of its headers (C4). Fatal by default.
+    /// The request that the resolver returned cannot be sent, because of one of its headers. Fatal by default.
     Request {
         /// The header, and what to do.
         detail: String,
@@ -75,12 +75,12 @@ pub enum ConnectFailure {
         /// Why the answer is not valid.
         detail: String,
     },
-    /// No connection was made within `connect_timeout` (C3).
+    /// No connection was made within `connect_timeout`.
     Timeout,
 }
 
 impl ConnectFailure {
-    /// Returns whether the failure is fatal by default (R6). The docs of each variant say so.
+    /// Returns whether the failure is fatal by default. The docs of each variant say so.
     #[must_use]
     pub const fn is_fatal(&self) -> bool {
         match self {

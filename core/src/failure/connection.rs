@@ -26,11 +26,11 @@ pub enum ConnectionFailure {
         /// The rule that the peer broke.
         detail: String,
     },
-    /// Nothing arrived for `idle_timeout` (L1, L2).
+    /// Nothing arrived for `idle_timeout`.
     IdleTimeout,
-    /// A ping was not answered within `pong_timeout` (L3).
+    /// A ping was not answered within `pong_timeout`.
     PongTimeout,
-    /// The handler emitted no item for `stale_after` (L4).
+    /// The handler emitted no item for `stale_after`.
     Stale,
 }
 

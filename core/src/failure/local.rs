@@ -10,17 +10,17 @@ use super::{Failure, shown};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LocalFailure {
-    /// The handler returned a [`Fault`] on a Live connection (H3). Fatal by default if the fault is fatal.
+    /// The handler returned a [`Fault`] on a Live connection. Fatal by default if the fault is fatal.
     Fault(Fault),
-    /// The handler asked for a new connection (H4).
+    /// The handler asked for a new connection.
     Reconnect,
     /// The queue was full under [`Overflow::Disconnect`](crate::Overflow::Disconnect), or reading was paused for longer
-    /// than `max_pause` (D4, L5).
+    /// than `max_pause`.
     Overflow,
 }
 
 impl LocalFailure {
-    /// Returns whether the failure is fatal by default (R6).
+    /// Returns whether the failure is fatal by default.
     #[must_use]
     pub const fn is_fatal(&self) -> bool {
         match self {
@@ -52,7 +52,7 @@ impl fmt::Display for LocalFailure {
 
 impl core::error::Error for LocalFailure {}
 
-/// Why a connection did not become Live (B4).
+/// Why a connection did not become Live.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BootstrapFailure {
@@ -61,12 +61,12 @@ pub enum BootstrapFailure {
     Fault(Fault),
     /// The connection ended before its bootstrap frames were flushed.
     Lost(Box<Failure>),
-    /// The connection did not become Live within `bootstrap_timeout` (B3).
+    /// The connection did not become Live within `bootstrap_timeout`.
     Timeout,
 }
 
 impl BootstrapFailure {
-    /// Returns whether the failure is fatal by default (R6).
+    /// Returns whether the failure is fatal by default.
     #[must_use]
     pub const fn is_fatal(&self) -> bool {
         match self {
@@ -98,7 +98,7 @@ impl fmt::Display for BootstrapFailure {
 
 impl core::error::Error for BootstrapFailure {}
 
-/// An error of a handler (H3). Its message is shown to people, so keep secrets out of it.
+/// An error of a handler. Its message is shown to people, so keep secrets out of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     message: String,

@@ -8,21 +8,21 @@ use super::Failure;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StopReason {
-    /// The application shut the feed down (S1).
+    /// The application shut the feed down.
     Shutdown,
-    /// The retries that the policy allows have been used up (R2).
+    /// The retries that the policy allows have been used up.
     RetriesExhausted {
         /// The failure of the last attempt or connection.
         last: Failure,
     },
-    /// A failure was classified as fatal (R6).
+    /// A failure was classified as fatal.
     Fatal {
         /// The failure.
         failure: Failure,
     },
-    /// The handler, or another function of the application, panicked (H5).
+    /// The handler, or another function of the application, panicked.
     HandlerPanicked,
-    /// The runtime dropped the task of the feed, as runtimes do when they shut down (S3).
+    /// The runtime dropped the task of the feed, as runtimes do when they shut down.
     RuntimeStopped,
 }
 

@@ -32,7 +32,7 @@ impl FrameHandler for PassThrough {
         Ok(())
     }
 
-    /// Returns the payload's length (D3).
+    /// Returns the payload's length.
     fn weight(item: &Message) -> usize {
         item.len()
     }
@@ -50,7 +50,7 @@ pub enum Step<T> {
     Fail(Fault),
 }
 
-/// Creates a handler from a closure and a state. Each connection starts with a clone of `initial` (H1).
+/// Creates a handler from a closure and a state. Each connection starts with a clone of `initial`.
 ///
 /// ```
 /// use tidegate_core::{Step, from_fn};

@@ -16,7 +16,7 @@ pub enum Class {
     Fatal,
 }
 
-/// The rule for which failures are fatal (R6).
+/// The rule for which failures are fatal.
 ///
 /// ```
 /// use tidegate_core::Classification;
@@ -30,7 +30,7 @@ pub enum Classification {
     /// Failures for which [`Failure::is_fatal`] returns `true`. The default.
     #[default]
     Standard,
-    /// Any HTTP status of 400 or above, as in off_broadway_websocket, and all other failures that are fatal by default.
+    /// Any HTTP status of 400 or above, and all other failures that are fatal by default.
     AnyHttpError,
     /// Failures for which this function returns [`Class::Fatal`]. Clones share the function.
     Custom(Arc<dyn Fn(&Failure) -> Class + Send + Sync>),

@@ -99,7 +99,7 @@ impl<R: Networked, H: FrameHandler> FeedBuilder<R, H> {
     /// redirects and the framing.
     ///
     /// `open` is called with the request, for each attempt and each redirect, and returns a new stream of bytes to the
-    /// server. `connect_timeout` bounds it together with what follows (C3).
+    /// server. `connect_timeout` bounds it together with what follows.
     ///
     /// The URL decides about TLS. With `wss`, tidegate speaks TLS over the stream, and checks the certificate for the
     /// URL's host. Use a `ws` URL for a stream that is already secured.

@@ -45,7 +45,7 @@ impl Connector {
 ///
 /// # Errors
 /// Returns the reason if there is no connection, [`ConnectFailure::Timeout`] after `timeout`. The timeout bounds name
-/// lookup, TCP, proxy, TLS and the upgrade together (C3).
+/// lookup, TCP, proxy, TLS and the upgrade together.
 pub async fn connect_once<N: Net>(
     request: ConnectRequest,
     connector: &Connector,

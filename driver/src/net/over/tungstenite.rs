@@ -36,12 +36,12 @@ impl<R: Runtime, H: FrameHandler> FeedBuilder<R, H> {
     /// The WebSocket is any [`Stream`] and [`Sink`] of [`Message`]s, such as a `WebSocketStream` of async-tungstenite
     /// (with its feature `futures-03-sink`) or of tokio-tungstenite.
     ///
-    /// `connect` is called for each attempt, and `connect_timeout` bounds it (C3). Its argument has the URL and the
+    /// `connect` is called for each attempt, and `connect_timeout` bounds it. Its argument has the URL and the
     /// headers of this builder or its resolver. It implements [`IntoClientRequest`], so it can be passed to
     /// `client_async`.
     ///
     /// `connect` is responsible for everything below the messages: TLS, limits, and whether a redirect is followed.
-    /// Bytes of an unfinished frame do not count as heard (L1), and a read fails once a pong cannot be written (O2).
+    /// Bytes of an unfinished frame do not count as heard, and a read fails once a pong cannot be written.
     ///
     /// # Failures
     /// Errors of `connect` and of the WebSocket become [`Failure`]s, as for any feed. [`Error::Io`] from `connect` is
