@@ -1,11 +1,21 @@
 //! Points in time and deadlines. The embedding loop passes the time in.
 
+use core::ops::Add;
 use core::time::Duration;
 
 /// A point in time, in nanoseconds since an origin that the embedding loop chooses once per feed.
 ///
 /// The machine never reads a clock. A plain number can be recorded, replayed and fuzzed on any platform. 64 bits last
 /// for 584 years.
+///
+/// ```
+/// use std::time::Duration;
+/// use tidegate_core::Timestamp;
+///
+/// assert_eq!(Timestamp::from_millis(5) + Duration::from_millis(1), Timestamp::from_millis(6));
+/// // Beyond the last point it is the last point.
+/// assert_eq!(Timestamp::from_millis(5) + Duration::MAX, Timestamp::from_nanos(u64::MAX));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(u64);
 
@@ -52,6 +62,15 @@ impl Timestamp {
     /// Returns the next point, for deadlines that must lie in the future (P2).
     pub(crate) const fn next(self) -> Self {
         Self(self.0.saturating_add(1))
+    }
+}
+
+/// As [`Timestamp::saturating_add`]: beyond the last point it is the last point.
+impl Add<Duration> for Timestamp {
+    type Output = Self;
+
+    fn add(self, by: Duration) -> Self {
+        self.saturating_add(by)
     }
 }
 

@@ -237,6 +237,10 @@ fn h3_a_fault_keeps_what_the_handler_said() {
         assert_eq!((fault.message(), fault.severity()), ("later", severity));
         assert_eq!(fault.to_string(), "later");
     }
+    let parsed = || "x".parse::<u8>();
+    let words = "invalid digit found in string";
+    assert_eq!(parsed().map_err(Fault::retryable), Err(Fault::retryable(words)));
+    assert_eq!(parsed().map_err(Fault::fatal).unwrap_err().message(), words);
 }
 
 #[test]

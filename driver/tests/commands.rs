@@ -46,7 +46,7 @@ impl CommandHandler for Forwards {
                 cx.emit(command);
                 Ok(())
             }
-            Err(error) => Err(Fault::retryable(error.to_string())),
+            Err(error) => Err(Fault::retryable(error)),
         }
     }
 }

@@ -26,7 +26,7 @@ impl FrameHandler for Sums {
     }
 
     fn on_message(&mut self, (): &mut (), message: Message, cx: &mut Context<'_, f64>) -> Result<(), Fault> {
-        cx.emit(sum(message.payload()).map_err(|error| Fault::fatal(error.to_string()))?);
+        cx.emit(sum(message.payload()).map_err(Fault::fatal)?);
         Ok(())
     }
 }

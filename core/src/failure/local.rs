@@ -1,7 +1,7 @@
 //! Why the application ended a connection.
 
 use alloc::boxed::Box;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use core::fmt;
 
 use super::{Failure, shown};
@@ -121,14 +121,15 @@ impl Severity {
 }
 
 impl Fault {
-    /// Returns a fault that a new connection may resolve.
-    pub fn retryable(message: impl Into<String>) -> Self {
-        Self { message: message.into(), severity: Severity::Retryable }
+    /// Returns a fault that a new connection may resolve. Its message is the text of `message`, an error perhaps:
+    /// `.map_err(Fault::retryable)?`.
+    pub fn retryable(message: impl fmt::Display) -> Self {
+        Self { message: message.to_string(), severity: Severity::Retryable }
     }
 
     /// Returns a fault that stops the feed, because no new connection can resolve it.
-    pub fn fatal(message: impl Into<String>) -> Self {
-        Self { message: message.into(), severity: Severity::Fatal }
+    pub fn fatal(message: impl fmt::Display) -> Self {
+        Self { message: message.to_string(), severity: Severity::Fatal }
     }
 
     /// Returns the handler's message.

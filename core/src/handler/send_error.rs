@@ -40,7 +40,7 @@ impl core::error::Error for SendError {}
 /// A fault that a new connection may resolve.
 impl From<SendError> for Fault {
     fn from(error: SendError) -> Self {
-        Self::retryable(alloc::format!("{error}"))
+        Self::retryable(error)
     }
 }
 
