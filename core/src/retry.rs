@@ -233,7 +233,7 @@ pub(crate) enum Decision {
 pub(crate) struct Retry {
     state: RetryState,
     attempt: u32,
-    /// Status with which the last attempt was refused, if it was.
+    /// Status with which the last attempt was refused, if it was one that is retried once.
     refused_before: Option<u16>,
 }
 
@@ -255,7 +255,8 @@ impl Retry {
         rng: &mut Rng,
         now: Timestamp,
     ) -> Decision {
-        let before = core::mem::replace(&mut self.refused_before, failure.status());
+        let status = failure.status().filter(|status| config.classification.retries_once(*status));
+        let before = core::mem::replace(&mut self.refused_before, status);
         if config.classification.judge(failure, before) == Class::Fatal {
             return Decision::Fatal;
         }

@@ -72,6 +72,16 @@ impl Classification {
         self.except(Exception::FatalClose(codes.into_iter().collect()))
     }
 
+    /// Returns whether a status is retried once.
+    pub(crate) fn retries_once(&self, status: u16) -> bool {
+        match self {
+            Self::Standard | Self::AnyHttpError | Self::Custom(_) => false,
+            Self::Except(rule, exception) => {
+                *exception == Exception::RetryOnce(status) || rule.retries_once(status)
+            }
+        }
+    }
+
     fn except(self, exception: Exception) -> Self {
         Self::Except(Box::new(self), exception)
     }

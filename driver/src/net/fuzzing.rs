@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use bytes::Bytes;
 use futures_io::{AsyncRead, AsyncWrite};
-use tidegate_core::Failure;
+use tidegate_core::{Connected, Failure};
 
 use super::connect::connector::Connector;
 use super::connect::proxy::{Destination, Proxy};
@@ -29,7 +29,7 @@ pub enum Outcome<S> {
 /// Returns a connection after its upgrade. `stream` contains only frames.
 pub fn open<S: AsyncRead + AsyncWrite + Unpin>(connector: &Connector, stream: S) -> WebSocket<S> {
     let socket = Prefixed::new(Bytes::new(), Socket::Plain(Prefixed::new(Bytes::new(), stream)));
-    WebSocket::new(socket, connector.framing(), None, Secrets::default())
+    WebSocket::new(socket, connector.framing(), Connected::default(), Secrets::default())
 }
 
 /// Makes one request of an attempt over a TCP connection: opens the tunnel if there is a proxy, then does the upgrade.
