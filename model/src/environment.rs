@@ -28,7 +28,10 @@ impl World {
                 ops.push(Op::Shutdown);
             }
             if budget.panics > 0 {
-                ops.extend([Op::Panicked, Op::RuntimeStopped]);
+                ops.push(Op::Panicked);
+            }
+            if budget.asks > 0 {
+                ops.push(Op::RuntimeStopped);
             }
         }
         if budget.sends > 0 {
@@ -204,7 +207,8 @@ impl State {
             Op::Request(_) => &mut budget.requests,
             Op::Command(_) => &mut budget.commands,
             Op::Ask(_) => &mut budget.asks,
-            Op::Panicked | Op::RuntimeStopped => &mut budget.panics,
+            Op::Panicked => &mut budget.panics,
+            Op::RuntimeStopped => &mut budget.asks,
             Op::Half | Op::Late => &mut budget.detours,
             _ => return,
         };

@@ -47,7 +47,7 @@ pub enum Op {
     Ask(Ask),
     /// So many items more.
     Request(u8),
-    /// One delivery.
+    /// The next item, and the markers before it.
     Take,
     /// From here on nothing fails any more.
     Calm,

@@ -138,7 +138,7 @@ pub fn worlds(extra: u8) -> Vec<World> {
         World {
             name: "an application that asks".to_owned(),
             setup: with(setup(), |config| config.pong_timeout(ms(4)).ping_interval(ms(20))),
-            budget: Budget { asks: 3 + extra, control: 1, ..budget },
+            budget: Budget { asks: 2 + extra, control: 1, detours: extra, ..budget },
             ..plain.clone()
         },
         plain.clone(),
@@ -190,7 +190,7 @@ fn with_slow_consumer(plain: &World, budget: Budget, extra: u8) -> Vec<World> {
         },
         World {
             name: "slow consumer, commands".to_owned(),
-            budget: Budget { data: 1, commands: 3 + extra, rude: 0, ..one_connection },
+            budget: Budget { data: 1, commands: 2 + extra, rude: 0, ..one_connection },
             ..queue.clone()
         },
         queue,

@@ -176,7 +176,7 @@ impl<T> Context<'_, T> {
     ///     // In the same way: on_live, on_end and weight.
     /// }
     /// ```
-    #[inline]
+    #[inline(always)]
     pub fn lend(&mut self) -> Context<'_, T> {
         Context {
             now: self.now,
@@ -193,7 +193,7 @@ impl<T> Context<'_, T> {
     /// of its items, and may emit any number of items for it.
     ///
     /// All else is as for [`lend`](Self::lend).
-    #[inline]
+    #[inline(always)]
     pub fn lend_mapped<U, R>(
         &mut self,
         mut emit: impl FnMut(U, &mut Emitter<'_, T>),

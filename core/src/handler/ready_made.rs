@@ -238,7 +238,7 @@ where
         self.handler.on_upgrade(&mut upgrade.lend())
     }
 
-    #[inline]
+    #[inline(always)]
     fn on_message(
         &mut self,
         session: &mut H::Session,

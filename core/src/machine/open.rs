@@ -13,7 +13,7 @@ use crate::demand::{Admission, Reading};
 use crate::event::{Connected, Event};
 use crate::failure::{BootstrapFailure, ConnectionFailure, Failure, Fault, LocalFailure};
 use crate::frame::{CloseFrame, ConnectionId, Frame, Message};
-use crate::handler::{Context, Emission, Emitter, FrameHandler, InnerTimer, Upgrade, checked};
+use crate::handler::{Context, Emission, Emitter, FrameHandler, InnerTimer, Requests, Upgrade, checked};
 use crate::liveness::{Health, Liveness};
 use crate::machine::{Common, End};
 use crate::phase::{AfterClose, OpenConnection, Progress};
@@ -213,7 +213,7 @@ impl<H: FrameHandler> Common<H> {
         let admission = self.queue_items();
         // The queue is full even if this connection ends (D4).
         let pauses = self.pause_if_full();
-        let requests = self.requests.take().unwrap_or_default();
+        let requests = self.requests.take();
         if let Err(fault) = verdict {
             return Err(End::close(AfterClose::Retry(match connection.progress {
                 // For instance, a subscription was refused (B4).
@@ -224,11 +224,13 @@ impl<H: FrameHandler> Common<H> {
         if admission == Admission::Overflow {
             return Err(End::Abort(Failure::Local(LocalFailure::Overflow)));
         }
-        if requests.reconnect {
-            return Err(End::close(AfterClose::Retry(Failure::Local(LocalFailure::Reconnect))));
-        }
-        if let Progress::Bootstrapping(bootstrap) = &mut connection.progress {
-            bootstrap.declared(&requests.ready);
+        if let Some(Requests { ready, reconnect }) = requests {
+            if reconnect {
+                return Err(End::close(AfterClose::Retry(Failure::Local(LocalFailure::Reconnect))));
+            }
+            if let Progress::Bootstrapping(bootstrap) = &mut connection.progress {
+                bootstrap.declared(&ready);
+            }
         }
         if pauses {
             self.paused(id, connection)?;

@@ -19,7 +19,7 @@ pub enum Call {
     Command(Script),
     /// The consumer wants so many items more.
     Request(u64),
-    /// The consumer takes one delivery.
+    /// The consumer takes the next item, and the markers before it.
     Take,
     /// The actions and frames that wait are taken.
     Drain,
@@ -64,7 +64,15 @@ impl Call {
             Self::Ask(Ask::RetryNow) => feed.retry_now(now),
             Self::Ask(Ask::Probe) => feed.probe(now),
             Self::Command(script) => outputs.push(Output::Commanded(feed.command(*script, now).is_ok())),
-            Self::Take => outputs.extend(feed.poll_delivery(now).map(Output::Delivery)),
+            Self::Take => {
+                while let Some(delivery) = feed.poll_delivery(now) {
+                    let marker = delivery.is_marker();
+                    outputs.push(Output::Delivery(delivery));
+                    if !marker {
+                        break;
+                    }
+                }
+            }
             Self::Drain => {}
         }
         outputs.extend(std::iter::from_fn(|| feed.poll_action()).map(Output::Action));
@@ -109,7 +117,8 @@ impl View {
             wants_frames: feed.wants_frames(),
             stopped: feed.stopped().cloned(),
             stats: feed.stats(),
-            session: feed.handler().session,
+            // After a panic its word counts for nothing.
+            session: feed.handler().session.filter(|_| feed.stopped() != Some(&StopReason::HandlerPanicked)),
         }
     }
 

@@ -8,8 +8,8 @@ mod told;
 use std::time::Duration;
 
 use tidegate_core::{
-    Action, CloseFrame, ConnectionId, Continuity, Deadline, Event, Frame, Overflow, Phase, StopReason,
-    TRANSITIONS,
+    Action, CloseFrame, ConnectionId, Continuity, Deadline, Delivery, Event, Frame, Overflow, Phase,
+    StopReason, TRANSITIONS,
 };
 
 use crate::call::{Ask, Call, Output, View, is_stray};
@@ -47,7 +47,7 @@ pub struct Rules {
     outgoing: Outgoing,
     told: Told,
     continuity: Continuity,
-    /// The last marker taken, if nothing has happened since.
+    /// The last marker of this step.
     marker: Option<Marker>,
 }
 
@@ -176,9 +176,7 @@ impl Rules {
     pub fn step(&mut self, step: &Step<'_>) -> Verdict {
         self.check_idle(step)?;
         self.world(step);
-        if !matches!(step.call, Call::Take) {
-            self.marker = None;
-        }
+        self.marker = None;
         for output in step.outputs {
             match output {
                 Output::Action(action) => self.action(action, step)?,
@@ -205,9 +203,9 @@ impl Rules {
         Ok(())
     }
 
-    /// A consumer that finds nothing to take has been told of everything.
+    /// A consumer that finds no item to take has been told of everything.
     fn check_taken(&self, Step { setup, call, outputs, after, .. }: &Step<'_>) -> Verdict {
-        let found = outputs.iter().any(|output| matches!(output, Output::Delivery(_)));
+        let found = outputs.iter().any(|output| matches!(output, Output::Delivery(Delivery::Item(_))));
         if !matches!(call, Call::Take) || found {
             return Ok(());
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tidegate_core::{Delivery, Overflow, Phase, StopReason};
+use tidegate_core::{Delivery, Overflow, Phase};
 
 use super::{Marker, Rules, Step};
 use crate::call::{Call, Output};
@@ -44,10 +44,9 @@ impl Rules {
         let items = after.stats.items - before.stats.items;
         let script = step.script();
         hold!(calls == u64::from(step.heard().is_some()), H2, "{calls} calls");
-        let panicked = after.stopped == Some(StopReason::HandlerPanicked);
         let session =
             after.connection.filter(|_| after.is_linked()).map(|id| (id, after.phase == Phase::Live));
-        hold!(panicked || after.session == session, H1, "the session of {:?}", after.session);
+        hold!(after.session == session, H1, "the session of {:?}", after.session);
         if step.call.is_tick() {
             hold!(items == 0 || !before.is_paused(), D3, "timers while reading is paused");
             let fired = self.outgoing.fire(items);
