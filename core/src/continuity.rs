@@ -31,8 +31,6 @@ pub struct Continuity {
     overflow: Overflow,
     /// The number after the last item's.
     next: Option<u64>,
-    /// The last connection that opened.
-    connection: Option<ConnectionId>,
     progress: Progress,
     /// Whether a connection ended or opened after the last item. One that did both between two items has no marker.
     interrupted: bool,
@@ -50,8 +48,8 @@ enum Numbering {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Progress {
     Over,
-    Opened,
-    Live,
+    Opened(ConnectionId),
+    Live(ConnectionId),
 }
 
 /// The error of a delivery that does not fit the earlier ones.
@@ -75,8 +73,8 @@ pub enum Discontinuity {
         /// The number of items missing.
         missing: u64,
     },
-    /// The delivery does not fit the markers before it: `Live` twice, the opening of an earlier connection, the end of
-    /// another one, or an item that the peer numbers outside of a connection.
+    /// The delivery does not fit the markers before it: a connection that opens within another one, `Live` twice, the end
+    /// of another connection, or an item that the peer numbers outside of a connection.
     Marker,
 }
 
@@ -98,7 +96,6 @@ impl Continuity {
             numbering: Numbering::Peer,
             overflow,
             next: None,
-            connection: None,
             progress: Progress::Over,
             interrupted: false,
             dropped: 0,
@@ -113,14 +110,17 @@ impl Continuity {
 
     /// Returns the connection that has opened and not ended, by the markers.
     #[must_use]
-    pub fn connection(&self) -> Option<ConnectionId> {
-        self.connection.filter(|_| self.progress != Progress::Over)
+    pub const fn connection(&self) -> Option<ConnectionId> {
+        match self.progress {
+            Progress::Opened(id) | Progress::Live(id) => Some(id),
+            Progress::Over => None,
+        }
     }
 
     /// Returns whether that connection is Live.
     #[must_use]
-    pub fn is_live(&self) -> bool {
-        self.progress == Progress::Live
+    pub const fn is_live(&self) -> bool {
+        matches!(self.progress, Progress::Live(_))
     }
 
     /// Checks the next delivery. `number` returns an item's number, or `None` for an item without one.
@@ -146,18 +146,18 @@ impl Continuity {
                 return if outside { Err(Discontinuity::Marker) } else { Ok(missing) };
             }
             Delivery::Opened { id } => {
-                self.progress = Progress::Opened;
+                self.progress = Progress::Opened(*id);
                 self.interrupted = true;
-                Some(*id) > self.connection.replace(*id) && before == Progress::Over
+                before == Progress::Over
             }
             Delivery::Live { id } => {
-                self.progress = Progress::Live;
-                self.connection.replace(*id) == Some(*id) && before == Progress::Opened
+                self.progress = Progress::Live(*id);
+                before == Progress::Opened(*id)
             }
             Delivery::Interrupted { id, .. } => {
                 self.progress = Progress::Over;
                 self.interrupted = true;
-                self.connection == Some(*id) && before != Progress::Over
+                before == Progress::Opened(*id) || before == Progress::Live(*id)
             }
             Delivery::Dropped { count } => {
                 self.dropped = self.dropped.saturating_add(*count);

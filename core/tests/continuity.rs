@@ -99,8 +99,6 @@ fn markers_fit_one_another_and_the_items() {
         (vec![opened(1), live(1), live(1)], wrong),
         (vec![opened(1), live(2)], wrong),
         (vec![opened(1), over(2)], wrong),
-        (vec![opened(2), over(2), opened(2)], wrong),
-        (vec![opened(2), over(2), opened(1)], wrong),
         (vec![opened(1), over(1), over(1)], wrong),
         (vec![opened(1), over(1), item(1)], wrong),
     ] {

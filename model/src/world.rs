@@ -118,7 +118,7 @@ pub fn worlds(extra: u8) -> Vec<World> {
         World {
             name: "acknowledged bootstrap".to_owned(),
             setup: handled(2, true),
-            budget: Budget { data: 2 + extra, control: 1, idle: 1, ..budget },
+            budget: Budget { data: 2 + extra, control: 1, idle: extra, ..budget },
             ..plain.clone()
         },
         World {
