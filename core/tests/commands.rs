@@ -148,6 +148,17 @@ fn h6_a_fault_ends_the_connection_and_without_one_only_a_fatal_fault_counts() {
 }
 
 #[test]
+fn s1_a_fatal_fault_of_a_command_does_not_cut_a_shutdown_short() {
+    let mut bench = Bench::new(patient(), Obedient);
+    bench.connect();
+    bench.shutdown();
+    assert_eq!(bench.feed.command("fatal", at(0)), Ok(()));
+    bench.assert_phase(Phase::Closing);
+    bench.lost();
+    assert_eq!(bench.feed.stopped(), Some(&StopReason::Shutdown));
+}
+
+#[test]
 fn a_command_that_was_not_passed_on_comes_back() {
     assert_eq!(CommandError::Full(7).into_command(), 7);
     assert_eq!(CommandError::Full(7).to_string(), "the command was not passed on: the queue is full");

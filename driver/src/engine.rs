@@ -117,8 +117,9 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
             if moved || self.publish(poll.now) {
                 continue;
             }
-            if let Some(reason) = self.machine.stopped() {
-                return Poll::Ready(reason.clone());
+            if let Some(reason) = self.machine.stopped().cloned() {
+                self.close_inbox();
+                return Poll::Ready(reason);
             }
             return self.park(cx, &poll, consumer.comes_back());
         }
@@ -158,27 +159,34 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
     }
 
     fn requests(&mut self, now: Timestamp) {
-        if let Some(Requests { sends, wishes, shutdown }) = self.control.take_requests() {
-            for SendRequest { message, reply } in sends {
-                let answer = self.send(message);
-                // The sender may have stopped waiting for the reply.
-                let _ = guarded(|| reply.map(|reply| reply.send(answer)));
-            }
-            for wish in wishes {
-                self.run(now, |machine| match wish {
-                    Wish::Reconnect => machine.reconnect(now),
-                    Wish::RetryNow => machine.retry_now(now),
-                    Wish::Probe => machine.probe(now),
-                });
-            }
-            if let Some(close) = shutdown {
-                self.run(now, |machine| machine.shutdown_with(close, now));
-            }
+        let Requests { sends, wishes, shutdown } = self.control.take_requests().unwrap_or_default();
+        for SendRequest { message, reply } in sends {
+            let answer = self.send(message);
+            // The sender may have stopped waiting for the reply.
+            let _ = guarded(|| reply.map(|reply| reply.send(answer)));
         }
+        // Before what ends the connection: a command may have something to send on it.
         let Self { inbox, machine, control, .. } = self;
         if guarded(|| inbox.pass_on(machine, control, now)).is_none() {
             self.panicked(now);
         }
+        for wish in wishes {
+            self.run(now, |machine| match wish {
+                Wish::Reconnect => machine.reconnect(now),
+                Wish::RetryNow => machine.retry_now(now),
+                Wish::Probe => machine.probe(now),
+            });
+        }
+        if let Some(close) = shutdown {
+            self.run(now, |machine| machine.shutdown_with(close, now));
+        }
+    }
+
+    /// Drops commands that wait, and refuses those to come. A task that waits for room learns of it.
+    fn close_inbox(&self) {
+        // Commands may panic when they are dropped.
+        let _ = guarded(|| self.inbox.close());
+        self.control.wake_waiters();
     }
 
     /// Sends a message on the current connection (O1).
@@ -363,7 +371,7 @@ impl<R: Runtime, H: FrameHandler> Engine<R, H> {
 impl<R: Runtime, H: FrameHandler> Drop for Engine<R, H> {
     fn drop(&mut self) {
         self.cut_short(Event::Shutdown);
-        self.inbox.close();
+        self.close_inbox();
         self.control.close(self.machine.stats(), self.machine.stopped());
     }
 }

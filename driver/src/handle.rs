@@ -78,7 +78,8 @@ impl<C> FeedHandle<C> {
     }
 
     /// Sends a message on the current connection, and on no other, without waiting. `Ok` means that it is on its way to
-    /// the feed: if the connection ends before the feed takes it, it is not sent.
+    /// the feed. It is not sent if the connection ends before the feed takes it, or if the handler has filled the outgoing
+    /// queue by then.
     ///
     /// # Errors
     /// Returns the message in an error if the feed is not Live, if the outgoing queue is full, or if a text message is
@@ -105,7 +106,8 @@ impl<C> FeedHandle<C> {
     }
 
     /// Passes a command to the handler. Waits for room: as many commands can wait as messages (`send_buffer`). Returns
-    /// once the command waits for the handler, which gets it as soon as the queue of items is not full.
+    /// once the command waits for the handler, which gets it as soon as the queue of items is not full. Commands that still
+    /// wait when the feed stops are dropped.
     ///
     /// # Errors
     /// Returns the command in an error if the feed has stopped.
@@ -148,7 +150,7 @@ impl<C> FeedHandle<C> {
     }
 
     /// Sends a ping now, which must be answered within `pong_timeout`, for instance after the network has changed or the
-    /// machine has slept. Has no effect without an open connection, or while a ping is out.
+    /// machine has slept. Has no effect without an open connection, while a ping is out, or while reading is paused.
     pub fn probe(&self) {
         self.control.wish(Wish::Probe);
     }

@@ -121,6 +121,40 @@ fn commands_wait_while_the_queue_of_items_is_full() {
     assert_eq!(peer.received(), ["1", "2", "4"].map(Frame::from));
 }
 
+/// A command before a shutdown can still say goodbye on the connection.
+#[test]
+fn commands_are_handled_before_what_ends_the_connection() {
+    let world = World::default();
+    let feed = builder(&world).spawn_with_commands().unwrap();
+    let handle = feed.handle();
+    world.settle();
+    assert_eq!(handle.try_command(command("unsubscribe")), Ok(()));
+    handle.shutdown();
+    world.settle();
+    assert_eq!(world.remote().unwrap().received()[0], Frame::from("unsubscribe"));
+}
+
+/// S2: items can still be taken, and the loop is still there.
+#[test]
+fn a_feed_that_stops_gives_back_the_commands_that_wait_for_room() {
+    let world = World::default();
+    let mut feed = builder(&world).spawn_with_commands().unwrap();
+    let handle = feed.handle();
+    world.settle();
+    ["a", "b", "c"].into_iter().for_each(|text| world.remote().unwrap().send(text));
+    world.settle();
+    assert_eq!([(); 3].map(|()| handle.try_command(command("x")).is_ok()), [true, true, false]);
+    let mut waiting = Box::pin(handle.command(command("y")));
+    assert_eq!(waiting.as_mut().now_or_never(), None);
+    handle.shutdown();
+    world.settle();
+    world.advance(SECOND);
+    world.settle();
+    assert_eq!(waiting.now_or_never(), Some(Err(CommandError::Stopped(command("y")))));
+    assert_eq!(handle.try_command(command("z")), Err(CommandError::Stopped(command("z"))));
+    assert_eq!(items(&world, &mut feed), ["a", "b"]);
+}
+
 #[test]
 fn a_feed_that_has_stopped_gives_commands_back() {
     let world = World::default();

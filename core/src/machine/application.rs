@@ -99,6 +99,7 @@ impl<H: CommandHandler> Machine<H> {
             }
         } else if let Err(fault) = self.common.without_connection(command)
             && fault.is_fatal()
+            && !self.shuts_down()
         {
             let failure = Failure::Local(LocalFailure::Fault(fault));
             if let Some(id) = self.connection() {
@@ -107,6 +108,14 @@ impl<H: CommandHandler> Machine<H> {
             self.stop(StopReason::Fatal { failure });
         }
         Ok(())
+    }
+
+    /// Returns whether the feed ends after its closing handshake, as the application requested (S1).
+    const fn shuts_down(&self) -> bool {
+        matches!(
+            self.state,
+            State::Active(Slot { stage: Stage::Closing { then: AfterClose::ShutDown, .. }, .. })
+        )
     }
 
     /// Returns whether [`command`](Self::command) accepts a command. While this is `false`, the queue of items is full.
