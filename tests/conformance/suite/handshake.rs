@@ -106,7 +106,11 @@ impl FrameHandler for Curious {
 
 async fn a_handler_sees_what_the_server_answered<M: Mode>() {
     let lines = "Sec-WebSocket-Protocol: v2\r\nX-Region: west\r\n";
-    let server = answering(move |request| switching_with(request, lines));
+    let server = Server::start(move |_, peer| {
+        let answer = switching_with(&peer.request()?, lines);
+        peer.raw(&answer)?;
+        peer.be_silent()
+    });
     let builder = M::feed(&server.url()).config(quick()).subprotocol("v1").subprotocol("v2");
     let mut feed = M::start(builder.handler(Curious));
     let seen = server.saw(1, Fact::Frame(TEXT, b"Some(\"v2\") west".to_vec()));
