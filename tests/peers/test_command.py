@@ -98,7 +98,7 @@ def test_json_lines(peers, tail, figure, tmp_path):
     telemetry = tmp_path / "telemetry"
     running = tail(
         server,
-        *("--json", "--idle-timeout", "500ms", "--retry", "fixed:50ms", "--count", 4, "--telemetry", telemetry),
+        *("--json", "--ping-interval", "off", "--idle-timeout", "500ms", "--retry", "fixed:50ms", "--count", 4, "--telemetry", telemetry),
     )
     lines = [json.loads(line) for line in running.finish(0)]
     assert lines[:8] == [

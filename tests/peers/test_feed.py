@@ -154,7 +154,7 @@ def test_a_silent_server_is_left_once_after_the_idle_timeout(peers, tail, figure
             await asyncio.sleep(0.25)
 
     server = peers.websockets(handler)
-    running = tail(server, "--idle-timeout", "2s", "--retry", "fixed:50ms")
+    running = tail(server, "--ping-interval", "off", "--idle-timeout", "2s", "--retry", "fixed:50ms")
     silent = server.record.wait("silent")[0].at
     ended = server.record.wait("ended")[0].at
     reconnected = server.record.wait("request", 2)[1].at
@@ -431,7 +431,7 @@ def test_a_mute_feed_is_stale_although_pings_come(peers, tail, figure):
             await asyncio.sleep(0.05)
 
     server = peers.websockets(handler)
-    running = tail(server, "--json", "--idle-timeout", "400ms", "--stale-after", "1s", "--retry", "fixed:50ms")
+    running = tail(server, "--json", "--ping-interval", "off", "--idle-timeout", "400ms", "--stale-after", "1s", "--retry", "fixed:50ms")
     item = server.record.wait("item")[0].at
     ended = server.record.wait("ended")[0].at
     assert json.loads(running.output.at(3)[1]) == {"interrupted": 1, "reason": "stale"}
